@@ -1,0 +1,1 @@
+"""The runtime: mailboxes, timers, group commit, outbox and recovery around the engine."""

@@ -1,0 +1,239 @@
+"""What the runtime needs from the outside: clock, store, channels, programs.
+
+The lowest layer of `actors`. `actors.memory` has an in-memory twin of each port, `adapters` the
+real ones; both pass the same contract tests. An adapter imports this module and `engine` words
+only.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from engine.effects import Send
+
+
+class Clock(Protocol):
+    """The present, in epoch ms."""
+
+    def now(self) -> int:
+        """Tell the present instant. Never goes backwards."""
+        ...
+
+    async def sleep_until(self, at: int) -> None:
+        """Wait until the present is at least `at`."""
+        ...
+
+
+class Entry(NamedTuple):
+    """One row of the journal: an input and the records it led to, of one customer.
+
+    `prev` is the seq of this customer's entry before, or 0: following it walks the customer's
+    history backwards without an index. `input` and `records` are msgpack.
+    """
+
+    seq: int
+    customer: str
+    prev: int
+    at: int
+    program: str
+    input: bytes
+    records: bytes
+
+
+class DecisionRow(NamedTuple):
+    """One decision with the columns it can be searched by; `body` is the `Decided` record."""
+
+    decision_id: str
+    seq: int
+    customer: str
+    at: int
+    journey: str
+    message: str
+    outcome: str
+    reason: str
+    channel: str
+    body: bytes
+
+
+class TimerRow(NamedTuple):
+    """A wake: due at `at`; `seq` and `place` order timers of one instant as they were set."""
+
+    at: int
+    customer: str
+    timer: int
+    seq: int
+    place: int
+
+
+class SnapshotRow(NamedTuple):
+    """A profile as it was after entry `seq` of its customer."""
+
+    customer: str
+    seq: int
+    body: bytes
+
+
+class OutboxRow(NamedTuple):
+    """A message that is to leave, or has left: `state` is one of `OutboxState`.
+
+    `body` is the `Send` effect as msgpack.
+    """
+
+    message_id: str
+    customer: str
+    channel: str
+    state: str
+    attempts: int
+    body: bytes
+
+
+class OutboxChange(NamedTuple):
+    """A new state of a message in the outbox. `done` rows need not be kept for recovery."""
+
+    message_id: str
+    state: str
+    attempts: int
+    detail: str
+
+
+class QuarantineRow(NamedTuple):
+    """An item that was not understood, kept with the reason. `number` is 0 until it is stored."""
+
+    number: int
+    received_at: int
+    source: str
+    code: str
+    path: str
+    message: str
+    payload: bytes
+
+
+class Commit(msgspec.Struct):
+    """Everything one group commit makes durable together. Lists may be empty."""
+
+    entries: list[Entry] = []
+    decisions: list[DecisionRow] = []
+    timers_set: list[TimerRow] = []
+    timers_cleared: list[tuple[int, str, int]] = []  # (at, customer, timer)
+    outbox: list[OutboxRow] = []
+    outbox_changes: list[OutboxChange] = []
+    snapshots: list[SnapshotRow] = []
+    links: list[tuple[str, str, str]] = []  # (namespace, value, customer)
+    quarantined: list[QuarantineRow] = []
+    released: list[int] = []  # numbers of quarantine rows that were replayed
+    covered_seq: int | None = None  # all entries up to here are in snapshots
+
+    def is_empty(self) -> bool:
+        """Say whether there is nothing to write."""
+        return not (
+            self.entries
+            or self.timers_set
+            or self.timers_cleared
+            or self.outbox
+            or self.outbox_changes
+            or self.snapshots
+            or self.links
+            or self.quarantined
+            or self.released
+            or self.covered_seq is not None
+        )
+
+
+class StoreState(msgspec.Struct, frozen=True):
+    """Where a store stands when it is opened."""
+
+    last_seq: int
+    covered_seq: int
+
+
+class DecisionQuery(msgspec.Struct, frozen=True):
+    """Which decisions to list: newest first, at most `limit`, before the `before` cursor."""
+
+    customer: str = ""
+    journey: str = ""
+    reason: str = ""
+    outcome: str = ""
+    since_at: int | None = None
+    until_at: int | None = None
+    before: int | None = None  # the cursor: the `rowid` of the last one seen
+    limit: int = 50
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Some decisions, and the cursor for the next page, None at the end."""
+
+    rows: list[DecisionRow]
+    next: int | None
+
+
+class Store(Protocol):
+    """One shard's durable memory. `commit` is the only way to write.
+
+    `commit` returns when the whole commit is on disk (power loss included), or raises `StoreError`
+    and has written nothing. One commit runs at a time; the caller waits. Reads see what is
+    committed. Everything else may run concurrently with a commit.
+    """
+
+    async def open(self) -> StoreState: ...
+    async def close(self) -> None: ...
+    def commit(self, commit: Commit) -> Awaitable[None]: ...
+    async def load(self, customers: Sequence[str]) -> dict[str, SnapshotRow]: ...
+    async def timers(self, until_at: int, limit: int) -> list[TimerRow]:
+        """List timers due at or before `until_at`, in order of (at, seq, place)."""
+        ...
+
+    async def outbox_open(self) -> list[OutboxRow]:
+        """List messages that are not done, in order of storing."""
+        ...
+
+    def tail(self, after_seq: int) -> AsyncIterator[list[Entry]]:
+        """Give the entries after a seq, in order, in portions."""
+        ...
+
+    async def entries(self, last_seq: int, limit: int) -> list[Entry]:
+        """Walk one customer's entries backwards by `prev`, starting at `last_seq`."""
+        ...
+
+    async def resolve(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]: ...
+    async def decisions(self, query: DecisionQuery) -> Page: ...
+    async def decision(self, decision_id: str) -> DecisionRow | None: ...
+    async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]: ...
+    async def save_program(self, version: str, at: int, source: bytes) -> None: ...
+    async def programs(self) -> list[tuple[str, int, bytes]]:
+        """List the workspaces that were in force: (version, since, source), oldest first."""
+        ...
+
+
+class Temporary(Exception):  # noqa: N818 - named for what the caller does next, like kopf's
+    """The provider can't take it now; try again after `retry_after_ms` (None: as you see fit).
+
+    `maybe_taken` is True where the provider may have taken the message all the same.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after_ms: int | None = None, maybe_taken: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+        self.maybe_taken = maybe_taken
+
+
+class Permanent(Exception):  # noqa: N818 - see Temporary
+    """This message will never be taken by this channel; `code` is the provider's."""
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Channel(Protocol):
+    """One configured way out. `deliver` returns the provider's id when the message was taken.
+
+    It raises `Temporary` or `Permanent` and nothing else. `message_id` of the effect is the
+    idempotency key. It may be called concurrently.
+    """
+
+    async def start(self) -> None: ...
+    async def close(self) -> None: ...
+    async def deliver(self, send: Send) -> str: ...

@@ -1,0 +1,1 @@
+"""Workspaces and event files read from disk."""

@@ -1,0 +1,1 @@
+"""Events in and answers out over HTTP and websocket."""

@@ -1,0 +1,1 @@
+"""Logs and metrics: they observe through hooks; the core never logs."""

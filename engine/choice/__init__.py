@@ -1,0 +1,1 @@
+"""Which channel carries a message, and with what content."""

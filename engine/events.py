@@ -1,0 +1,117 @@
+"""What the world tells us: the closed union of inputs to a step.
+
+Built by `engine.intake.normalise`, carried by `actors`, read by `engine.step`. Stored in the
+journal as msgpack arrays: fields are added at the end, never moved.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class EventKind(StrEnum):
+    """The six calls of the Segment specification, and consent on its own."""
+
+    IDENTIFY = "identify"
+    TRACK = "track"
+    PAGE = "page"
+    SCREEN = "screen"
+    GROUP = "group"
+    ALIAS = "alias"
+    CONSENT = "consent"
+
+
+# What a trigger or a history function calls the events that carry no name of their own.
+KIND_NAMES = {
+    EventKind.IDENTIFY: "Identified",
+    EventKind.PAGE: "Page Viewed",
+    EventKind.SCREEN: "Screen Viewed",
+    EventKind.GROUP: "Group Joined",
+    EventKind.ALIAS: "Alias Linked",
+    EventKind.CONSENT: "Consent Stated",
+}
+
+
+class ConsentStatus(StrEnum):
+    """What a customer said about being contacted."""
+
+    GRANTED = "granted"
+    DENIED = "denied"
+    WITHDRAWN = "withdrawn"
+
+
+ANY = "*"  # every purpose, or every channel
+
+
+class ConsentStatement(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One statement of consent: for a purpose, on a channel, at an instant, from a source."""
+
+    purpose: str
+    channel: str
+    status: ConsentStatus
+    at: int
+    source: str = ""
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, tag="event", gc=False):
+    """One thing a customer did, or one thing we were told about a customer.
+
+    `at` is when it happened by the corrected clock of the sender, `received_at` when it reached
+    us. `name` is the track event's name, or the name `KIND_NAMES` gives the other calls.
+    """
+
+    id: str
+    kind: EventKind
+    name: str
+    user: str | None
+    anonymous: str | None
+    at: int
+    received_at: int
+    properties: dict[str, Any] = {}
+    traits: dict[str, Any] = {}
+    context: dict[str, Any] = {}
+    consents: tuple[ConsentStatement, ...] = ()
+    source: str = ""
+
+
+class ReceiptStatus(StrEnum):
+    """What became of a message after it left."""
+
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    REPLIED = "replied"
+    UNSUBSCRIBED = "unsubscribed"
+    COMPLAINED = "complained"
+    IN_DOUBT = "in_doubt"  # from our own outbox: the provider may or may not have taken it
+
+
+class Receipt(msgspec.Struct, frozen=True, array_like=True, tag="receipt", gc=False):
+    """What came back about a message.
+
+    `message` is a message id (`m_…`) or, in event files, a message's name, which means the
+    customer's latest send of it.
+    """
+
+    id: str
+    user: str
+    message: str
+    status: ReceiptStatus
+    at: int
+    received_at: int
+    code: str = ""
+    permanent: bool = False
+    source: str = ""
+
+
+class Tick(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False):
+    """A timer the profile set has come due."""
+
+    timer: int
+    at: int  # when it was due; `now` is when it is handled
+
+
+Input = Event | Receipt | Tick

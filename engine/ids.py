@@ -1,0 +1,33 @@
+"""Names of things, and identifiers derived from what they identify.
+
+Nothing here is random: the same customer and counter give the same id on every machine, which is
+what makes a replay comparable with the live run and an id usable as an idempotency key.
+"""
+
+from hashlib import blake2b
+
+_SEPARATOR = b"\x1f"
+
+
+def stable_hash(*parts: str, size: int = 8) -> bytes:
+    """Hash named things into `size` bytes, the same everywhere and for ever."""
+    joined = _SEPARATOR.join(part.encode() for part in parts)
+    return blake2b(joined, digest_size=size).digest()
+
+
+def decision_id(customer: str, number: int) -> str:
+    """Name the `number`-th decision made for a customer."""
+    return "d_" + stable_hash("decision", customer, str(number)).hex()
+
+
+def message_id(customer: str, instance: str, step: str, attempt: int) -> str:
+    """Name one message to one customer: the idempotency key all the way to the provider."""
+    return "m_" + stable_hash("message", customer, instance, step, str(attempt), size=12).hex()
+
+
+def dedup_key(event_id: str) -> int:
+    """Shorten an event's id for the customer's list of what was seen.
+
+    64 bits: among 10,000 remembered ids of one customer the chance of a collision is under 1e-11.
+    """
+    return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "big")

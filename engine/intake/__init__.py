@@ -1,0 +1,1 @@
+"""From what a client sent to one clean event, and from identities to one customer."""

@@ -1,0 +1,1 @@
+"""How people enter a journey, move through its steps and leave it."""

@@ -1,0 +1,246 @@
+"""The compiled workspace: frozen tables the engine decides with.
+
+Built once by `engine.program.compile`, read by `decide` and everything below it. Nothing in here
+changes after it was built; a new workspace is a new `Program`.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from engine.program.scope import Scope
+from engine.windows import Window
+
+SESSION = "session"  # the window of channels that reach only people who are there
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A CEL condition: its source, and the Python function it was compiled to.
+
+    `test` never raises and treats an absent value as false; `evaluate` gives the value itself,
+    None where it is absent.
+    """
+
+    source: str
+    test: Callable[[Scope], bool]
+    evaluate: Callable[[Scope], Any]
+
+
+class Cap(msgspec.Struct, frozen=True):
+    """At most `count_max` counted sends in a window.
+
+    `period` is "" for a rolling window of `window_ms`, else `calendar_day`, `calendar_week`,
+    `calendar_month` (in customer time) or `session`.
+    """
+
+    count_max: int
+    window_ms: int
+    period: str
+    rule: str  # where it is written, like `channels.email.caps[0]`
+    text: str  # as written, like `2 / 24h`
+
+
+class SharedCap(msgspec.Struct, frozen=True):
+    """A cap over several channels and purposes; an empty tuple means all of them."""
+
+    cap: Cap
+    channels: tuple[str, ...]
+    purposes: tuple[str, ...]
+
+
+class Backoff(msgspec.Struct, frozen=True):
+    """The fuller a shared cap, the longer the gap: `gap_ms * factor ** (used - ceil(share * n))`."""
+
+    share: float
+    gap_ms: int
+    factor: float
+
+
+class Cooldown(msgspec.Struct, frozen=True):
+    """At least `gap_ms` after the last send on any channel; `purposes` empty means all."""
+
+    gap_ms: int
+    purposes: tuple[str, ...]
+
+
+class Suppression(msgspec.Struct, frozen=True):
+    """After `event` (where `condition` holds) nothing of `purposes` goes out for `for_ms`."""
+
+    name: str
+    event: str
+    condition: Condition | None
+    for_ms: int
+    purposes: tuple[str, ...]
+    rule: str
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """One way to reach a customer, as the workspace describes it.
+
+    `session_only` channels are open while the customer's session is; `window` None is any time.
+    `identity` is the trait or namespace that holds the address; "" means the customer id itself.
+    """
+
+    name: str
+    adapter: str
+    identity: str
+    window: Window | None
+    session_only: bool
+    caps: tuple[Cap, ...]
+    substitute: str
+    supports: tuple[str, ...]
+    cost: float
+    settings: Mapping[str, Any]
+
+
+class MessageType(msgspec.Struct, frozen=True):
+    """What kind of message: its purpose, its channels in order, and which rules it is above."""
+
+    name: str
+    purpose: str
+    channels: tuple[str, ...]
+    requires: tuple[str, ...]
+    ignores: frozenset[str]  # window, caps, cooldown, suppression, holidays, backoff, same_message
+    counts: bool
+    expires_ms: int | None
+    at_least_once: bool
+    on_block: tuple[str, ...]  # substitute, fallback, defer, drop: in the order to be tried
+
+
+class Template(msgspec.Struct, frozen=True):
+    """A Liquid text: rendered with a mapping of names, raises `TemplateError` when it can't be."""
+
+    source: str
+    render: Callable[[Mapping[str, Any]], str]
+
+
+class Message(msgspec.Struct, frozen=True):
+    """Something to say, with content by channel; `default` content serves the other channels."""
+
+    name: str
+    type: MessageType
+    content: Mapping[str, Mapping[str, Template]]
+    value: float
+
+
+class Op(StrEnum):
+    """The instructions a journey's steps are compiled to."""
+
+    SEND = "send"
+    WAIT = "wait"  # elapsed time
+    WAIT_UNTIL = "wait_until"  # a wall-clock moment in customer time, or an instant
+    WAIT_FOR = "wait_for"
+    IF = "if"  # go on when true, else jump to `target`
+    JUMP = "jump"
+    START = "start"
+    SET = "set"
+    EXIT = "exit"
+
+
+class WaitFor(msgspec.Struct, frozen=True):
+    """What ends a wait early: an event (where a condition holds), a segment, or engagement."""
+
+    event: str = ""
+    condition: Condition | None = None
+    segment: str = ""
+    engagement: str = ""  # the id of an earlier send step
+    kinds: tuple[str, ...] = ()
+
+
+class Instruction(msgspec.Struct, frozen=True):
+    """One move of a journey. `step` is the id people know it by.
+
+    What the other fields mean depends on `op`: `message` and `channel` for SEND, `duration_ms` for
+    WAIT and WAIT_FOR (there the longest wait), `until` for WAIT_UNTIL, `target` for IF (when
+    false), JUMP and WAIT_FOR (when time ran out), `journey` for START, `trait` and `condition` for
+    SET, `condition` for IF, `reason` for EXIT.
+    """
+
+    op: Op
+    step: str
+    message: str = ""
+    channel: str = ""
+    duration_ms: int = 0
+    until: Callable[[Scope, str], int | None] | None = None  # (scope, zone name) -> instant
+    wait_for: WaitFor | None = None
+    target: int = 0
+    journey: str = ""
+    trait: str = ""
+    condition: Condition | None = None
+    reason: str = ""
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """What a journey is for: an event within a time of entry."""
+
+    event: str
+    condition: Condition | None
+    within_ms: int | None
+
+
+class Trigger(msgspec.Struct, frozen=True):
+    """What makes a customer enter: an event, where a condition holds. "" starts by `start` only."""
+
+    event: str
+    condition: Condition | None
+
+
+class Journey(msgspec.Struct, frozen=True):
+    """A journey as instructions; `version` is the hash of its text, which instances pin."""
+
+    name: str
+    version: str
+    trigger: Trigger
+    reentry_ms: int | None  # None: any time after the exit
+    goal: Goal | None
+    code: tuple[Instruction, ...]
+
+
+class HistoryNeed(msgspec.Struct, frozen=True):
+    """What conditions look at in the past of one event: how far back, and which numbers."""
+
+    window_ms: int
+    values: tuple[str, ...]
+
+
+class Defaults(msgspec.Struct, frozen=True):
+    """What holds for a customer of whom we know no better."""
+
+    timezone: str = "UTC"
+    country: str = ""
+    locale: str = ""
+    currency: str = ""
+
+
+class Program(msgspec.Struct, frozen=True):
+    """A whole workspace, compiled. `version` is `sha256:` and a hash of all it says."""
+
+    name: str
+    version: str
+    seed: int
+    defaults: Defaults
+    session_ms: int
+    opt_out: Mapping[str, tuple[str, ...]]  # purpose -> countries (or "*") that need no grant
+    channels: Mapping[str, Channel]
+    types: Mapping[str, MessageType]
+    messages: Mapping[str, Message]
+    caps: tuple[SharedCap, ...]
+    backoff: Backoff | None
+    cooldown: Cooldown | None
+    suppressions: Mapping[str, tuple[Suppression, ...]]  # by event name
+    suppression_rules: Mapping[str, Suppression]  # by rule name
+    same_message_ms: int | None
+    segments: Mapping[str, Condition]
+    journeys: Mapping[str, Journey]
+    triggers: Mapping[str, tuple[Journey, ...]]  # by event name, in order of journey name
+    history: Mapping[str, HistoryNeed]  # by event name
+    archive: Mapping[str, Journey] = {}  # by version: journeys people are still in
+
+    def journey(self, name: str, version: str) -> Journey | None:
+        """Find the journey an instance is in, in the version it entered with."""
+        current = self.journeys.get(name)
+        if current is not None and current.version == version:
+            return current
+        return self.archive.get(version)

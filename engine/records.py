@@ -1,0 +1,174 @@
+"""Facts in the past tense: the only things that change a profile.
+
+Made by `decide`, folded by `evolve`, journaled as msgpack arrays by `actors`. Fields are added at
+the end, never moved; tags are never reused.
+"""
+
+from typing import Any
+
+import msgspec
+
+from engine.reasons import Outcome, Reason
+
+
+class Check(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One line of a trace: what one rule said about one channel."""
+
+    channel: str
+    check: str  # consent, reachable, capability, content, same_message, suppress, channel_cap …
+    result: str  # passed, blocked, or passed_over (the channel can't carry it at all)
+    rule: str = ""  # where the rule is written, like `channels.email.window`
+    until: int | None = None  # when it releases; None: no known instant
+    seen: str = ""  # what the rule looked at, in words
+
+
+class Decided(msgspec.Struct, frozen=True, array_like=True, tag="decided", gc=False):
+    """One decision about one proposed message: the audit trail's unit.
+
+    `proposal` joins the decisions about one proposal, from its first deferral to its end.
+    `message_id`, `address`, `content` and `purpose` are set where something is to be sent.
+    """
+
+    decision_id: str
+    at: int
+    cause_kind: str  # event, receipt or timer
+    cause: str
+    journey: str
+    instance: int
+    step: str
+    message: str
+    message_type: str
+    outcome: Outcome
+    reason: Reason
+    channel: str
+    next_eligible: int | None
+    trace: tuple[Check, ...]
+    program: str
+    proposal: int
+    proposed_at: int
+    expires_at: int | None
+    pinned: str  # the channel the step insists on, or ""
+    failed: tuple[str, ...]  # channels that already failed for good with this proposal
+    attempt: int = 0  # sends of this proposal before this one
+    message_id: str = ""
+    address: str = ""
+    content: dict[str, str] = {}
+    purpose: str = ""
+    counts: bool = True
+
+
+class Counted(msgspec.Struct, frozen=True, array_like=True, tag="counted", gc=False):
+    """An event some condition counts over was kept with the properties that are summed.
+
+    `keep_ms` is how far back the longest condition looks.
+    """
+
+    name: str
+    at: int
+    keep_ms: int
+    values: dict[str, float] = {}
+
+
+class Suppressed(msgspec.Struct, frozen=True, array_like=True, tag="suppressed", gc=False):
+    """A suppression rule was set off; it holds until `until`."""
+
+    rule: str
+    until: int
+
+
+class Entered(msgspec.Struct, frozen=True, array_like=True, tag="entered", gc=False):
+    """The customer entered a journey in the given version, because of `event`."""
+
+    instance: int
+    journey: str
+    version: str
+    at: int
+    event: dict[str, Any] = {}
+    event_name: str = ""
+    depth: int = 0  # how many `start` steps led here
+
+
+class Moved(msgspec.Struct, frozen=True, array_like=True, tag="moved", gc=False):
+    """An instance stands before the instruction `position` of its journey."""
+
+    instance: int
+    position: int
+
+
+class Exited(msgspec.Struct, frozen=True, array_like=True, tag="exited", gc=False):
+    """An instance left its journey, for a named reason; `converted` when its goal was met."""
+
+    instance: int
+    journey: str
+    reason: str
+    at: int
+    converted: bool = False
+
+
+class Assigned(msgspec.Struct, frozen=True, array_like=True, tag="assigned", gc=False):
+    """A `set` step wrote a trait."""
+
+    trait: str
+    value: Any
+
+
+class WakeSet(msgspec.Struct, frozen=True, array_like=True, tag="wake_set", gc=False):
+    """A timer was set: for a waiting instance, or for a deferred proposal."""
+
+    timer: int
+    at: int
+    kind: str  # instance or proposal
+    target: int
+
+
+class WakeCleared(msgspec.Struct, frozen=True, array_like=True, tag="wake_cleared", gc=False):
+    """A timer fired or is no longer needed."""
+
+    timer: int
+    at: int
+
+
+class ReceiptNoted(msgspec.Struct, frozen=True, array_like=True, tag="receipt_noted", gc=False):
+    """A receipt was matched with the send it speaks of."""
+
+    message_id: str
+    status: str
+    at: int
+    code: str = ""
+    released: bool = False  # a definitive failure: the slot is given back
+
+
+class Duplicated(msgspec.Struct, frozen=True, array_like=True, tag="duplicated", gc=False):
+    """The input had been seen before; nothing else happened."""
+
+    id: str
+
+
+class Unmatched(msgspec.Struct, frozen=True, array_like=True, tag="unmatched", gc=False):
+    """A receipt or a tick found nothing it could speak of."""
+
+    what: str
+
+
+class Truncated(msgspec.Struct, frozen=True, array_like=True, tag="truncated", gc=False):
+    """A bound was reached and something was left out, by name of the bound."""
+
+    bound: str
+    detail: str = ""
+
+
+Record = (
+    Decided
+    | Counted
+    | Suppressed
+    | Entered
+    | Moved
+    | Exited
+    | Assigned
+    | WakeSet
+    | WakeCleared
+    | ReceiptNoted
+    | Duplicated
+    | Unmatched
+    | Truncated
+)
