@@ -175,12 +175,24 @@ class Store(Protocol):
     committed. Everything else may run concurrently with a commit.
     """
 
-    async def open(self) -> StoreState: ...
-    async def close(self) -> None: ...
-    def commit(self, commit: Commit) -> Awaitable[None]: ...
-    async def load(self, customers: Sequence[str]) -> dict[str, SnapshotRow]: ...
-    async def timers(self, until_at: int, limit: int) -> list[TimerRow]:
-        """List timers due at or before `until_at`, in order of (at, seq, place)."""
+    async def open(self) -> StoreState:
+        """Take hold of the store, alone; raises StoreError where it is damaged or in use."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the store; what was committed stays."""
+        ...
+
+    def commit(self, commit: Commit) -> Awaitable[None]:
+        """Make everything in a commit durable together."""
+        ...
+
+    async def load(self, customers: Sequence[str]) -> dict[str, SnapshotRow]:
+        """Read snapshots; customers without one are left out."""
+        ...
+
+    async def timers(self, after_at: int, until_at: int, limit: int) -> list[TimerRow]:
+        """List timers due after `after_at`, up to and with `until_at`, by (at, seq, place)."""
         ...
 
     async def outbox_open(self) -> list[OutboxRow]:
@@ -195,11 +207,26 @@ class Store(Protocol):
         """Walk one customer's entries backwards by `prev`, starting at `last_seq`."""
         ...
 
-    async def resolve(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]: ...
-    async def decisions(self, query: DecisionQuery) -> Page: ...
-    async def decision(self, decision_id: str) -> DecisionRow | None: ...
-    async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]: ...
-    async def save_program(self, version: str, at: int, source: bytes) -> None: ...
+    async def resolve(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Find the customers of (namespace, value) identities; unknown ones are left out."""
+        ...
+
+    async def decisions(self, query: DecisionQuery) -> Page:
+        """List decisions, newest first."""
+        ...
+
+    async def decision(self, decision_id: str) -> DecisionRow | None:
+        """Find a decision by its id."""
+        ...
+
+    async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
+        """List quarantined items, newest first, with numbers below `before`."""
+        ...
+
+    async def save_program(self, version: str, at: int, source: bytes) -> None:
+        """Keep the text of a workspace that comes into force; once for each version."""
+        ...
+
     async def programs(self) -> list[tuple[str, int, bytes]]:
         """List the workspaces that were in force: (version, since, source), oldest first."""
         ...
@@ -220,7 +247,7 @@ class Temporary(Exception):  # noqa: N818 - named for what the caller does next,
 
 
 class Permanent(Exception):  # noqa: N818 - see Temporary
-    """This message will never be taken by this channel; `code` is the provider's."""
+    """The channel will never take this message; `code` is the provider's."""
 
     def __init__(self, message: str, *, code: str = "") -> None:
         super().__init__(message)
@@ -234,6 +261,14 @@ class Channel(Protocol):
     idempotency key. It may be called concurrently.
     """
 
-    async def start(self) -> None: ...
-    async def close(self) -> None: ...
-    async def deliver(self, send: Send) -> str: ...
+    async def start(self) -> None:
+        """Connect, where the channel keeps connections."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; calls in progress have ended."""
+        ...
+
+    async def deliver(self, send: Send) -> str:
+        """Hand a message to the provider and give the id it has there."""
+        ...

@@ -1,26 +1,61 @@
 """One shard, running: takes inputs, decides, makes durable, then acts.
 
 Built by `adapters.app`, used by the gateway. This is the whole surface the outside sees.
+
+*Rules*
+- The event loop's thread decides; the store's thread writes. Mailboxes are drained in one
+  callback, and what gathers while the store is busy becomes one commit.
+- A caller is answered, and a message leaves, only after the commit is durable.
+- When a commit fails, everything decided since the last durable one is thrown away and rebuilt
+  from disk, and everyone who waited is told.
+- An actor that fails on an input dies alone: the input goes to quarantine, the actor is rebuilt.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from actors.ports import Clock, Entry, QuarantineRow, Store
-from engine.events import Input
+from actors.commits import Batch, Committer
+from actors.customer import MAILBOX_MAX, Customer
+from actors.directory import MEMORY_BYTES_MAX, Directory
+from actors.identity import Identity
+from actors.outbox import Outbox, Pacing
+from actors.ports import Channel, Clock, Entry, OutboxChange, QuarantineRow, Store
+from actors.recovery import recover
+from actors.tickets import Ticket
+from actors.timers import Timers
+from engine.effects import Send
+from engine.errors import OverloadError, StoreError
+from engine.events import ConsentStatus, Event, EventKind, Input, Receipt, Tick
+from engine.gates.consent import SERVICE, check_consent
 from engine.profile import Profile
 from engine.program.program import Program
-from engine.records import Decided
+from engine.reasons import Reason
+from engine.records import ConsentNoted, Decided, Duplicated, Unmatched
+from engine.step import step
 
 DecisionListener = Callable[[Sequence[tuple[str, Decided]]], None]
+
+QUEUE_MAX = 50_000  # inputs taken and not yet decided, over all customers
+DRAIN_MAX = 2_000  # inputs decided before the event loop gets its turn
+DRAIN_ONE_MAX = 200  # inputs of one customer before the others get theirs
+TAIL_MAX = 50_000  # entries no snapshot covers before snapshots are written faster
+SNAPSHOTS_MAX = 200  # snapshots in one commit
+HOUSEKEEPING_MS = 500
+TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
+LATENESS_BUCKETS = 24  # lateness of timers by powers of two, in ms
+
+_JSON = msgspec.json.Encoder()
+_NOBODY: Mapping[str, Pacing] = {}
 
 
 class Counters(msgspec.Struct):
     """What happened since the start, as plain numbers; exported at scrape time.
 
-    `received = stored + duplicates + quarantined` holds whenever nothing is in flight.
+    `received = stored + duplicates + quarantined` holds whenever nothing is in flight: received is
+    counted when an input is taken from its mailbox, the others when what became of it is durable.
     """
 
     received: int = 0
@@ -30,26 +65,133 @@ class Counters(msgspec.Struct):
     decisions: dict[tuple[str, str, str], int] = {}  # (outcome, reason, channel) -> how many
     commits: int = 0
     commit_failures: int = 0
-    hydrated: int = 0
-    passivated: int = 0
+    deaths: int = 0
     timers_fired: int = 0
+    timers_early: int = 0  # stays 0: it is counted so that a bench can show it
+    timer_lateness: list[int] = msgspec.field(default_factory=lambda: [0] * LATENESS_BUCKETS)
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """How much a shard may hold, and how closely it watches the clock."""
+
+    memory_bytes_max: int = MEMORY_BYTES_MAX
+    queue_max: int = QUEUE_MAX
+    tail_max: int = TAIL_MAX
+    nap_ms: int = 20  # how long the timer loop sleeps at most, in business time
+    snapshot_after_ms: int = 10_000
 
 
 class Runtime:
     """One shard: actors, timers, group commit and outbox over one store."""
 
-    store: Store
-    clock: Clock
-    program: Program
-    counters: Counters
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        program: Program,
+        channels: Mapping[str, Channel],
+        *,
+        settings: Settings | None = None,
+        pacing: Mapping[str, Pacing] = _NOBODY,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.program = program
+        self.settings = settings or Settings()
+        self.counters = Counters()
+        self.timers = Timers(store)
+        self.directory = Directory(
+            store, self._schedule, self._hydration_failed, self.settings.memory_bytes_max
+        )
+        self.identity = Identity(store, self._resolved, self._resolution_failed)
+        self.outbox = Outbox(
+            channels,
+            clock,
+            report=self._report,
+            changed=self._outbox_changed,
+            at_least_once=self._at_least_once,
+            pacing=pacing,
+        )
+        self._commits = Committer(
+            store, fill=self._add_snapshots, released=self._release, lost=self._roll_back
+        )
+        self._channels = channels
+        self._unresolved: dict[str, list[tuple[Input, Ticket | None]]] = {}
+        self._ready: deque[Customer] = deque()
+        self._draining = False
+        self._seq = 0
+        self._durable_seq = 0
+        self._covered_seq = 0
+        self._queued = 0
+        self._ticks = 0
+        self._now = 0
+        self._snapshot_at = 0
+        self._listeners: list[DecisionListener] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unready = "not started"
+
+    # Life: start, stop, readiness.
+
+    async def open(self) -> int:
+        """Open the store and rebuild what was in memory; gives how many entries were folded."""
+        self._unready = "recovering"
+        state = await self.store.open()
+        self._seq = self._durable_seq = state.last_seq
+        self._covered_seq = state.covered_seq
+        return await recover(self.store, self.directory, state)
 
     async def start(self) -> None:
-        """Open the store, recover, and begin to take inputs."""
-        raise NotImplementedError
+        """Begin to take inputs, fire timers and send messages. The store must be open."""
+        self._now = self.clock.now()
+        await self.timers.load(self._now)
+        for channel in self._channels.values():
+            await channel.start()
+        self.outbox.recover(await self.store.outbox_open())
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._watch_timers(), name="timers"),
+            loop.create_task(self._keep_house(), name="housekeeping"),
+        ]
+        self._unready = ""
 
-    async def stop(self) -> None:
+    async def stop(self, timeout_s: float = 5.0) -> None:
         """Take no more, finish what was taken, write snapshots, close."""
-        raise NotImplementedError
+        self._unready = "stopping"
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.outbox.drain(round(timeout_s * 500))
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._queued or not self._commits.is_idle():
+                    self._commits.flush()
+                    await asyncio.sleep(0.001)
+                await self._save_all()
+        except (TimeoutError, StoreError):
+            self._fail_waiting(StoreError("the shard stopped before this was durable"))
+        for channel in self._channels.values():
+            await channel.close()
+        await self.store.close()
+
+    async def _save_all(self) -> None:
+        """Write the snapshots that are missing, so that the next start has no tail to fold."""
+        failures = self.counters.commit_failures
+        while self.directory.unsaved and self.counters.commit_failures == failures:
+            self._snapshot_at = 0
+            self._commits.flush(force=True)
+            await asyncio.sleep(0.001)
+        while not self._commits.is_idle():
+            await asyncio.sleep(0.001)
+
+    def unready(self) -> str:
+        """Say why this shard can't take inputs now, or "" when it can."""
+        return self._unready
+
+    def use(self, program: Program) -> None:
+        """Decide by another program from the next input on."""
+        self.program = program
+
+    # Inputs: from a submission into mailboxes.
 
     def submit(
         self, inputs: Sequence[Input], quarantined: Sequence[QuarantineRow] = ()
@@ -59,24 +201,361 @@ class Runtime:
         Raises OverloadError at once, having taken nothing, when too much is waiting. The future
         fails with StoreError when the store could not make it durable.
         """
-        raise NotImplementedError
+        if self._unready:
+            message = f"the shard is {self._unready}"
+            raise OverloadError(message, 5)
+        if self._queued + len(inputs) > self.settings.queue_max or self.outbox.is_full():
+            message = "too much is waiting to be stored or sent"
+            raise OverloadError(message)
+        return self._accept(inputs, quarantined)
+
+    def _accept(
+        self, inputs: Sequence[Input], quarantined: Sequence[QuarantineRow] = ()
+    ) -> asyncio.Future[None]:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ticket = Ticket(done, len(inputs))
+        if quarantined:
+            self.counters.received += len(quarantined)
+            self._commits.open.commit.quarantined.extend(quarantined)
+        if not inputs:
+            self._commits.open.tickets.append(ticket)
+            self._wake_drain()
+        for given in inputs:
+            self._route(given, ticket)
+        return done
+
+    def _route(self, given: Input, ticket: Ticket | None) -> None:
+        self._queued += 1
+        customer = self.identity.customer(given)
+        if customer is None:
+            assert isinstance(given, Event)
+            assert given.anonymous is not None
+            self._unresolved.setdefault(given.anonymous, []).append((given, ticket))
+            return
+        if given.__class__ is Event and (given.anonymous or given.kind is EventKind.ALIAS):
+            link = self.identity.link(given)
+            if link is not None:
+                self._commits.open.commit.links.append(link)
+        self._post(customer, given, ticket)
+
+    def _resolved(self, anonymous: str) -> None:
+        for given, ticket in self._unresolved.pop(anonymous, ()):
+            self._queued -= 1
+            self._route(given, ticket)
+
+    def _resolution_failed(self, anonymous: str, error: Exception) -> None:
+        for _, ticket in self._unresolved.pop(anonymous, ()):
+            self._queued -= 1
+            if ticket is not None:
+                ticket.fail(StoreError(f"the store could not be read: {error}"))
+
+    def _post(self, customer: str, given: Input, ticket: Ticket | None) -> None:
+        actor = self.directory.get(customer)
+        if len(actor.mailbox) >= MAILBOX_MAX and ticket is not None:
+            self._queued -= 1
+            ticket.fail(OverloadError("too many events of one customer are waiting"))
+            return
+        actor.mailbox.append((given, ticket))
+        self._schedule(actor)
+
+    def _schedule(self, actor: Customer) -> None:
+        """See to it that what waits in a mailbox is decided, once the profile is there."""
+        if actor.profile is not None and actor.mailbox and not actor.scheduled:
+            actor.scheduled = True
+            self._ready.append(actor)
+            self._wake_drain()
+
+    def _hydration_failed(self, actor: Customer, error: Exception) -> None:
+        self._abandon(actor, StoreError(f"the store could not be read: {error}"))
+
+    def _abandon(self, actor: Customer, reason: StoreError) -> None:
+        """Answer everything in a mailbox; timers among it are read from the store again."""
+        for given, _ in actor.mailbox:
+            if given.__class__ is Tick:
+                self._ticks -= 1
+                self.timers.reread(given.at)
+        self._queued -= actor.die(reason)
+
+    # Deciding: from mailboxes into the open batch.
+
+    def _wake_drain(self) -> None:
+        if not self._draining:
+            self._draining = True
+            asyncio.get_running_loop().call_soon(self._drain)
+
+    def _drain(self) -> None:
+        """Decide what waits in the mailboxes, then hand the batch over if the store is free."""
+        self._draining = False
+        self._now = now = max(self.clock.now(), self._now)
+        ready, left = self._ready, DRAIN_MAX
+        while ready and left > 0:
+            actor = ready.popleft()
+            mailbox = actor.mailbox
+            taken = min(len(mailbox), DRAIN_ONE_MAX)
+            left -= taken
+            while taken and actor.profile is not None:
+                given, ticket = mailbox.popleft()
+                taken -= 1
+                self._take(actor, actor.profile, given, ticket, now)
+            if mailbox and actor.profile is not None:
+                ready.append(actor)
+            else:
+                actor.scheduled = False
+        if ready:
+            self._wake_drain()
+        self._commits.flush()
+
+    def _take(
+        self, actor: Customer, profile: Profile, given: Input, ticket: Ticket | None, now: int
+    ) -> None:
+        """Decide one input of one customer."""
+        self._queued -= 1
+        batch = self._commits.open
+        try:
+            result = step(profile, given, self.program, now)
+        except Exception as error:  # noqa: BLE001 - an actor that fails dies alone
+            self._bury(actor, given, error, counted=ticket is not None)
+        else:
+            records = result.records
+            kind = records[0].__class__ if records else None
+            if kind is Duplicated:
+                batch.duplicates += ticket is not None
+            elif kind is Unmatched and given.__class__ is Tick:
+                batch.commit.timers_cleared.append((given.at, actor.id, given.timer))
+            else:
+                self._seq = seq = self._seq + 1
+                batch.stored += ticket is not None
+                batch.add(
+                    actor,
+                    given,
+                    seq=seq,
+                    now=now,
+                    program=self.program.version,
+                    records=records,
+                    effects=result.effects,
+                )
+                self.directory.changed(actor, seq)
+                if _narrows_consent(given, records):
+                    batch.withdrawals.append(actor.id)
+        if ticket is not None:
+            self.counters.received += 1
+            ticket.waiting -= 1
+            if not ticket.waiting:
+                batch.tickets.append(ticket)
+        elif given.__class__ is Tick:
+            self._note_tick(now - given.at)
+
+    def _note_tick(self, lateness_ms: int) -> None:
+        self._ticks -= 1
+        self.counters.timers_fired += 1
+        self.counters.timers_early += lateness_ms < 0
+        bucket = min(max(lateness_ms, 0).bit_length(), LATENESS_BUCKETS - 1)
+        self.counters.timer_lateness[bucket] += 1
+
+    def _bury(self, actor: Customer, given: Input, error: Exception, *, counted: bool) -> None:
+        """Keep the input an actor failed on, with the failure; have the actor read again."""
+        self.counters.deaths += 1
+        commit = self._commits.open.commit
+        if given.__class__ is Tick:
+            commit.timers_cleared.append((given.at, actor.id, given.timer))
+        commit.quarantined.append(
+            QuarantineRow(
+                0,
+                self._now,
+                "engine" if counted else "engine/internal",
+                "step_failed",
+                "$",
+                f"{type(error).__name__}: {error}"[:500],
+                _JSON.encode(given),
+            )
+        )
+        if not counted:
+            self.counters.received += 1
+        self.directory.rebuild(actor)
+
+    # Committing: what happens around a batch's way to the store.
+
+    def _add_snapshots(self, batch: Batch) -> None:
+        """Let snapshots ride along: when it is time, when the tail grows, when memory is short."""
+        rows = self.directory.sweep()
+        due = self._now >= self._snapshot_at
+        if due or self._seq - self._covered_seq > self.settings.tail_max:
+            found = self.directory.snapshots(SNAPSHOTS_MAX)
+            rows += found
+            if due and len(found) < SNAPSHOTS_MAX:
+                self._snapshot_at = self._now + self.settings.snapshot_after_ms
+        if rows:
+            batch.commit.snapshots += rows
+            batch.commit.covered_seq = self.directory.covered_seq(self._seq)
+
+    def _release(self, batch: Batch) -> None:
+        """The batch is durable: answer, then act."""
+        commit, counters = batch.commit, self.counters
+        counters.commits += 1
+        counters.stored += batch.stored
+        counters.duplicates += batch.duplicates
+        counters.quarantined += len(commit.quarantined)
+        if commit.entries:
+            self._durable_seq = commit.entries[-1].seq
+        if commit.covered_seq is not None:
+            self._covered_seq = commit.covered_seq
+        if commit.links:
+            self.identity.saved(commit.links)
+        batch.settle()
+        self.directory.durable(self._durable_seq)
+        for row in batch.wakes:
+            self.timers.push(row)
+        for customer, timer in batch.unwakes:
+            self.timers.forget(customer, timer)
+        for customer in batch.withdrawals:
+            self._stop_unwanted(customer)
+        if batch.sends:
+            self.outbox.offer(batch.sends)
+        if batch.decided:
+            self._announce(batch.decided)
+
+    def _stop_unwanted(self, customer: str) -> None:
+        """Stop what waits to leave and what the customer's consent no longer allows."""
+        actor = self.directory.find(customer)
+        profile = actor.profile if actor is not None else None
+
+        def is_unwanted(send: Send) -> bool:
+            if profile is None:  # rather silent than wrong
+                return send.purpose != SERVICE
+            return check_consent(profile, self.program, send.purpose, send.channel) is not None
+
+        self.outbox.cancel(customer, is_unwanted, Reason.CONSENT_WITHDRAWN.value)
+
+    def _announce(self, decided: list[tuple[str, Decided]]) -> None:
+        counts = self.counters.decisions
+        for _, decision in decided:
+            key = (decision.outcome.value, decision.reason.value, decision.channel)
+            counts[key] = counts.get(key, 0) + 1
+        for listener in self._listeners:
+            listener(decided)
+
+    def _roll_back(self, batches: list[Batch], reason: StoreError) -> None:
+        """Throw away everything decided since the last durable commit, and tell who waited."""
+        self.counters.commit_failures += 1
+        self._seq = self._durable_seq
+        self.directory.lost_snapshots()
+        for batch in batches:
+            self.counters.received -= batch.stored + batch.duplicates
+            self.counters.received -= len(batch.commit.quarantined)
+            for actor in batch.touched:
+                self._abandon(actor, reason)
+                actor.profile = None
+                self.directory.discard(actor)
+            self.identity.lost(batch.commit.links)
+            for at, _, _ in batch.commit.timers_cleared:
+                self.timers.reread(at)
+            batch.fail(reason)
+
+    def _fail_waiting(self, reason: StoreError) -> None:
+        for batch in (self._commits.flying, self._commits.open):
+            if batch is not None:
+                batch.fail(reason)
+
+    # Timers and housekeeping.
+
+    async def _watch_timers(self) -> None:
+        while True:
+            now = self.clock.now()
+            if self.timers.needs_load(now):
+                try:
+                    await self.timers.load(now)
+                except StoreError:
+                    self.timers.reread(now)  # asked again with the next look
+            rows = self.timers.due(now, max(0, TICKS_MAX - self._ticks))
+            self._ticks += len(rows)
+            self._queued += len(rows)
+            for row in rows:
+                self._post(row.customer, Tick(row.timer, row.at), None)
+            next_at = self.timers.next_at()
+            nap_at = now + self.settings.nap_ms
+            if next_at is not None and rows:
+                nap_at = min(nap_at, max(next_at, now + 1))
+            await self.clock.sleep_until(nap_at)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_MS / 1_000)
+            self._now = max(self._now, self.clock.now())
+            if self.directory.unsaved and self._now >= self._snapshot_at:
+                self._commits.flush(force=True)
+
+    # The outbox: receipts in, changes out.
+
+    def _report(self, receipt: Receipt) -> asyncio.Future[None]:
+        return self._accept([receipt])
+
+    def _outbox_changed(self, change: OutboxChange) -> asyncio.Future[None]:
+        batch = self._commits.open
+        batch.commit.outbox_changes.append(change)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        batch.waiters.append(done)
+        self._wake_drain()
+        return done
+
+    def _at_least_once(self, message_type: str) -> bool:
+        kind = self.program.types.get(message_type)
+        return kind is not None and kind.at_least_once
+
+    # Reading.
 
     async def profile(self, customer: str) -> Profile | None:
         """Read a customer's profile (a copy), or None if there is none."""
-        raise NotImplementedError
+        actor = self.directory.find(customer)
+        if actor is not None and actor.profile is not None:
+            body, seq = actor.snapshot_copy(), actor.last_seq
+        else:
+            row = (await self.store.load([customer])).get(customer)
+            if row is None:
+                return None
+            body, seq = row.body, row.seq
+        return msgspec.msgpack.decode(body, type=Profile) if seq else None
 
     async def timeline(self, customer: str, before: int | None, limit: int) -> list[Entry]:
         """List a customer's journal entries, newest first; `before` is the seq seen last."""
-        raise NotImplementedError
+        if before is not None:
+            seen = await self.store.entries(before, 1)
+            last_seq = seen[0].prev if seen and seen[0].customer == customer else 0
+        else:
+            actor = self.directory.find(customer)
+            if actor is not None and actor.profile is not None:
+                last_seq = actor.durable_seq
+            else:
+                row = (await self.store.load([customer])).get(customer)
+                last_seq = row.seq if row else 0
+        return await self.store.entries(last_seq, limit) if last_seq else []
 
     async def resolve(self, namespace: str, value: str) -> str | None:
         """Find the customer an identity belongs to (`anonymous_id` → customer id)."""
-        raise NotImplementedError
+        return (await self.store.resolve([(namespace, value)])).get((namespace, value))
 
     def subscribe(self, listener: DecisionListener) -> Callable[[], None]:
         """Call `listener` with decisions as they become durable; gives the way to stop it."""
-        raise NotImplementedError
+        self._listeners = [*self._listeners, listener]
 
-    def unready(self) -> str:
-        """Say why this shard can't take inputs now, or "" when it can."""
-        raise NotImplementedError
+        def stop() -> None:
+            self._listeners = [other for other in self._listeners if other is not listener]
+
+        return stop
+
+    def gauges(self) -> dict[str, float]:
+        """Tell how much there is of what comes and goes, for metrics."""
+        return {
+            "actor_resident": len(self.directory),
+            "actor_memory_bytes": self.directory.memory_bytes,
+            "mailbox_depth": self._queued,
+            "deferred_depth": len(self.timers),
+            "journal_seq": self._durable_seq,
+            "journal_tail": self._durable_seq - self._covered_seq,
+            "outbox_depth": self.outbox.depth(),
+        }
+
+
+def _narrows_consent(given: Input, records: Sequence[object]) -> bool:
+    if given.__class__ is Event and given.consents:
+        return any(said.status is not ConsentStatus.GRANTED for said in given.consents)
+    return any(record.__class__ is ConsentNoted for record in records)

@@ -42,7 +42,7 @@ def parse_instant(text: str) -> int:
 
 
 def format_instant(at: int) -> str:
-    """Write an instant as `YYYY-MM-DDTHH:MM:SSZ`, with milliseconds only where they are not zero."""
+    """Write an instant as `YYYY-MM-DDTHH:MM:SSZ`, with milliseconds where they are not zero."""
     seconds, ms = divmod(at, SECOND_MS)
     moment = datetime.fromtimestamp(seconds, UTC)
     text = moment.strftime("%Y-%m-%dT%H:%M:%S")

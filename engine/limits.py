@@ -35,7 +35,42 @@ SOLVER_HORIZON_MS = 400 * DAY_MS
 
 SESSION_MS_DEFAULT = 30 * MINUTE_MS
 
+# What waits on its way out, and what waits to be fetched.
+OUTBOX_DEPTH_MAX = 100_000  # messages held in memory; beyond it the shard takes no new inputs
+RETRY_AFTER_MS_MAX = DAY_MS  # a provider that asks for a longer pause than this is not waited for
+INBOX_KEEP_MAX = 200  # messages one customer may have lying in the inbox
+INBOX_PAGE_MAX = 100
+INBOX_SOCKETS_MAX = 10  # open sockets of one customer
+INBOX_SOCKET_QUEUE_MAX = 100
+
+# What a workspace may hold. A team of fifty journeys needs about a hundredth of each.
+WORKSPACE_FILES_MAX = 2_000
+WORKSPACE_FILE_BYTES_MAX = 1024 * 1024
+WORKSPACE_VALUES_MAX = 200_000  # in one file, each use of an alias counted
+WORKSPACE_DEPTH_MAX = 64
+WORKSPACE_NAME_LENGTH_MAX = 256
+CAP_COUNT_MAX = 500
+
+# What one condition may be, and what it may look at. Nested macros multiply, so an inner list is
+# shorter: 1,000 x 100 steps are some ten milliseconds at the very worst.
+CEL_SOURCE_MAX = 16_384  # characters
+CEL_NODES_MAX = 1_000
+CEL_DEPTH_MAX = 24
+CEL_MACROS_MAX = 2  # macros inside one another
+CEL_LIST_MAX = 1_000  # elements a macro goes through; a longer list is absent
+CEL_LIST_INNER_MAX = 100
+CEL_TEXT_MAX = 65_536  # characters a condition may put together; a longer text is absent
+CEL_VALUE_DEPTH_MAX = 64  # deeper values are never equal
+CEL_PATTERN_MAX = 200
+CEL_PATTERN_STATES_MAX = 500
+
 assert ITEM_BYTES_MAX < BODY_BYTES_MAX
 assert SEEN_KEEP_MS >= DAY_MS
 assert STEP_MOVES_MAX < RECORDS_MAX
 assert SENDS_MAX <= LEDGER_MAX
+assert INBOX_PAGE_MAX <= INBOX_KEEP_MAX
+assert INBOX_SOCKET_QUEUE_MAX >= INBOX_PAGE_MAX
+assert CAP_COUNT_MAX <= LEDGER_MAX
+assert WORKSPACE_NAME_LENGTH_MAX <= NAME_LENGTH_MAX
+assert CEL_LIST_INNER_MAX < CEL_LIST_MAX
+assert CEL_VALUE_DEPTH_MAX > ITEM_DEPTH_MAX

@@ -53,10 +53,9 @@ class Sent(msgspec.Struct, array_like=True, gc=False):
     failed: tuple[str, ...]
     attempt: int
     statuses: list[str] = []
-    event: dict[str, Any] = {}
 
 
-class Pending(msgspec.Struct, array_like=True, gc=False, frozen=True):
+class Pending(msgspec.Struct, array_like=True, gc=False):
     """A deferred proposal: it is decided again when its timer fires."""
 
     proposal: int
@@ -73,7 +72,6 @@ class Pending(msgspec.Struct, array_like=True, gc=False, frozen=True):
     pinned: str
     failed: tuple[str, ...]
     attempt: int
-    event: dict[str, Any] = {}
 
 
 class Instance(msgspec.Struct, array_like=True, gc=False):

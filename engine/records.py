@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from engine.events import ConsentStatement
 from engine.reasons import Outcome, Reason
 
 
@@ -138,6 +139,18 @@ class ReceiptNoted(msgspec.Struct, frozen=True, array_like=True, tag="receipt_no
     released: bool = False  # a definitive failure: the slot is given back
 
 
+class SessionBegan(msgspec.Struct, frozen=True, array_like=True, tag="session_began", gc=False):
+    """The customer came back after the workspace's session time: a new session started."""
+
+    at: int
+
+
+class ConsentNoted(msgspec.Struct, frozen=True, array_like=True, tag="consent_noted", gc=False):
+    """A receipt spoke of consent: an unsubscribe or a complaint."""
+
+    statement: ConsentStatement
+
+
 class Duplicated(msgspec.Struct, frozen=True, array_like=True, tag="duplicated", gc=False):
     """The input had been seen before; nothing else happened."""
 
@@ -168,6 +181,8 @@ Record = (
     | WakeSet
     | WakeCleared
     | ReceiptNoted
+    | SessionBegan
+    | ConsentNoted
     | Duplicated
     | Unmatched
     | Truncated

@@ -7,6 +7,7 @@ changes after it was built; a new workspace is a new `Program`.
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -163,7 +164,7 @@ class Instruction(msgspec.Struct, frozen=True):
     message: str = ""
     channel: str = ""
     duration_ms: int = 0
-    until: Callable[[Scope, str], int | None] | None = None  # (scope, zone name) -> instant
+    until: Callable[[Scope, ZoneInfo], int | None] | None = None
     wait_for: WaitFor | None = None
     target: int = 0
     journey: str = ""

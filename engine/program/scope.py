@@ -5,11 +5,20 @@ Compiled conditions get one `Scope`; `decide` makes one for each input it handle
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from engine.profile import Profile
 
 _NOTHING: Mapping[str, Any] = {}
+
+
+class Testable(Protocol):
+    """Anything with a compiled condition, like a segment."""
+
+    @property
+    def test(self) -> Callable[["Scope"], bool]:
+        """Tell whether it holds; never raises."""
+        ...
 
 
 class Scope:
@@ -29,7 +38,7 @@ class Scope:
         event: Mapping[str, Any] = _NOTHING,
         event_name: str = "",
         context: Mapping[str, Any] = _NOTHING,
-        segments: Mapping[str, Callable[["Scope"], bool]] = _NOTHING,
+        segments: Mapping[str, Testable] = _NOTHING,
         scores: Mapping[str, float] = _NOTHING,
     ) -> None:
         self.owner = owner
@@ -73,5 +82,5 @@ class Scope:
 
     def in_segment(self, name: str) -> bool:
         """Tell whether the segment's condition holds now."""
-        test = self.segments.get(name)
-        return test is not None and test(self)
+        segment = self.segments.get(name)
+        return segment is not None and segment.test(self)

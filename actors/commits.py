@@ -1,0 +1,196 @@
+"""Group commit: what many customers' steps led to, made durable together, then released.
+
+Filled by `actors.runtime` while it drains mailboxes; the outbox's own changes ride along. At most
+one commit is at the store; what happens meanwhile gathers in the next, so the batch grows with the
+load by itself.
+
+*Rules*
+- Nothing is answered and no effect is released before the commit that holds it is durable.
+- Commits are durable in order, so a submission is answered with the commit of its last input.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from actors.customer import Customer
+from actors.ports import Commit, DecisionRow, Entry, OutboxRow, Store, TimerRow
+from actors.tickets import Ticket
+from engine.effects import Effect, Send, Unwake, Wake
+from engine.errors import StoreError
+from engine.events import Input
+from engine.records import Decided, Record
+
+_ENCODER = msgspec.msgpack.Encoder()
+_NO_RECORDS = _ENCODER.encode([])
+
+
+class Batch:
+    """One group commit in the making: what to write, whom to answer, what to release."""
+
+    __slots__ = (
+        "commit",
+        "decided",
+        "duplicates",
+        "sends",
+        "stored",
+        "tickets",
+        "touched",
+        "unwakes",
+        "waiters",
+        "wakes",
+        "withdrawals",
+    )
+
+    def __init__(self) -> None:
+        self.commit = Commit()
+        self.tickets: list[Ticket] = []
+        self.touched: dict[Customer, int] = {}  # with the last entry of each in here
+        self.decided: list[tuple[str, Decided]] = []
+        self.sends: list[Send] = []
+        self.wakes: list[TimerRow] = []
+        self.unwakes: list[tuple[str, int]] = []
+        self.waiters: list[asyncio.Future[None]] = []  # the outbox, for changes of its own
+        self.withdrawals: list[str] = []  # customers whose consent became narrower
+        self.stored = 0
+        self.duplicates = 0
+
+    def is_empty(self) -> bool:
+        """Say whether there is nothing to write and nobody to answer."""
+        return not (self.tickets or self.waiters) and self.commit.is_empty()
+
+    def add(  # noqa: PLR0913 - the parts of one journal entry
+        self,
+        customer: Customer,
+        given: Input,
+        *,
+        seq: int,
+        now: int,
+        program: str,
+        records: Sequence[Record],
+        effects: Sequence[Effect],
+    ) -> None:
+        """Take in one step: its journal entry and all that follows from it."""
+        commit = self.commit
+        commit.entries.append(
+            Entry(
+                seq,
+                customer.id,
+                customer.last_seq,
+                now,
+                program,
+                _ENCODER.encode(given),
+                _ENCODER.encode(records) if records else _NO_RECORDS,
+            )
+        )
+        customer.last_seq = seq
+        self.touched[customer] = seq
+        for record in records:
+            if record.__class__ is Decided:
+                self._add_decision(customer.id, seq, record)
+        for place, effect in enumerate(effects):
+            self._add_effect(effect, seq, place)
+
+    def _add_decision(self, customer: str, seq: int, decided: Decided) -> None:
+        self.decided.append((customer, decided))
+        self.commit.decisions.append(
+            DecisionRow(
+                decided.decision_id,
+                seq,
+                customer,
+                decided.at,
+                decided.journey,
+                decided.message,
+                decided.outcome.value,
+                decided.reason.value,
+                decided.channel,
+                _ENCODER.encode(decided),
+            )
+        )
+
+    def _add_effect(self, effect: Effect, seq: int, place: int) -> None:
+        if isinstance(effect, Send):
+            self.sends.append(effect)
+            body = _ENCODER.encode(effect)
+            self.commit.outbox.append(
+                OutboxRow(effect.message_id, effect.customer, effect.channel, "queued", 0, body)
+            )
+        elif isinstance(effect, Wake):
+            row = TimerRow(effect.at, effect.customer, effect.timer, seq, place)
+            self.wakes.append(row)
+            self.commit.timers_set.append(row)
+        else:
+            assert isinstance(effect, Unwake)
+            self.unwakes.append((effect.customer, effect.timer))
+            self.commit.timers_cleared.append((effect.at, effect.customer, effect.timer))
+
+    def settle(self) -> None:
+        """The commit is durable: mark it so and answer everybody who waited."""
+        for customer, seq in self.touched.items():
+            customer.durable_seq = seq
+        for ticket in self.tickets:
+            ticket.settle()
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def fail(self, error: StoreError) -> None:
+        """The commit failed: tell everybody who waited."""
+        for ticket in self.tickets:
+            ticket.fail(error)
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+
+
+class Committer:
+    """The two batches of a shard: the one that is filled and the one at the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        fill: Callable[[Batch], None],
+        released: Callable[[Batch], None],
+        lost: Callable[[list[Batch], StoreError], None],
+    ) -> None:
+        """`fill` may add to a batch just before it goes; the others hear how a batch ended."""
+        self._store = store
+        self._fill = fill
+        self._released = released
+        self._lost = lost
+        self.open = Batch()
+        self.flying: Batch | None = None
+
+    def is_idle(self) -> bool:
+        """Say whether everything decided is durable."""
+        return self.flying is None and self.open.is_empty()
+
+    def flush(self, *, force: bool = False) -> None:
+        """Hand the open batch to the store if nothing is there; `force` an empty one too."""
+        if self.flying is not None or (self.open.is_empty() and not force):
+            return
+        batch, self.open = self.open, Batch()
+        self.flying = batch
+        self._fill(batch)
+        if batch.is_empty():
+            self.flying = None
+            return
+        asyncio.ensure_future(self._store.commit(batch.commit)).add_done_callback(self._ended)
+
+    def _ended(self, future: asyncio.Future[None]) -> None:
+        batch = self.flying
+        assert batch is not None
+        self.flying = None
+        error = StoreError("the store was closed") if future.cancelled() else future.exception()
+        if error is None:
+            self._released(batch)
+            self.flush()
+            return
+        if not isinstance(error, StoreError):
+            error = StoreError(f"the store failed: {error}")
+        # What was decided on top of a lost batch is lost with it.
+        after, self.open = self.open, Batch()
+        self._lost([batch, after], error)
+        self.flush()

@@ -1,0 +1,238 @@
+"""Who is in memory: hydration in batches, and passivation under a memory budget.
+
+Owned by `actors.runtime`, which asks for a customer's actor for every input and gets one at once;
+its profile arrives when the store has been read, many customers at a time.
+
+*Rules*
+- An actor leaves memory only when its snapshot covers all its entries and is durable.
+- `unsaved` is ordered by the first entry a snapshot does not cover, so the oldest is at the front
+  and everything before it is covered.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+
+from actors.customer import Customer
+from actors.ports import Entry, SnapshotRow, Store
+from engine.events import Input
+from engine.evolve import fold
+from engine.records import Record
+
+LOAD_MAX = 2_000  # customers read from the store at once
+MEMORY_BYTES_MAX = 160 * 1024 * 1024
+SWEEP_MAX = 500  # actors looked at in one sweep
+
+_INPUT = msgspec.msgpack.Decoder(Input)
+_RECORDS = msgspec.msgpack.Decoder(list[Record])
+
+
+def decode_entry(entry: Entry) -> tuple[Input, list[Record]]:
+    """Read a journal entry's input and records."""
+    return _INPUT.decode(entry.input), _RECORDS.decode(entry.records)
+
+
+class Directory:
+    """The actors of one shard, least recently used first."""
+
+    def __init__(
+        self,
+        store: Store,
+        hydrated: Callable[[Customer], None],
+        failed: Callable[[Customer, Exception], None],
+        memory_bytes_max: int = MEMORY_BYTES_MAX,
+    ) -> None:
+        self._store = store
+        self._hydrated = hydrated
+        self._failed = failed
+        self._memory_bytes_max = memory_bytes_max
+        self._actors: OrderedDict[str, Customer] = OrderedDict()
+        self._wanted: dict[str, Customer] = {}
+        self._stale: dict[str, int] = {}  # discarded with entries no snapshot covers -> last entry
+        self._writing: dict[str, tuple[int, int]] = {}  # snapshots not durable -> what was before
+        self._rebuilding: dict[str, tuple[Customer, int]] = {}  # -> entry to wait for
+        self._loading: asyncio.Task[None] | None = None
+        self.unsaved: OrderedDict[str, int] = OrderedDict()  # -> first entry not in a snapshot
+        self.memory_bytes = 0
+        self.hydrated_count = 0
+        self.passivated_count = 0
+
+    def __len__(self) -> int:
+        """Count the actors in memory."""
+        return len(self._actors)
+
+    def find(self, customer: str) -> Customer | None:
+        """Give a customer's actor if it is in memory."""
+        return self._actors.get(customer)
+
+    def get(self, customer: str) -> Customer:
+        """Give a customer's actor, at once; it is hydrated when it is not in memory."""
+        actor = self._actors.get(customer)
+        if actor is not None:
+            self._actors.move_to_end(customer)
+            return actor
+        actor = Customer(customer)
+        self._actors[customer] = actor
+        self.memory_bytes += actor.memory_bytes
+        self._want(actor)
+        return actor
+
+    def _want(self, actor: Customer) -> None:
+        self._wanted[actor.id] = actor
+        if self._loading is None:
+            self._loading = asyncio.get_running_loop().create_task(self._load())
+
+    def adopt(self, actor: Customer) -> None:
+        """Take in an actor that recovery has built."""
+        self._actors[actor.id] = actor
+        self.memory_bytes += actor.memory_bytes
+
+    def changed(self, actor: Customer, seq: int) -> None:
+        """Note that an actor has an entry that no snapshot covers."""
+        if actor.id not in self.unsaved:
+            self.unsaved[actor.id] = seq
+
+    def discard(self, actor: Customer) -> None:
+        """Throw away an actor whose memory is ahead of the disk; it is rebuilt when next wanted."""
+        if self._actors.get(actor.id) is not actor:
+            return
+        del self._actors[actor.id]
+        self._wanted.pop(actor.id, None)
+        self._rebuilding.pop(actor.id, None)
+        self.memory_bytes -= actor.memory_bytes
+        if actor.durable_seq > actor.saved_seq:
+            self._stale[actor.id] = actor.durable_seq
+        else:
+            self.unsaved.pop(actor.id, None)
+
+    def rebuild(self, actor: Customer) -> None:
+        """Have an actor that failed read again from the disk, once its entries are there.
+
+        What waits in its mailbox goes on waiting.
+        """
+        actor.profile = None
+        actor.scheduled = False
+        self._rebuilding[actor.id] = (actor, actor.last_seq)
+
+    def durable(self, seq: int) -> None:
+        """Note that everything up to an entry is on disk, and the snapshots that went with it."""
+        self._writing.clear()
+        for customer, (actor, awaited_seq) in list(self._rebuilding.items()):
+            if awaited_seq <= seq:
+                del self._rebuilding[customer]
+                if awaited_seq > 0:
+                    self._stale[customer] = awaited_seq
+                self._want(actor)
+
+    def lost_snapshots(self) -> None:
+        """Take back what the snapshots of a failed commit had covered."""
+        for customer, (first_seq, saved_seq) in self._writing.items():
+            actor = self._actors.get(customer)
+            if actor is not None:
+                actor.saved_seq = saved_seq
+            if first_seq:
+                self.unsaved[customer] = first_seq
+        self._writing.clear()
+        ordered = sorted(self.unsaved.items(), key=lambda pair: pair[1])
+        self.unsaved = OrderedDict(ordered)
+
+    def covered_seq(self, last_seq: int) -> int:
+        """Tell up to which entry everything is in snapshots."""
+        if not self.unsaved:
+            return last_seq
+        return next(iter(self.unsaved.values())) - 1
+
+    def snapshots(self, limit: int) -> list[SnapshotRow]:
+        """Write down the actors that have waited longest for a snapshot.
+
+        The rows must go into the commit that is being filled: what they hold is durable with it.
+        """
+        rows: list[SnapshotRow] = []
+        for customer in list(self.unsaved)[:limit]:
+            actor = self._actors.get(customer)
+            if actor is None:  # thrown away after a failed commit: have it rebuilt first
+                self.get(customer)
+            elif actor.profile is not None:
+                rows.append(self._snapshot(actor))
+        return rows
+
+    def sweep(self) -> list[SnapshotRow]:
+        """Bring memory under its budget: drop idle saved actors, give snapshots of the others."""
+        rows: list[SnapshotRow] = []
+        if self.memory_bytes <= self._memory_bytes_max:
+            return rows
+        for customer in list(self._oldest(SWEEP_MAX)):
+            actor = self._actors[customer]
+            if actor.mailbox or actor.profile is None:
+                continue
+            if actor.last_seq > actor.saved_seq:
+                rows.append(self._snapshot(actor))
+            elif actor.durable_seq == actor.last_seq and customer not in self._writing:
+                del self._actors[customer]
+                self.memory_bytes -= actor.memory_bytes
+                self.passivated_count += 1
+            if self.memory_bytes <= self._memory_bytes_max:
+                break
+        return rows
+
+    def _oldest(self, limit: int) -> list[str]:
+        found: list[str] = []
+        for customer in self._actors:
+            found.append(customer)
+            if len(found) >= limit:
+                break
+        return found
+
+    def _snapshot(self, actor: Customer) -> SnapshotRow:
+        before_bytes = actor.memory_bytes
+        row = SnapshotRow(actor.id, actor.last_seq, actor.snapshot())
+        self.memory_bytes += actor.memory_bytes - before_bytes
+        self._writing[actor.id] = (self.unsaved.pop(actor.id, 0), actor.saved_seq)
+        actor.saved_seq = actor.last_seq
+        return row
+
+    async def _load(self) -> None:
+        """Hydrate whoever is wanted, in batches, until nobody is."""
+        try:
+            while self._wanted:
+                names = list(self._wanted)[:LOAD_MAX]
+                wanted = {name: self._wanted.pop(name) for name in names}
+                try:
+                    await self._hydrate(wanted)
+                except Exception as error:  # noqa: BLE001 - whatever it was, each caller is told
+                    for actor in wanted.values():
+                        self.discard(actor)
+                        self._failed(actor, error)
+        finally:
+            self._loading = None
+
+    async def _hydrate(self, wanted: dict[str, Customer]) -> None:
+        rows = await self._store.load(list(wanted))
+        for name, actor in wanted.items():
+            row = rows.get(name)
+            before_bytes = actor.memory_bytes
+            actor.hydrate(row.body if row else None, row.seq if row else 0)
+            stale_seq = self._stale.pop(name, 0)
+            if stale_seq:
+                await self._replay(actor, stale_seq)
+            self.memory_bytes += actor.memory_bytes - before_bytes
+            self.hydrated_count += 1
+            self._hydrated(actor)
+
+    async def _replay(self, actor: Customer, last_seq: int) -> None:
+        """Fold the entries after the snapshot, found by walking back from the last."""
+        entries: list[Entry] = []
+        seq = last_seq
+        while seq > actor.saved_seq:
+            portion = await self._store.entries(seq, 500)
+            if not portion:
+                break
+            entries += [entry for entry in portion if entry.seq > actor.saved_seq]
+            seq = portion[-1].prev
+        assert actor.profile is not None
+        for entry in reversed(entries):
+            given, records = decode_entry(entry)
+            fold(actor.profile, given, records, entry.at)
+        actor.last_seq = actor.durable_seq = last_seq

@@ -1,0 +1,44 @@
+"""Recovery: from what is on disk to actors as they were, without deciding anything again.
+
+Called once by `actors.runtime` at start. Reads the journal's tail, the part no snapshot covers, and
+folds it.
+"""
+
+from actors.customer import Customer
+from actors.directory import Directory, decode_entry
+from actors.ports import Entry, Store, StoreState
+from engine.evolve import fold
+
+
+async def recover(store: Store, directory: Directory, state: StoreState) -> int:
+    """Fold the journal's tail into the directory's actors; gives how many entries it had."""
+    count = 0
+    async for portion in store.tail(state.covered_seq):
+        await _adopt(store, directory, portion)
+        for entry in portion:
+            _fold(directory, entry)
+        count += len(portion)
+    return count
+
+
+async def _adopt(store: Store, directory: Directory, portion: list[Entry]) -> None:
+    names = list(dict.fromkeys(entry.customer for entry in portion))
+    unknown = [name for name in names if directory.find(name) is None]
+    rows = await store.load(unknown)
+    for name in unknown:
+        actor = Customer(name)
+        row = rows.get(name)
+        actor.hydrate(row.body if row else None, row.seq if row else 0)
+        directory.adopt(actor)
+
+
+def _fold(directory: Directory, entry: Entry) -> None:
+    actor = directory.find(entry.customer)
+    assert actor is not None
+    assert actor.profile is not None
+    if entry.seq <= actor.saved_seq:
+        return
+    given, records = decode_entry(entry)
+    fold(actor.profile, given, records, entry.at)
+    actor.last_seq = actor.durable_seq = entry.seq
+    directory.changed(actor, entry.seq)

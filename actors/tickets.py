@@ -1,0 +1,27 @@
+"""What a submitter holds while its inputs become durable.
+
+Made by `actors.runtime.submit`, carried with each input through mailboxes, settled by
+`actors.commits` when the last of its inputs is on disk.
+"""
+
+import asyncio
+
+
+class Ticket:
+    """Counts the inputs of one submission that are still to be decided."""
+
+    __slots__ = ("done", "waiting")
+
+    def __init__(self, done: asyncio.Future[None], waiting: int) -> None:
+        self.done = done
+        self.waiting = waiting
+
+    def settle(self) -> None:
+        """Tell the submitter that everything is durable."""
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """Tell the submitter that nothing was acknowledged, and why."""
+        if not self.done.done():
+            self.done.set_exception(error)

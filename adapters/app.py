@@ -1,0 +1,164 @@
+"""The composition root: the file that knows everybody.
+
+Called by `adapters.cli`, the demo and the benches. Puts store, clock, channels, runtime and gateway
+together, and takes them apart in order.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+import structlog
+import uvloop
+
+from actors.ports import Channel, Clock, Store
+from actors.runtime import Runtime, Settings
+from adapters.channels.registry import build_channels, build_pacing
+from adapters.clock import WallClock
+from adapters.files.workspaces import Workspace, read_workspace
+from adapters.gateway.app import Gateway, serve
+from adapters.gateway.settings import GatewaySettings
+from adapters.sqlite.store import SqliteStore
+from engine.errors import ProgramError
+from engine.program.compile import compile_source
+from engine.program.program import Journey, Program
+
+logger = structlog.get_logger("nextbeat")
+
+# The writer thread needs the interpreter for microseconds at a time; with CPython's default of
+# 5 ms between hand-overs it would wait that long for each of them.
+SWITCH_INTERVAL_S = 0.0005
+
+# Most of what is in memory is customers, which hold no reference cycles. Collecting the oldest
+# generation walks all of them: that is to be rare.
+COLLECT_AFTER = (50_000, 50, 200)
+
+
+class App:
+    """A shard with its gateway, from start to stop. Use it as an asynchronous context manager."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        data: Path,
+        gateway_settings: GatewaySettings,
+        *,
+        clock: Clock | None = None,
+        settings: Settings | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._workspace = workspace
+        self._gateway_settings = gateway_settings
+        program = workspace.program
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.store: Store = SqliteStore(data)
+        self.channels: Mapping[str, Channel] = build_channels(program.channels, data, environ)
+        self.runtime = Runtime(
+            self.store,
+            clock or WallClock(),
+            program,
+            self.channels,
+            settings=settings,
+            pacing=build_pacing(program.channels),
+        )
+        self._gateway: Gateway | None = None
+
+    @property
+    def port(self) -> int:
+        """The port the gateway listens on."""
+        assert self._gateway is not None
+        return self._gateway.port
+
+    async def __aenter__(self) -> "App":
+        """Recover, then listen."""
+        folded = await self.runtime.open()
+        await self.use(self._workspace)
+        await self.runtime.start()
+        self._gateway = await serve(self.runtime, self._gateway_settings)
+        logger.info("ready", port=self.port, recovered=folded, program=self.runtime.program.version)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop listening, finish what was taken, close."""
+        if self._gateway is not None:
+            await self._gateway.stop()
+        await self.runtime.stop()
+
+    async def use(self, workspace: Workspace) -> None:
+        """Decide by a workspace from now on; people in its older journeys finish them."""
+        program = workspace.program
+        archive = await self._archive(program)
+        await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)
+        self.runtime.use(msgspec.structs.replace(program, archive=archive))
+        self._workspace = workspace
+
+    async def _archive(self, program: Program) -> dict[str, Journey]:
+        """Compile the journeys of earlier workspaces, by version: somebody may still be in one."""
+        archive: dict[str, Journey] = {}
+        for version, _, source in await self.store.programs():
+            if version == program.version:
+                continue
+            try:
+                earlier = compile_source(msgspec.json.decode(source))
+            except ProgramError as error:
+                logger.warning(
+                    "an earlier workspace no longer compiles", version=version, error=str(error)
+                )
+                continue
+            archive.update((journey.version, journey) for journey in earlier.journeys.values())
+        return archive
+
+
+def tune_interpreter() -> None:
+    """Set the interpreter up for a server that holds many small objects and a writer thread."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+
+
+def run_server(workspace: Path, data: Path, *, host: str, port: int) -> None:
+    """Serve a workspace until the process is told to stop; SIGHUP reads the workspace again.
+
+    Raises ProgramError when the workspace has faults at start. A fault found later is logged, and
+    what ran goes on running.
+    """
+    settings = GatewaySettings.from_environment(os.environ, host=host, port=port)
+    loaded = read_workspace(workspace)
+    uvloop.run(_serve(workspace, loaded, data, settings))
+
+
+async def _serve(folder: Path, loaded: Workspace, data: Path, settings: GatewaySettings) -> None:
+    loop = asyncio.get_running_loop()
+    stop, again = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
+    async with App(loaded, data, settings) as app:
+        tune_interpreter()
+        watching = asyncio.create_task(_reload(app, folder, again))
+        await stop.wait()
+        watching.cancel()
+        logger.info("stopping")
+
+
+async def _reload(app: App, folder: Path, again: asyncio.Event) -> None:
+    while True:
+        await again.wait()
+        again.clear()
+        try:
+            await app.use(read_workspace(folder))
+            logger.info("workspace replaced", program=app.runtime.program.version)
+        except ProgramError as error:
+            logger.error("workspace refused; the one before goes on", problems=str(error))  # noqa: TRY400

@@ -1,0 +1,247 @@
+"""Makes the channels a workspace asks for: adapter by name, settings checked, secrets looked up.
+
+Called by the composition root with the compiled program's channels; `actors.outbox` gets what
+comes out. All faults of all channels are reported together, each with the place in the workspace
+and the environment variable that would mend it.
+
+A value in `settings` may be `{env: NAME}`; secrets must be. What `settings` does not say is taken
+from the variables in `_DEFAULTS`.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from actors.outbox import Pacing
+from actors.ports import Channel
+from adapters.channels.inbox import InboxChannel
+from adapters.channels.log import LogChannel, LogSettings
+from adapters.channels.smtp import SmtpChannel, SmtpSettings
+from adapters.channels.webhook import WebhookChannel, WebhookSettings
+from adapters.inbox import Inbox, tell_time
+from adapters.signing import SECRET_VARIABLE, Signer
+from engine.errors import Problem, ProgramError
+from engine.instants import parse_duration
+from engine.program.program import Channel as ChannelProgram
+
+INBOX_FILE = "inbox.db"
+_REFERENCE = "env"
+_PACING = "pacing"
+
+# What a setting is taken from where the workspace does not say it.
+_DEFAULTS: Mapping[str, Mapping[str, str]] = {
+    "smtp": {
+        "host": "NEXTBEAT_SMTP_HOST",
+        "port": "NEXTBEAT_SMTP_PORT",
+        "username": "NEXTBEAT_SMTP_USERNAME",
+        "password": "NEXTBEAT_SMTP_PASSWORD",
+        "tls": "NEXTBEAT_SMTP_TLS",
+        "from": "NEXTBEAT_SMTP_FROM",
+        "from_name": "NEXTBEAT_SMTP_FROM_NAME",
+        "unsubscribe_url": "NEXTBEAT_PUBLIC_URL",
+    },
+    "webhook": {"url": "NEXTBEAT_WEBHOOK_URL", "secret": "NEXTBEAT_WEBHOOK_SECRET"},
+}
+_SECRETS: Mapping[str, tuple[str, ...]] = {"smtp": ("password",), "webhook": ("secret",)}
+
+
+class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`settings.pacing` of a channel, as a team writes it."""
+
+    per_second: float | None = None
+    burst: int = 1
+    concurrency: int = 16
+    timeout: str = "30s"
+    attempts: int = 8
+    retry_for: str = "1d"
+
+    def __post_init__(self) -> None:
+        """Refuse what could never work."""
+        if self.per_second is not None and not 0 < self.per_second <= 1_000_000:  # noqa: PLR2004
+            raise ValueError("per_second must be more than 0")
+        if self.burst < 1 or self.attempts < 1 or not 1 <= self.concurrency <= 1_000:  # noqa: PLR2004
+            raise ValueError("burst and attempts must be at least 1, concurrency 1 to 1000")
+        if parse_duration(self.timeout) < 1:
+            raise ValueError("timeout must be longer than nothing")
+        parse_duration(self.retry_for)
+
+
+class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The inbox has nothing to set."""
+
+
+class Workshop(msgspec.Struct, frozen=True):
+    """What adapters are made with, besides their settings."""
+
+    inbox: Inbox
+    signer: Signer | None
+
+
+_Build = Callable[[str, Any, Workshop], Channel]
+_ADAPTERS: Mapping[str, tuple[type[msgspec.Struct], _Build]] = {
+    "inbox": (NoSettings, lambda _name, _settings, workshop: InboxChannel(workshop.inbox)),
+    "log": (LogSettings, lambda name, settings, _workshop: LogChannel(name, settings)),
+    "smtp": (SmtpSettings, lambda name, settings, shop: SmtpChannel(name, settings, shop.signer)),
+    "webhook": (WebhookSettings, lambda _name, settings, _workshop: WebhookChannel(settings)),
+}
+
+
+def build_channels(
+    channels: Mapping[str, ChannelProgram],
+    data_dir: Path | None,
+    environment: Mapping[str, str],
+    present: Callable[[], int] = tell_time,
+) -> dict[str, Channel]:
+    """Make every channel of a program; nothing is opened yet. Raises ProgramError.
+
+    `data_dir` None keeps in-app messages in memory. `present` is business time.
+    """
+    problems: list[Problem] = []
+    signer = _read_signer(environment, problems)
+    inbox = Inbox(None if data_dir is None else data_dir / INBOX_FILE, present)
+    built: dict[str, Channel] = {}
+    for name, channel in channels.items():
+        made = _build_channel(channel, Workshop(inbox, signer), environment, problems)
+        if made is not None:
+            built[name] = made
+    if problems:
+        raise ProgramError(problems)
+    return built
+
+
+def build_pacing(channels: Mapping[str, ChannelProgram]) -> dict[str, Pacing]:
+    """Read how fast and how patiently each channel is to be used. Raises ProgramError."""
+    problems: list[Problem] = []
+    pacing: dict[str, Pacing] = {}
+    for name, channel in channels.items():
+        path = f"channels.{name}.settings.{_PACING}"
+        written = channel.settings.get(_PACING, {})
+        settings = _convert(written, PacingSettings, path, problems)
+        if isinstance(settings, PacingSettings):
+            pacing[name] = Pacing(
+                rate_per_second=settings.per_second,
+                burst=settings.burst,
+                concurrency=settings.concurrency,
+                timeout_ms=parse_duration(settings.timeout),
+                attempts=settings.attempts,
+                retry_ms=parse_duration(settings.retry_for),
+            )
+    if problems:
+        raise ProgramError(problems)
+    return pacing
+
+
+def find_inbox(channels: Mapping[str, Channel]) -> Inbox | None:
+    """Find the inbox that built channels share, for the gateway's routes; None if none uses it."""
+    for channel in channels.values():
+        if isinstance(channel, InboxChannel):
+            return channel.inbox
+    return None
+
+
+def _build_channel(
+    channel: ChannelProgram,
+    workshop: Workshop,
+    environment: Mapping[str, str],
+    problems: list[Problem],
+) -> Channel | None:
+    place = f"channels.{channel.name}"
+    known = _ADAPTERS.get(channel.adapter)
+    if known is None:
+        message = f"there is no adapter {channel.adapter[:80]!r}"
+        problems.append(Problem(f"{place}.adapter", message, f"one of {', '.join(_ADAPTERS)}"))
+        return None
+    settings_type, build = known
+    before = len(problems)
+    written = _read_settings(channel, environment, problems)
+    settings = None
+    if len(problems) == before:
+        settings = _convert(written, settings_type, f"{place}.settings", problems)
+    if settings is None:
+        _hint(channel.adapter, problems, before)
+        return None
+    if (
+        isinstance(settings, SmtpSettings)
+        and settings.unsubscribe == "link"
+        and not workshop.signer
+    ):
+        message = "unsubscribe links need a secret to sign them with"
+        hint = f"set {SECRET_VARIABLE}, or `unsubscribe: none` if it carries service messages only"
+        problems.append(Problem(f"{place}.settings.unsubscribe", message, hint))
+        return None
+    return build(channel.name, settings, workshop)
+
+
+def _read_settings(
+    channel: ChannelProgram, environment: Mapping[str, str], problems: list[Problem]
+) -> dict[str, object]:
+    """Put together what the workspace says and what the environment says instead."""
+    place = f"channels.{channel.name}.settings"
+    for name in _SECRETS.get(channel.adapter, ()):
+        if isinstance(channel.settings.get(name), str):
+            message = "a secret does not belong into a workspace, which is kept in git"
+            hint = (
+                f"write {{env: NAME}}, or leave it out and set {_DEFAULTS[channel.adapter][name]}"
+            )
+            problems.append(Problem(f"{place}.{name}", message, hint))
+    written: dict[str, object] = {}
+    for name, variable in _DEFAULTS.get(channel.adapter, {}).items():
+        value = environment.get(variable, "")
+        if value and name not in channel.settings:
+            written[name] = value
+    for name, value in channel.settings.items():
+        if name != _PACING:
+            written[name] = _resolve(value, f"{place}.{name}", environment, problems)
+    return written
+
+
+def _resolve(
+    value: object, place: str, environment: Mapping[str, str], problems: list[Problem]
+) -> object:
+    """Replace `{env: NAME}` by what the environment says, at any depth."""
+    if not isinstance(value, Mapping):
+        return value
+    mapping = cast("Mapping[str, object]", value)
+    variable = mapping.get(_REFERENCE)
+    if len(mapping) == 1 and isinstance(variable, str):
+        found = environment.get(variable)
+        if found is None:
+            message = f"the environment variable {variable[:80]} is not set"
+            problems.append(Problem(place, message, f"set {variable[:80]}"))
+        return found
+    return {
+        name: _resolve(item, f"{place}.{name}", environment, problems)
+        for name, item in mapping.items()
+    }
+
+
+def _convert(
+    written: object, wanted: type[msgspec.Struct], place: str, problems: list[Problem]
+) -> msgspec.Struct | None:
+    """Check settings against their type. Values from the environment are text, so `"25"` is 25."""
+    try:
+        return msgspec.convert(written, wanted, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, at = str(error).partition(" - at `$")
+        problems.append(Problem(f"{place}{at.rstrip('`')}", message))
+        return None
+
+
+def _hint(adapter: str, problems: list[Problem], since: int) -> None:
+    """Say which variables would do, where a setting was left out."""
+    for number in range(since, len(problems)):
+        problem = problems[number]
+        for name, variable in _DEFAULTS.get(adapter, {}).items():
+            if f"missing required field `{name}`" in problem.message:
+                hint = f"write it in settings, or set {variable}"
+                problems[number] = msgspec.structs.replace(problem, hint=hint)
+
+
+def _read_signer(environment: Mapping[str, str], problems: list[Problem]) -> Signer | None:
+    try:
+        return Signer.from_environment(environment)
+    except ValueError as error:
+        problems.append(Problem(SECRET_VARIABLE, str(error)))
+        return None

@@ -1,0 +1,99 @@
+"""The `nextbeat` command: finds the sub-commands and turns errors into words.
+
+Called by the installed script and by `python -m adapters.cli`. A command's module is imported when
+that command is asked for, so that `nextbeat --help` and the shell's completion stay quick.
+
+*Rules*
+- Exit codes: 0 all is well, 1 problems were found or the work failed, 2 the command was not used
+  as it can be.
+- What a person did wrong never shows a traceback; what we did wrong always does.
+"""
+
+import sys
+from importlib import import_module
+
+import click
+
+from engine.errors import InputError, NextbeatError, ProgramError
+
+# The module of the same name in this package holds the command.
+_COMMANDS = {
+    "demo": "Play a shop day in about a minute and show what is decided and why.",
+    "serve": "Take events over HTTP and websocket, decide, send.",
+    "check": "Check a workspace and list what is wrong with it.",
+    "schema": "Print the JSON Schema of workspace files, for editors.",
+    "replay": "Decide over a file of events, with their time as the clock.",
+    "explain": "Tell why a customer did, or did not, get a message.",
+    "quarantine": "Show items that were not understood, and take them in again.",
+}
+_EPILOG = "Start with `nextbeat demo`, then try `nextbeat explain` on a customer it shows."
+
+
+class Commands(click.Group):
+    """The group of all commands; errors made on purpose end here, as a message and exit code 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Name the commands in the order in which people meet them."""
+        return list(_COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(import_module(f"adapters.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """List the commands for `--help`, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except ProgramError as error:
+            raise click.ClickException(_describe_problems(error)) from None
+        except InputError as error:
+            place = "" if error.path in {"", "$"} else f"{error.path}: "
+            raise click.ClickException(f"{place}{error.message}") from None
+        except BrokenPipeError:
+            raise  # click knows: whoever read our output has read enough
+        except (NextbeatError, OSError) as error:
+            raise click.ClickException(str(error) or type(error).__name__) from None
+
+
+@click.group(
+    cls=Commands,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="nextbeat", prog_name="nextbeat")
+def nextbeat() -> None:
+    """Decide whether, what, where and when to say something to a customer, and tell why."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    if not __debug__:
+        click.echo(
+            "Error: assertions are switched off (python -O, PYTHONOPTIMIZE), and Nextbeat relies "
+            "on them: start it without.",
+            err=True,
+        )
+        sys.exit(2)
+    nextbeat()
+
+
+def _describe_problems(error: ProgramError) -> str:
+    count = len(error.problems)
+    return f"the workspace has {count} problem{'s' * (count != 1)}:\n{error}"

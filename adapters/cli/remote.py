@@ -1,0 +1,93 @@
+"""A running Nextbeat, asked over HTTP.
+
+Used by `explain` and `quarantine`. One request at a time, so the standard library's client does;
+the admin key comes from the environment and never from the command line, where others could read
+it.
+"""
+
+import os
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from engine.errors import NextbeatError
+
+_KEYS = "NEXTBEAT_ADMIN_KEYS"
+_TIMEOUT_S = 30.0
+_OK = 200
+_UNAUTHORIZED = 401
+
+
+class RemoteError(NextbeatError):
+    """The running Nextbeat could not be asked, or refused; the message says which."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """What the server says when it does not do what it was asked."""
+
+    code: str = ""
+    message: str = ""
+    path: str = "$"
+
+
+class Remote:
+    """A server, by its URL."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            message = (
+                f"{url[:80]!r} is not the address of a server: write it like http://127.0.0.1:8080"
+            )
+            raise RemoteError(message)
+        self._url = f"{parts.scheme}://{parts.netloc}"
+        self._parts = parts
+
+    def get(self, path: str, parameters: Mapping[str, str]) -> bytes:
+        """Read a page; parameters that are empty are left out."""
+        given = {name: value for name, value in parameters.items() if value}
+        return self._ask("GET", f"{path}?{urlencode(given)}" if given else path)
+
+    def post(self, path: str) -> bytes:
+        """Ask for something to be done."""
+        return self._ask("POST", path)
+
+    def _ask(self, method: str, target: str) -> bytes:
+        kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+        try:
+            connection = kind(self._parts.hostname or "", self._parts.port, timeout=_TIMEOUT_S)
+            try:
+                connection.request(method, target, headers=_authorization())
+                answer = connection.getresponse()
+                body = answer.read()
+            finally:
+                connection.close()
+        except (OSError, HTTPException, ValueError) as error:
+            message = f"no Nextbeat answers at {self._url}: {error}"
+            raise RemoteError(message) from None
+        if answer.status != _OK:
+            raise RemoteError(_describe(answer.status, body))
+        return body
+
+
+def path_of(*parts: str) -> str:
+    """Write a path whose parts may hold anything."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _authorization() -> dict[str, str]:
+    key = os.environ.get(_KEYS, "").partition(",")[0].strip()
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _describe(status: int, body: bytes) -> str:
+    if status == _UNAUTHORIZED:
+        return f"the server wants an admin key: set {_KEYS} to the one it was started with"
+    try:
+        refused = msgspec.json.decode(body, type=Refused)
+    except msgspec.DecodeError:
+        return f"the server answered {status} without saying why"
+    place = "" if refused.path in {"", "$", "path"} else f"{refused.path}: "
+    return f"{place}{refused.message or refused.code or status}"

@@ -1,0 +1,195 @@
+"""Where the answers of `explain` and `quarantine` come from: a running server, or a data folder.
+
+Both give the views of the HTTP API, so that a command shows the same whichever it asked.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import click
+import msgspec
+
+from actors.ports import DecisionQuery, DecisionRow, Store
+from adapters.cli.remote import Remote, path_of
+from adapters.gateway.parameters import PAGE_LIMIT_MAX, write_cursor
+from adapters.gateway.readable import quarantine_view
+from adapters.gateway.views import Decision, DecisionPage, QuarantinedItem, QuarantinePage
+from adapters.sqlite.store import open_reader
+from engine.instants import format_instant
+from engine.records import Decided
+from engine.transcript import decision_object
+
+_URL = "http://127.0.0.1:8080"
+_DECISION = "d_"
+
+_decode_decided = msgspec.msgpack.Decoder(Decided).decode
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which decisions are asked for; empty means any."""
+
+    customer: str
+    message: str = ""
+    journey: str = ""
+    outcome: str = ""
+    reason: str = ""
+    since_at: int | None = None
+    until_at: int | None = None
+    limit: int = 10
+
+    @property
+    def is_one(self) -> bool:
+        """Say whether one decision is asked for by its id."""
+        return self.customer.startswith(_DECISION)
+
+
+class Source(Protocol):
+    """Something that can be asked."""
+
+    def decisions(self, wanted: Wanted) -> list[Decision]:
+        """List decisions, newest first."""
+        ...
+
+    def quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
+        """List quarantined items with numbers under `before`, newest first."""
+        ...
+
+
+def url_option(function: Function) -> Function:
+    """Add the option that names a server."""
+    return click.option(
+        "--url",
+        default=_URL,
+        show_default=True,
+        envvar="NEXTBEAT_URL",
+        help="Ask the server at this address.",
+    )(function)
+
+
+def source_options(function: Function) -> Function:
+    """Add the options that say whom to ask."""
+    data = click.option(
+        "--data",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        envvar="NEXTBEAT_DATA",
+        help="Read this data folder instead of asking a server.",
+    )
+    return data(url_option(function))
+
+
+def open_source(data: Path | None, url: str) -> Source:
+    """Choose whom to ask."""
+    return RemoteSource(Remote(url)) if data is None else StoredSource(data)
+
+
+class RemoteSource:
+    """Decisions of a running server."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+
+    def decisions(self, wanted: Wanted) -> list[Decision]:
+        """List decisions, newest first."""
+        if wanted.is_one:
+            body = self._remote.get(path_of("v1", "decisions", wanted.customer), {})
+            return [msgspec.json.decode(body, type=Decision)]
+        path = path_of("v1", "customers", wanted.customer, "decisions")
+        found: list[Decision] = []
+        cursor: str | None = ""
+        while cursor is not None and len(found) < wanted.limit:
+            parameters = {**_parameters(wanted), "cursor": cursor}
+            page = msgspec.json.decode(self._remote.get(path, parameters), type=DecisionPage)
+            found.extend(one for one in page.decisions if wanted.message in {"", one.message})
+            cursor = page.next
+        return found[: wanted.limit]
+
+    def quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
+        """List quarantined items with numbers under `before`, newest first."""
+        found: list[QuarantinedItem] = []
+        cursor = write_cursor("quarantine", before) or ""
+        while True:
+            wanted = str(min(limit - len(found), PAGE_LIMIT_MAX))
+            body = self._remote.get("/v1/quarantine", {"cursor": cursor, "limit": wanted})
+            page = msgspec.json.decode(body, type=QuarantinePage)
+            found.extend(page.items)
+            if page.next is None or len(found) >= limit:
+                return found
+            cursor = page.next
+
+
+class StoredSource:
+    """Decisions in a data folder, whether or not a server is running on it."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+
+    def decisions(self, wanted: Wanted) -> list[Decision]:
+        """List decisions, newest first."""
+        return asyncio.run(self._decisions(wanted))
+
+    def quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
+        """List quarantined items with numbers under `before`, newest first."""
+        return asyncio.run(self._quarantine(before, limit))
+
+    async def _decisions(self, wanted: Wanted) -> list[Decision]:
+        async with self._reading() as store:
+            if wanted.is_one:
+                row = await store.decision(wanted.customer)
+                return [] if row is None else [_view(row)]
+            return await _collect(store, wanted)
+
+    async def _quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
+        async with self._reading() as store:
+            return [quarantine_view(row) for row in await store.quarantine(before, limit)]
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncGenerator[Store]:
+        store = await open_reader(self._data)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+async def _collect(store: Store, wanted: Wanted) -> list[Decision]:
+    linked = await store.resolve([("anonymous_id", wanted.customer)])
+    customer = linked.get(("anonymous_id", wanted.customer), wanted.customer)
+    found: list[Decision] = []
+    before: int | None = None
+    while len(found) < wanted.limit:
+        page = await store.decisions(
+            DecisionQuery(
+                customer=customer,
+                journey=wanted.journey,
+                reason=wanted.reason,
+                outcome=wanted.outcome,
+                since_at=wanted.since_at,
+                until_at=wanted.until_at,
+                before=before,
+                limit=PAGE_LIMIT_MAX,
+            )
+        )
+        found.extend(_view(row) for row in page.rows if wanted.message in {"", row.message})
+        if page.next is None:
+            break
+        before = page.next
+    return found[: wanted.limit]
+
+
+def _parameters(wanted: Wanted) -> dict[str, str]:
+    return {
+        "journey": wanted.journey,
+        "outcome": wanted.outcome,
+        "reason": wanted.reason,
+        "since": "" if wanted.since_at is None else format_instant(wanted.since_at),
+        "until": "" if wanted.until_at is None else format_instant(wanted.until_at),
+        "limit": str(PAGE_LIMIT_MAX if wanted.message else min(wanted.limit, PAGE_LIMIT_MAX)),
+    }
+
+
+def _view(row: DecisionRow) -> Decision:
+    return msgspec.convert(decision_object(row.customer, _decode_decided(row.body)), Decision)

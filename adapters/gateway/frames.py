@@ -1,0 +1,135 @@
+"""What a message on the stream holds: its number, its items, what is said once for all of them.
+
+Called by `stream` for each message. Hands on items as JSON bytes, which then take the same way as
+the items of an HTTP request. Items in msgpack are rewritten as JSON first: that costs a few
+microseconds, and makes sure that a call means the same, and is limited alike, in both encodings.
+"""
+
+from typing import Any, cast
+
+import msgspec
+
+from engine.errors import InputError
+from engine.intake.mending import mend_json
+from engine.limits import BATCH_ITEMS_MAX
+
+FRAME_ID_MAX = 2**53 - 1  # what a client in JavaScript can count up to
+_SPACE = " \t\r\n\ufeff"
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One message, taken apart. `id` is None where the client left the numbering to us."""
+
+    items: list[bytes]
+    id: int | None = None
+    sent_at: Any = None
+    context: dict[str, Any] | None = None
+
+
+class _Parts(msgspec.Struct, frozen=True, rename="camel"):
+    """The names that make an object a batch; one without `batch` is a single call."""
+
+    batch: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    id: Any = None
+    sent_at: Any = None
+    context: Any = None
+
+
+_json_list: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
+_json_any = msgspec.json.Decoder()
+_json_parts = msgspec.json.Decoder(_Parts)
+_pack_list: msgspec.msgpack.Decoder[list[msgspec.Raw]] = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_pack_parts = msgspec.msgpack.Decoder(_Parts)
+_unpack = msgspec.msgpack.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+# The first byte of a value in msgpack says what it is.
+_PACKED_LIST = frozenset(bytes([byte]) for byte in (*range(0x90, 0xA0), 0xDC, 0xDD))
+_PACKED_MAP = frozenset(bytes([byte]) for byte in (*range(0x80, 0x90), 0xDE, 0xDF))
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
+_EXPECTED = 'expected a call, a list of calls, or {"id": n, "batch": [...]}'
+
+
+def read_text(text: str, oddities: list[str]) -> Frame:
+    """Take a message in JSON apart. Raises InputError."""
+    try:
+        return _read_json(text)
+    except InputError:
+        raise
+    except msgspec.ValidationError as error:
+        if "out of range" not in str(error):
+            raise _bad_batch() from None
+    except _UNREADABLE:
+        pass
+    try:
+        return _read_json(mend_json(text.encode("utf-8", "replace"), oddities).decode())
+    except msgspec.ValidationError:
+        raise _bad_batch() from None
+
+
+def read_bytes(packed: bytes) -> Frame:
+    """Take a message in msgpack apart. Raises InputError."""
+    opening = packed[:1]
+    try:
+        if opening in _PACKED_LIST:
+            return Frame(_rewrite_all(_pack_list.decode(packed)))
+        if opening in _PACKED_MAP:
+            parts = _pack_parts.decode(packed)
+            if parts.batch is msgspec.UNSET:
+                return Frame([_rewrite(packed)])
+            return _frame(parts, _rewrite_all(parts.batch))
+    except msgspec.ValidationError:
+        raise _bad_batch() from None
+    except _UNREADABLE:
+        raise InputError("unreadable_msgpack", "this can't be read as one msgpack value") from None
+    raise InputError("invalid_type", _EXPECTED)
+
+
+def _read_json(text: str) -> Frame:
+    opening = text.lstrip(_SPACE)[:1] if text[:1] not in ("[", "{") else text[0]
+    if opening == "[":
+        return Frame(_check_count(_json_list.decode(text)))
+    if opening == "{":
+        parts = _json_parts.decode(text)
+        if parts.batch is msgspec.UNSET:
+            return Frame([text.encode("utf-8", "replace")])
+        return _frame(parts, _check_count(parts.batch))
+    _json_any.decode(text)  # for another message, where this is no JSON at all
+    raise InputError("invalid_type", _EXPECTED)
+
+
+def _frame(parts: _Parts, items: list[bytes]) -> Frame:
+    number, context = parts.id, parts.context
+    if number is not None and (
+        not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= FRAME_ID_MAX
+    ):
+        message = f"expected a whole number from 1 to {FRAME_ID_MAX}"
+        raise InputError("bad_frame_id", message, "id")
+    if context is not None and not isinstance(context, dict):
+        raise InputError("invalid_type", "expected an object", "context")
+    return Frame(items, number, parts.sent_at, cast("dict[str, Any] | None", context))
+
+
+def _check_count(items: list[msgspec.Raw]) -> list[bytes]:
+    if len(items) > BATCH_ITEMS_MAX:
+        message = f"a frame may have {BATCH_ITEMS_MAX} items, this one has {len(items)}"
+        raise InputError("too_many_items", message, "batch")
+    return [bytes(item) for item in items]
+
+
+def _rewrite_all(items: list[msgspec.Raw]) -> list[bytes]:
+    return [_rewrite(item) for item in _check_count(items)]
+
+
+def _rewrite(packed: bytes) -> bytes:
+    # What JSON has no word for (an extension type, a map with maps as keys) makes this one item
+    # unreadable, not its frame: it goes on as what no decoder takes, and so into quarantine.
+    try:
+        return _encode(_unpack(packed))
+    except (TypeError, msgspec.MsgspecError, *_UNREADABLE):
+        return packed
+
+
+def _bad_batch() -> InputError:
+    return InputError("invalid_type", _EXPECTED, "batch")

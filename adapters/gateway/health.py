@@ -1,0 +1,34 @@
+"""Health, for whoever starts, stops and routes to this process. No key is needed.
+
+`/livez` answers as long as the loop turns: when it does not, restart. `/readyz` (and `/healthz`,
+its old name) says whether inputs can be taken now: when not, send them elsewhere or wait.
+"""
+
+from aiohttp import web
+
+from adapters.gateway.answers import answer_json
+from adapters.gateway.host import Host
+from adapters.gateway.views import Health
+
+_RETRY_S = 1
+
+
+def routes(host: Host) -> list[web.RouteDef]:
+    """List the routes of this module."""
+
+    async def live(_request: web.Request) -> web.Response:
+        return answer_json(Health("ok"))
+
+    async def ready(_request: web.Request) -> web.Response:
+        reason = host.runtime.unready()
+        if not reason:
+            return answer_json(Health("ok"))
+        response = answer_json(Health("unready", reason), 503)
+        response.headers["Retry-After"] = str(_RETRY_S)
+        return response
+
+    return [
+        web.get("/livez", live),
+        web.get("/readyz", ready),
+        web.get("/healthz", ready),
+    ]

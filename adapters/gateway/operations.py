@@ -1,0 +1,298 @@
+"""Every address of the gateway as a table: what it takes, what it answers, who may call it.
+
+Read by `openapi`, which makes the document of it. A test compares the table with the routes that
+are mounted, so that neither can have what the other has not.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from adapters.gateway import views
+from adapters.gateway.answers import Success
+from adapters.gateway.inbox import WirePage
+from adapters.gateway.parameters import (
+    DecisionParameters,
+    FeedParameters,
+    PageParameters,
+    TimelineParameters,
+)
+from engine.intake.item import Item
+from engine.limits import BATCH_ITEMS_MAX, BODY_BYTES_MAX
+
+
+class Batch(msgspec.Struct, frozen=True, rename="camel"):
+    """Several calls; `sentAt` corrects their clocks, `context` is laid under each one's own."""
+
+    batch: Annotated[list[Item], msgspec.Meta(max_length=BATCH_ITEMS_MAX)]
+    sent_at: str | None = None
+    context: dict[str, Any] | None = None
+    write_key: str | None = None
+
+
+class ReceiptRequest(msgspec.Struct, frozen=True, rename="camel"):
+    """What became of a message: `message` is its id, or its name for the latest send of it."""
+
+    user_id: str
+    message: str
+    status: Literal[
+        "accepted",
+        "delivered",
+        "failed",
+        "opened",
+        "clicked",
+        "replied",
+        "unsubscribed",
+        "complained",
+    ]
+    message_id: str | None = None
+    code: str = ""
+    permanent: bool = False
+    timestamp: str | None = None
+
+
+class ConsentRequest(msgspec.Struct, frozen=True, rename="camel"):
+    """What a customer allows: one statement, or several in `consents`."""
+
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    purpose: str | None = None
+    channel: str | None = None
+    status: Literal["granted", "denied", "withdrawn"] | None = None
+    at: str | None = None
+    source: str | None = None
+    consents: list[dict[str, Any]] | None = None
+    message_id: str | None = None
+
+
+class AnyObject(msgspec.Struct, frozen=True):
+    """A JSON object in the shape its client library gives it."""
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One method at one address. `answer` None means something other than JSON."""
+
+    method: str
+    path: str
+    summary: str
+    tag: str
+    door: Literal["write", "admin", "token", "open"]
+    text: str = ""
+    parameters: type[msgspec.Struct] | None = None
+    body: Any = None
+    answer: Any = None
+    answer_type: str = "application/json"
+    statuses: tuple[int, ...] = ()  # refusals, besides 401 where there is a door
+    status: int = 200
+
+
+_TAKEN = (400, 408, 429, 503)
+_STATED = f"The answer comes when everything is durable. A body has {BODY_BYTES_MAX} bytes at most."
+
+
+def _take(path: str, summary: str, body: Any, method: str = "post") -> Operation:
+    return Operation(
+        method=method,
+        path=path,
+        summary=summary,
+        tag="Events in",
+        door="write",
+        text=_STATED,
+        body=body,
+        answer=Success,
+        statuses=_TAKEN,
+    )
+
+
+def _show(
+    path: str,
+    summary: str,
+    answer: Any,
+    parameters: type[msgspec.Struct] | None = None,
+) -> Operation:
+    unknown = (404,) if "{" in path else ()
+    return Operation(
+        method="get",
+        path=path,
+        summary=summary,
+        tag="Reading",
+        door="admin",
+        parameters=parameters,
+        answer=answer,
+        statuses=(400, *unknown, 503),
+    )
+
+
+def _tell(path: str, summary: str, answer: Any, answer_type: str = "application/json") -> Operation:
+    return Operation(
+        method="get",
+        path=path,
+        summary=summary,
+        tag="Running",
+        door="open",
+        answer=answer,
+        answer_type=answer_type,
+    )
+
+
+_SEGMENT = (
+    *(
+        _take(path, "Take a batch of calls", Batch)
+        for path in ("/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch")
+    ),
+    *(
+        _take(f"/v1/{path}", f"Take one {kind} call", Item)
+        for kind in ("identify", "track", "page", "screen", "group", "alias")
+        for path in (kind, kind[0])
+    ),
+)
+_BROWSERS = (
+    Operation(
+        method="get",
+        path="/v1/projects/{key}/settings",
+        summary="Tell Segment's browser library to send everything here",
+        tag="Events in",
+        door="open",
+        answer=AnyObject,
+        statuses=(401,),
+    ),
+    Operation(
+        method="get",
+        path="/sourceConfig",
+        summary="Tell RudderStack's browser library to send everything here",
+        tag="Events in",
+        door="write",
+        answer=AnyObject,
+    ),
+)
+_CUSTOMER = "/api/v1/customers/{id}"
+_CUSTOMERIO = (
+    _take(_CUSTOMER, "Customer.io: identify a person", AnyObject, "put"),
+    _take(_CUSTOMER, "Customer.io: delete a person", None, "delete"),
+    _take(f"{_CUSTOMER}/events", "Customer.io: track an event", AnyObject),
+    _take(f"{_CUSTOMER}/devices", "Customer.io: add a device", AnyObject, "put"),
+    _take(f"{_CUSTOMER}/devices/{{device}}", "Customer.io: delete a device", None, "delete"),
+    _take(f"{_CUSTOMER}/suppress", "Customer.io: suppress a person", None),
+    _take(f"{_CUSTOMER}/unsuppress", "Customer.io: end a suppression", None),
+    _take("/api/v1/events", "Customer.io: track an anonymous event", AnyObject),
+    _take("/api/v1/merge_customers", "Customer.io: merge two people", AnyObject),
+    _take("/api/v1/push/events", "Customer.io: what became of a push", AnyObject),
+    _take("/api/v1/metrics", "Customer.io: what became of a message", AnyObject),
+    _take("/api/v2/entity", "Customer.io: one call of the second version", AnyObject),
+    _take("/api/v2/batch", "Customer.io: several calls of the second version", AnyObject),
+)
+_OTHERS = (
+    _take("/v1/cloudevents", "Take CloudEvents: binary, structured or batched", AnyObject),
+    _take("/", "Take CloudEvents at the plainest address", AnyObject),
+    _take("/v1/receipts", "Take what became of messages", ReceiptRequest | list[ReceiptRequest]),
+    _take("/v1/consent", "Take what customers allow", ConsentRequest | list[ConsentRequest]),
+    Operation(
+        method="get",
+        path="/v1/stream",
+        summary="Take frames of calls over a websocket",
+        tag="Events in",
+        door="write",
+        text=(
+            "Text frames are JSON, binary ones msgpack: a call, a list of calls, or "
+            '`{"id": n, "batch": [...]}`. The server begins with `{"hello": {"window", '
+            '"max_frame_bytes", "max_items", "idle_s"}}` and reads at most `window` frames ahead. '
+            'It answers in order: `{"ack": n}` (all frames up to n that were not answered yet are '
+            'durable), with `errors` where items are in quarantine, or `{"nack": n, "code", '
+            '"message", "path"}` (nothing of frame n was taken), with `retry_after_ms` where it '
+            "may be sent again."
+        ),
+        status=101,
+        statuses=(400, 426, 503),
+    ),
+)
+_READING = (
+    _show("/v1/customers/{id}", "Show a customer", views.Customer),
+    _show(
+        "/v1/customers/{id}/timeline",
+        "Show a customer's journal",
+        views.TimelinePage,
+        TimelineParameters,
+    ),
+    _show(
+        "/v1/customers/{id}/decisions",
+        "List the decisions about a customer",
+        views.DecisionPage,
+        DecisionParameters,
+    ),
+    _show("/v1/decisions", "List decisions", views.DecisionPage, DecisionParameters),
+    _show("/v1/decisions/{id}", "Show a decision with its trace", views.Decision),
+    _show("/v1/quarantine", "List what was not understood", views.QuarantinePage, PageParameters),
+    Operation(
+        method="get",
+        path="/v1/decisions/feed",
+        summary="Follow decisions live",
+        tag="Reading",
+        door="admin",
+        text=(
+            "Server-sent events (`decision` with the record, `lagged` with how many were lost), "
+            'or a websocket when the request upgrades (`{"decision": …}`, `{"lagged": …}`). '
+            "`Last-Event-ID` or `after` begins with what was missed."
+        ),
+        parameters=FeedParameters,
+        answer_type="text/event-stream",
+        statuses=(400, 503),
+    ),
+)
+_RUNNING = (
+    _tell("/livez", "Say that the process lives", views.Health),
+    _tell("/readyz", "Say whether inputs can be taken", views.Health),
+    _tell("/healthz", "Say the same as readyz", views.Health),
+    _tell("/metrics", "Give metrics to Prometheus", None, "text/plain"),
+    _tell("/openapi.json", "Give this document", AnyObject),
+)
+_INBOX = (
+    Operation(
+        method="get",
+        path="/v1/inbox/{customer}",
+        summary="Fetch a customer's in-app messages",
+        tag="Inbox",
+        door="token",
+        answer=WirePage,
+        statuses=(400,),
+    ),
+    Operation(
+        method="get",
+        path="/v1/inbox/{customer}/socket",
+        summary="Receive in-app messages over a websocket",
+        tag="Inbox",
+        door="token",
+        status=101,
+        statuses=(400, 429),
+    ),
+    Operation(
+        method="post",
+        path="/v1/inbox/{customer}/{message_id}/{verb}",
+        summary="Say that a message was opened, clicked or dismissed",
+        tag="Inbox",
+        door="token",
+        answer=Success,
+        statuses=(404, 503),
+    ),
+    *(
+        Operation(
+            method=method,
+            path="/u/{token}",
+            summary=summary,
+            tag="Inbox",
+            door="open",
+            answer_type="text/html",
+            statuses=(404, 503),
+        )
+        for method, summary in (("get", "Ask before unsubscribing"), ("post", "Unsubscribe"))
+    ),
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    *_SEGMENT,
+    *_BROWSERS,
+    *_CUSTOMERIO,
+    *_OTHERS,
+    *_READING,
+    *_RUNNING,
+    *_INBOX,
+)

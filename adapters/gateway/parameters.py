@@ -1,0 +1,171 @@
+"""The query parameters of the reading half: what is allowed, and how a page is continued.
+
+Used by `query` and `feed`; `openapi` describes the same structs, so that the document can't say
+something else than the code. A parameter nobody knows is an error: a misspelt filter that is
+ignored shows too much and looks right.
+"""
+
+import base64
+import binascii
+from difflib import get_close_matches
+from typing import Annotated, Any, TypeVar, cast
+
+import msgspec
+from aiohttp import web
+
+from engine.errors import InputError
+from engine.instants import parse_instant
+from engine.limits import ID_LENGTH_MAX, NAME_LENGTH_MAX
+from engine.reasons import Outcome, Reason
+
+PAGE_LIMIT = 50
+PAGE_LIMIT_MAX = 200
+_WORD_MAX = 80
+_CURSOR_LENGTH_MAX = 64
+_NUMBER_MAX = 2**63 - 1
+
+Limit = Annotated[
+    int, msgspec.Meta(ge=1, le=PAGE_LIMIT_MAX, description="How many at most on a page.")
+]
+Name = Annotated[str, msgspec.Meta(max_length=NAME_LENGTH_MAX)]
+Since = Annotated[str, msgspec.Meta(description="Only from this instant on, ISO 8601.")]
+Until = Annotated[str, msgspec.Meta(description="Only up to this instant, ISO 8601.")]
+After = Annotated[str, msgspec.Meta(description="The `next` of the page before.")]
+
+
+class TimelineParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to show of a customer's journal."""
+
+    kind: Annotated[str, msgspec.Meta(pattern="^(event|receipt|timer)?$")] = ""
+    name: Name = ""
+    since: Since = ""
+    until: Until = ""
+    cursor: After = ""
+    limit: Limit = PAGE_LIMIT
+
+
+class DecisionParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which decisions to list."""
+
+    journey: Name = ""
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    since: Since = ""
+    until: Until = ""
+    cursor: After = ""
+    limit: Limit = PAGE_LIMIT
+
+
+class FeedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which live decisions to be told of."""
+
+    customer: Name = ""
+    journey: Name = ""
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    after: Annotated[
+        str,
+        msgspec.Meta(
+            max_length=ID_LENGTH_MAX,
+            description="A decision id: begin with what was decided after it.",
+        ),
+    ] = ""
+
+
+class PageParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of a list to show."""
+
+    cursor: After = ""
+    limit: Limit = PAGE_LIMIT
+
+
+class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request that takes none."""
+
+
+Parameters = TypeVar("Parameters", bound=msgspec.Struct)
+
+
+def read_parameters(
+    request: web.Request, expected: type[Parameters], *, ignored: frozenset[str] = frozenset()
+) -> Parameters:
+    """Read the query of a request as a struct. Raises InputError with the parameter as path."""
+    given: dict[str, Any] = {}
+    for name, value in request.query.items():
+        if name in ignored:
+            continue
+        if name not in expected.__struct_fields__:
+            raise _unknown(name, expected.__struct_fields__)
+        if name in given:
+            raise InputError("bad_parameter", "is given twice; give it once", f"query.{name}")
+        given[name] = value
+    for name, value in given.items():
+        given[name] = _convert(name, value, expected)
+    return expected(**given)
+
+
+def instant_of(text: str, name: str) -> int | None:
+    """Read an instant from a parameter; "" is None."""
+    if not text:
+        return None
+    try:
+        # A plus sign that was not percent-encoded arrives as a space.
+        return parse_instant(text.replace(" ", "+") if "T" in text else text)
+    except (ValueError, OverflowError):
+        message = "is not an instant between 1900 and 2100: write it like 2026-03-02T05:12:00Z"
+        raise InputError("bad_parameter", message, f"query.{name}") from None
+
+
+def write_cursor(kind: str, number: int | None) -> str | None:
+    """Make the opaque name of the place where the next page begins."""
+    if number is None:
+        return None
+    return base64.urlsafe_b64encode(f"{kind}:{number}".encode()).decode().rstrip("=")
+
+
+def read_cursor(kind: str, text: str) -> int | None:
+    """Read what `write_cursor` made for a list of the same kind; "" is None."""
+    if not text:
+        return None
+    try:
+        padded = text[:_CURSOR_LENGTH_MAX] + "=" * (-len(text) % 4)
+        written, _, number = base64.b64decode(padded, b"-_", validate=True).decode().partition(":")
+        if written == kind and number.isdecimal() and int(number) <= _NUMBER_MAX:
+            return int(number)
+    except (binascii.Error, ValueError):
+        pass
+    message = "is not a cursor of this list: give back `next` of the page before, unchanged"
+    raise InputError("bad_cursor", message, "query.cursor")
+
+
+def _convert(name: str, value: str, expected: type[Parameters]) -> object:
+    if not value:
+        raise InputError("bad_parameter", "is empty; leave it out or fill it in", f"query.{name}")
+    try:
+        read = getattr(msgspec.convert({name: value}, expected, strict=False), name)
+    except msgspec.ValidationError as error:
+        message = str(error).partition(" - at ")[0]
+    else:
+        if read is not None:  # the word `null` would stand for a filter that is not there
+            return cast("object", read)
+        message = "null is no value"
+    raise InputError("bad_parameter", _expectation(name, value, message), f"query.{name}")
+
+
+def _expectation(name: str, value: str, message: str) -> str:
+    choices = {"outcome": Outcome, "reason": Reason, "kind": ("event", "receipt", "timer")}
+    if name not in choices:
+        return message[:200]
+    known = [str(choice) for choice in choices[name]]
+    return f"is not one of {', '.join(known)}{_suggest(value, known)}"
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> InputError:
+    # The name itself is not repeated: what a client sent never comes back to it.
+    message = f"only {', '.join(known)} can be given" if known else "no parameters can be given"
+    return InputError("unknown_parameter", f"{message}{_suggest(name, list(known))}", "query")
+
+
+def _suggest(word: str, known: list[str]) -> str:
+    close = get_close_matches(word[:_WORD_MAX], known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

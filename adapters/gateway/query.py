@@ -1,0 +1,233 @@
+"""The reading half of the API: who a customer is, what happened, what was decided and why.
+
+`routes` is mounted by `adapters.gateway.app`. Handlers read what is durable, through the runtime
+and its store, and hand views to the client; nothing here changes anything. All of it needs the
+admin key. Ids stand in the raw path, so one with a slash in it is written `%2F`.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+from aiohttp import web
+
+from actors.ports import DecisionQuery, Entry
+from adapters.gateway.answers import answer_json, refuse
+from adapters.gateway.host import Host
+from adapters.gateway.parameters import (
+    DecisionParameters,
+    NoParameters,
+    PageParameters,
+    TimelineParameters,
+    instant_of,
+    read_cursor,
+    read_parameters,
+    write_cursor,
+)
+from adapters.gateway.readable import customer_view, entry_view, quarantine_view
+from adapters.gateway.views import QuarantinePage, TimelineEntry, TimelinePage
+from engine.errors import InputError, StoreError
+from engine.limits import ID_LENGTH_MAX
+from engine.profile import Profile
+from engine.reasons import Outcome
+from engine.records import Decided
+from engine.transcript import decision_object
+
+_SCAN_PORTION = 200
+_SCAN_MAX = 2_000  # journal entries looked at for one page; a rare filter gives short pages
+_DEFERRALS_MAX = 500  # decisions looked at to find why each pending message waits
+_RETRY_S = 1
+
+_decode_decided = msgspec.msgpack.Decoder(Decided).decode
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def routes(host: Host) -> list[web.RouteDef]:
+    """List the routes of this module."""
+    query = Query(host)
+    return [
+        web.get("/v1/customers/{id:[^/]+}", guard(host, query.customer)),
+        web.get("/v1/customers/{id:[^/]+}/timeline", guard(host, query.timeline)),
+        web.get("/v1/customers/{id:[^/]+}/decisions", guard(host, query.customer_decisions)),
+        web.get("/v1/decisions", guard(host, query.decisions)),
+        web.get("/v1/decisions/{id:[^/]+}", guard(host, query.decision)),
+        web.get("/v1/quarantine", guard(host, query.quarantine)),
+    ]
+
+
+def guard(host: Host, handler: Handler) -> Handler:
+    """Let only administrators in, and turn what goes wrong into an answer with a code."""
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        host.require_admin(request)
+        try:
+            return await handler(request)
+        except InputError as error:
+            return refuse(400, error.code, error.message, error.path)
+        except UnknownError as error:
+            return refuse(404, "not_found", str(error), "path")
+        except StoreError:
+            message = "the store can't be read at the moment; try again"
+            return refuse(503, "unavailable", message, retry_after_s=_RETRY_S)
+
+    return guarded
+
+
+class UnknownError(Exception):
+    """Nothing is known by this id."""
+
+
+class Query:
+    """The handlers, over one host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._runtime = host.runtime
+
+    async def customer(self, request: web.Request) -> web.Response:
+        """Show everything known and pending about one customer."""
+        read_parameters(request, NoParameters)
+        profile = await self._find(request)
+        deferrals = await self._deferrals(profile)
+        now = self._runtime.clock.now()
+        view = customer_view(profile, self._runtime.program, deferrals, now)
+        return answer_json(view)
+
+    async def timeline(self, request: web.Request) -> web.Response:
+        """Show a customer's journal, newest first."""
+        parameters = read_parameters(request, TimelineParameters)
+        since_at = instant_of(parameters.since, "since")
+        until_at = instant_of(parameters.until, "until")
+        before = read_cursor("timeline", parameters.cursor)
+        customer = (await self._find(request)).customer
+        scan = TimelineScan(parameters, since_at, until_at)
+        while not scan.is_done:
+            portion = await self._runtime.timeline(customer, before, _SCAN_PORTION)
+            scan.take(portion)
+            before = scan.seen_seq if portion else before
+        cursor = write_cursor("timeline", scan.next_seq)
+        return answer_json(TimelinePage(customer, scan.entries, cursor))
+
+    async def customer_decisions(self, request: web.Request) -> web.Response:
+        """List the decisions about one customer."""
+        query = _decision_query(request, (await self._find(request)).customer)
+        return await self._list(query)
+
+    async def decisions(self, request: web.Request) -> web.Response:
+        """List decisions over all customers."""
+        return await self._list(_decision_query(request, ""))
+
+    async def decision(self, request: web.Request) -> web.Response:
+        """Show one decision with its whole trace."""
+        read_parameters(request, NoParameters)
+        decision_id = _id_of(request)
+        row = await self._runtime.store.decision(decision_id)
+        if row is None:
+            raise UnknownError("there is no decision with this id")
+        return answer_json(decision_object(row.customer, _decode_decided(row.body)))
+
+    async def quarantine(self, request: web.Request) -> web.Response:
+        """List items that were not understood."""
+        parameters = read_parameters(request, PageParameters)
+        before = read_cursor("quarantine", parameters.cursor)
+        # One more than asked for tells whether there is another page.
+        rows = await self._runtime.store.quarantine(before, parameters.limit + 1)
+        shown = rows[: parameters.limit]
+        last = shown[-1].number if len(rows) > len(shown) else None
+        items = [quarantine_view(row) for row in shown]
+        return answer_json(QuarantinePage(items, write_cursor("quarantine", last)))
+
+    async def _find(self, request: web.Request) -> Profile:
+        """Find the customer in the path: by its id, or by an anonymous id linked to it."""
+        given = _id_of(request)
+        profile = await self._runtime.profile(given)
+        if profile is None:
+            linked = await self._runtime.resolve("anonymous_id", given)
+            profile = await self._runtime.profile(linked) if linked else None
+        if profile is None:
+            raise UnknownError("there is no customer with this id")
+        return profile
+
+    async def _deferrals(self, profile: Profile) -> dict[int, Decided]:
+        """Find the latest deferral of each proposal that is still pending."""
+        found: dict[int, Decided] = {}
+        if not profile.pending:
+            return found
+        query = DecisionQuery(
+            customer=profile.customer, outcome=Outcome.DEFER.value, limit=_DEFERRALS_MAX
+        )
+        for row in (await self._runtime.store.decisions(query)).rows:
+            decided = _decode_decided(row.body)
+            if decided.proposal in profile.pending:
+                found.setdefault(decided.proposal, decided)
+        return found
+
+    async def _list(self, query: DecisionQuery) -> web.Response:
+        page = await self._runtime.store.decisions(query)
+        found = [decision_object(row.customer, _decode_decided(row.body)) for row in page.rows]
+        return answer_json({"decisions": found, "next": write_cursor("decisions", page.next)})
+
+
+class TimelineScan:
+    """Picks the entries of one page from a journal that is read backwards in portions."""
+
+    def __init__(
+        self, parameters: TimelineParameters, since_at: int | None, until_at: int | None
+    ) -> None:
+        self.entries: list[TimelineEntry] = []
+        self.is_done = False
+        self.seen_seq = 0
+        self.next_seq: int | None = None
+        self._parameters = parameters
+        self._since_at = since_at
+        self._until_at = until_at
+        self._scanned = 0
+
+    def take(self, portion: Sequence[Entry]) -> None:
+        """Look at the next entries; afterwards `is_done` says whether more are wanted."""
+        for entry in portion:
+            if self._since_at is not None and entry.at < self._since_at:
+                self._end(None)
+                return
+            if len(self.entries) == self._parameters.limit or self._scanned == _SCAN_MAX:
+                self._end(self.seen_seq)
+                return
+            self._scanned += 1
+            self.seen_seq = entry.seq
+            self._pick(entry)
+        if len(portion) < _SCAN_PORTION:
+            self._end(None)
+
+    def _end(self, next_seq: int | None) -> None:
+        self.is_done, self.next_seq = True, next_seq
+
+    def _pick(self, entry: Entry) -> None:
+        if self._until_at is not None and entry.at > self._until_at:
+            return
+        view = entry_view(entry)
+        wanted = self._parameters
+        if (not wanted.kind or view.kind == wanted.kind) and (
+            not wanted.name or view.name == wanted.name
+        ):
+            self.entries.append(view)
+
+
+def _decision_query(request: web.Request, customer: str) -> DecisionQuery:
+    parameters = read_parameters(request, DecisionParameters)
+    return DecisionQuery(
+        customer=customer,
+        journey=parameters.journey,
+        reason=parameters.reason or "",
+        outcome=parameters.outcome or "",
+        since_at=instant_of(parameters.since, "since"),
+        until_at=instant_of(parameters.until, "until"),
+        before=read_cursor("decisions", parameters.cursor),
+        limit=parameters.limit,
+    )
+
+
+def _id_of(request: web.Request) -> str:
+    given = request.match_info["id"]
+    if len(given) > ID_LENGTH_MAX:
+        message = f"an id has at most {ID_LENGTH_MAX} characters"
+        raise InputError("bad_id", message, "path")
+    return given

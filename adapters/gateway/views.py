@@ -1,0 +1,204 @@
+"""What the reading half of the gateway answers: one struct for each JSON object.
+
+Filled by `adapters.gateway.readable`, sent by `query`, described by `openapi`. They are the
+outside's view and never travel inwards. Instants are text (`2026-03-02T05:12:00Z`), absent values
+are null, so that a reader sees what there could have been.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Instant = Annotated[
+    str,
+    msgspec.Meta(
+        description="An instant in UTC, with milliseconds only where they are not zero.",
+        examples=["2026-03-02T05:12:00Z"],
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+Cursor = Annotated[
+    str | None,
+    msgspec.Meta(description="Give this back as `cursor` for the next page; null at the end."),
+]
+
+
+class TraceLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one rule said about one channel."""
+
+    channel: str
+    check: str
+    result: Literal["passed", "blocked", "passed_over"]
+    rule: str = ""
+    until: Instant | None = None
+    seen: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision about one proposed message, with everything that led to it."""
+
+    decision_id: str
+    at: Instant
+    customer: str
+    cause: dict[str, str]
+    journey: str
+    step: str
+    message: str
+    message_type: str
+    outcome: Literal["send", "defer", "drop", "substitute"]
+    reason: str
+    reason_class: Literal["healthy", "blocking", "error"]
+    channel: str | None
+    next_eligible: Instant | None
+    proposed_at: Instant
+    expires_at: Instant | None
+    trace: list[TraceLine]
+    program: str
+    message_id: str | None = None
+
+
+class DecisionPage(msgspec.Struct, frozen=True):
+    """Decisions, newest first."""
+
+    decisions: list[Decision]
+    next: Cursor
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """An address of a customer, and the channels it makes them reachable on."""
+
+    namespace: str
+    value: str
+    channels: list[str]
+
+
+class Consent(msgspec.Struct, frozen=True):
+    """The latest statement for a purpose on a channel (`*` means all)."""
+
+    purpose: str
+    channel: str
+    status: Literal["granted", "denied", "withdrawn"]
+    at: Instant
+    source: str
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Whether the customer is here now."""
+
+    open: bool
+    since: Instant | None
+    last_active_at: Instant | None
+
+
+class JourneyStay(msgspec.Struct, frozen=True):
+    """Where in a journey the customer stands, and until when it waits there."""
+
+    journey: str
+    version: str
+    instance: int
+    step: str
+    entered_at: Instant
+    entered_by: str
+    waiting_until: Instant | None
+    waiting_for: Literal["time", "event", "message", "nothing"]
+
+
+class PendingMessage(msgspec.Struct, frozen=True):
+    """A message that was deferred: it is decided again at `next_eligible`."""
+
+    message: str
+    message_type: str
+    channel: str
+    journey: str
+    step: str
+    next_eligible: Instant
+    reason: str | None
+    decision_id: str | None
+    proposed_at: Instant
+    expires_at: Instant | None
+
+
+class SentMessage(msgspec.Struct, frozen=True):
+    """A message that left, and what came back about it."""
+
+    message_id: str
+    message: str
+    message_type: str
+    channel: str
+    at: Instant
+    journey: str
+    step: str
+    statuses: list[str]
+
+
+class Suppression(msgspec.Struct, frozen=True):
+    """A rule that keeps messages back at the moment."""
+
+    rule: str
+    until: Instant
+
+
+class Customer(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything known and pending about one customer."""
+
+    customer: str
+    first_seen_at: Instant | None
+    timezone: str | None
+    traits: dict[str, Any]
+    identities: list[Identity]
+    consents: list[Consent]
+    session: Session
+    journeys: list[JourneyStay]
+    pending: list[PendingMessage]
+    sends: list[SentMessage]
+    suppressions: list[Suppression]
+    journeys_done: dict[str, int]
+    decisions_made: int
+
+
+class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One input as it is in the journal, with the records it led to."""
+
+    seq: int
+    at: Instant
+    kind: Literal["event", "receipt", "timer"]
+    name: str
+    program: str
+    input: dict[str, Any]
+    records: list[dict[str, Any]]
+
+
+class TimelinePage(msgspec.Struct, frozen=True):
+    """Journal entries of one customer, newest first."""
+
+    customer: str
+    entries: list[TimelineEntry]
+    next: Cursor
+
+
+class QuarantinedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that was not understood, and why; the payload is shown up to a length."""
+
+    number: int
+    received_at: Instant
+    source: str
+    code: str
+    path: str
+    message: str
+    payload: str
+    payload_bytes: int
+    truncated: bool
+
+
+class QuarantinePage(msgspec.Struct, frozen=True):
+    """Quarantined items, newest first."""
+
+    items: list[QuarantinedItem]
+    next: Cursor
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether this process lives, or can take inputs."""
+
+    status: Literal["ok", "unready"]
+    reason: str = ""

@@ -1,0 +1,261 @@
+"""In-app messages that wait for a customer's app to fetch them: a small SQLite file of its own.
+
+The inbox channel puts messages in, the gateway's inbox routes read them and note what people did
+with them; both share one `Inbox`. It has one connection, so nobody else writes or checkpoints.
+
+Rules
+- `put` returns when the message is on disk; messages that arrive together share one commit.
+- A message id is kept once, however often it is put.
+- A customer has at most `INBOX_KEEP_MAX` messages; the oldest make room for new ones.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import aiosqlite
+import msgspec
+
+from engine.errors import OverloadError, StoreError
+from engine.limits import INBOX_KEEP_MAX, INBOX_PAGE_MAX, INBOX_SOCKETS_MAX
+
+_VERSION = 1
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA secure_delete = ON",
+)
+_SCHEMA = """
+CREATE TABLE inbox (
+    number       INTEGER PRIMARY KEY AUTOINCREMENT, -- the cursor of readers: never used twice
+    message_id   TEXT NOT NULL UNIQUE,
+    customer     TEXT NOT NULL,
+    channel      TEXT NOT NULL,
+    at           INTEGER NOT NULL,
+    content      BLOB NOT NULL,
+    expires_at   INTEGER,
+    seen_at      INTEGER,
+    dismissed_at INTEGER
+);
+CREATE INDEX inbox_by_customer ON inbox (customer, number);
+PRAGMA user_version = 1;
+"""
+_COLUMNS = "number, message_id, customer, channel, at, content, expires_at, seen_at"
+_INSERT = """
+INSERT INTO inbox (message_id, customer, channel, at, content, expires_at)
+VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (message_id) DO NOTHING
+"""
+_PRUNE = """
+DELETE FROM inbox WHERE customer = ? AND number <= (
+    SELECT number FROM inbox WHERE customer = ? ORDER BY number DESC LIMIT 1 OFFSET ?
+)
+"""
+_LIST = f"""
+SELECT {_COLUMNS} FROM inbox
+WHERE customer = ? AND number > ? AND dismissed_at IS NULL
+  AND (expires_at IS NULL OR expires_at > ?)
+ORDER BY number LIMIT ?
+"""  # noqa: S608 - the column names above
+_NEW = f"SELECT {_COLUMNS} FROM inbox WHERE number > ? ORDER BY number"  # noqa: S608 - see above
+_FIND = f"SELECT {_COLUMNS} FROM inbox WHERE customer = ? AND message_id = ?"  # noqa: S608 - above
+_SEE = """
+UPDATE inbox SET seen_at = coalesce(seen_at, ?), dismissed_at = coalesce(dismissed_at, ?)
+WHERE number = ?
+"""
+
+
+class InboxMessage(msgspec.Struct, frozen=True):
+    """One message in a customer's inbox. `number` grows with each; 0 until it is stored."""
+
+    number: int
+    message_id: str
+    customer: str
+    channel: str
+    at: int
+    content: dict[str, str]
+    expires_at: int | None = None
+    seen_at: int | None = None
+
+
+Listener = Callable[[InboxMessage], None]
+_Values = tuple[str, str, str, int, bytes, int | None]
+_Row = tuple[int, str, str, str, int, bytes, int | None, int | None]
+
+
+def tell_time() -> int:
+    """Tell the present by the machine's clock, in epoch ms."""
+    return time.time_ns() // 1_000_000
+
+
+class Inbox:
+    """All customers' in-app messages of one shard."""
+
+    def __init__(self, path: Path | None, present: Callable[[], int] = tell_time) -> None:
+        """Take the file, None for memory only, and the present in epoch ms."""
+        self._path = path
+        self._present = present
+        self._db: aiosqlite.Connection | None = None
+        self._users = 0
+        self._waiting: list[tuple[_Values, asyncio.Future[None]]] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self._listeners: dict[str, list[Listener]] = {}
+
+    async def open(self) -> None:
+        """Open the file. Several channels share it: each `open` needs its `close`."""
+        self._users += 1
+        if self._users > 1:
+            return
+        self._db = await aiosqlite.connect(":memory:" if self._path is None else self._path)
+        try:
+            for pragma in _PRAGMAS:
+                await self._db.execute(pragma)
+            await self._migrate()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the file when the last one who opened it is done; what was put is on disk."""
+        self._users -= 1
+        if self._users > 0 or self._db is None:
+            return
+        if self._flusher is not None:
+            await self._flusher
+        await self._db.close()
+        self._db = None
+
+    async def put(self, message: InboxMessage) -> None:
+        """Store a message. Raises StoreError, having stored nothing of it.
+
+        What can't be written at all raises ValueError here, so that it can't spoil the commit it
+        would have shared with others.
+        """
+        values = _values(message)
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((values, done))
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        await done
+
+    async def page(self, customer: str, after: int, limit: int) -> list[InboxMessage]:
+        """Give a customer's messages numbered beyond `after`, oldest first, none expired."""
+        limit = max(1, min(limit, INBOX_PAGE_MAX))
+        values = (customer, after, self._present(), limit)
+        return [_message(row) for row in await self._select(_LIST, values)]
+
+    async def note(
+        self, customer: str, message_id: str, *, is_dismissed: bool
+    ) -> InboxMessage | None:
+        """Note that a customer saw a message, or put it away; None if they never got it."""
+        found = await self._select(_FIND, (customer, message_id))
+        if not found:
+            return None
+        message, now = _message(found[0]), self._present()
+        await self._write(_SEE, (now, now if is_dismissed else None, message.number))
+        return message
+
+    async def erase(self, customer: str) -> None:
+        """Remove everything of a customer, in the file and in its write-ahead log."""
+        await self._write("DELETE FROM inbox WHERE customer = ?", (customer,))
+        await self._select("PRAGMA wal_checkpoint(TRUNCATE)", ())
+
+    def subscribe(self, customer: str, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each new message of a customer; gives the way to stop it.
+
+        Raises OverloadError where the customer has too many open already.
+        """
+        listeners = self._listeners.setdefault(customer, [])
+        if len(listeners) >= INBOX_SOCKETS_MAX:
+            message = f"a customer can listen {INBOX_SOCKETS_MAX} times at once"
+            raise OverloadError(message, retry_after_s=10)
+        listeners.append(listener)
+
+        def stop() -> None:
+            listeners.remove(listener)
+            if not listeners and self._listeners.get(customer) is listeners:
+                del self._listeners[customer]
+
+        return stop
+
+    async def _migrate(self) -> None:
+        version = (await self._select("PRAGMA user_version", ()))[0][0]
+        if version > _VERSION:
+            message = (
+                f"{self._path} is of version {version} and this program knows {_VERSION}: "
+                "use the program that wrote it, or a newer one"
+            )
+            raise StoreError(message)
+        if version < _VERSION:
+            await self._connection().executescript(_SCHEMA)
+
+    async def _flush(self) -> None:
+        """Store all that waits, one commit after the other, until nothing does."""
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                stored = await self._store([values for values, _ in batch])
+            except aiosqlite.Error as error:
+                for _, done in batch:
+                    if not done.done():
+                        done.set_exception(StoreError(f"the inbox could not be written: {error}"))
+                continue
+            for _, done in batch:
+                if not done.done():
+                    done.set_result(None)
+            for message in stored:
+                for listener in tuple(self._listeners.get(message.customer, ())):
+                    listener(message)
+
+    async def _store(self, batch: Sequence[_Values]) -> Sequence[InboxMessage]:
+        """Commit messages together; gives those that were new, where anybody listens."""
+        db = self._connection()
+        before = (await self._select("SELECT coalesce(max(number), 0) FROM inbox", ()))[0][0]
+        try:
+            await db.executemany(_INSERT, batch)
+            customers = dict.fromkeys(values[1] for values in batch)
+            await db.executemany(_PRUNE, [(name, name, INBOX_KEEP_MAX) for name in customers])
+            await db.commit()
+        except aiosqlite.Error:
+            await db.rollback()
+            raise
+        if not self._listeners:
+            return ()
+        return [_message(row) for row in await self._select(_NEW, (before,))]
+
+    async def _select(self, sql: str, values: Sequence[object]) -> list[_Row]:
+        async with self._connection().execute(sql, values) as cursor:
+            return [tuple(row) for row in await cursor.fetchall()]
+
+    async def _write(self, sql: str, values: Sequence[object]) -> None:
+        db = self._connection()
+        try:
+            await db.execute(sql, values)
+            await db.commit()
+        except aiosqlite.Error as error:
+            await db.rollback()
+            raise StoreError(f"the inbox could not be written: {error}") from error
+
+    def _connection(self) -> aiosqlite.Connection:
+        assert self._db is not None, "open() comes before everything else"
+        return self._db
+
+
+def _values(message: InboxMessage) -> _Values:
+    content = msgspec.json.encode(message.content)
+    for text in (message.message_id, message.customer, message.channel):
+        text.encode()  # lone surrogates can't be stored
+    return (
+        message.message_id,
+        message.customer,
+        message.channel,
+        message.at,
+        content,
+        message.expires_at,
+    )
+
+
+def _message(row: _Row) -> InboxMessage:
+    number, message_id, customer, channel, at, content, expires_at, seen_at = row
+    said = msgspec.json.decode(content, type=dict[str, str])
+    return InboxMessage(number, message_id, customer, channel, at, said, expires_at, seen_at)

@@ -1,0 +1,35 @@
+"""What a message says: its templates for a channel, rendered for a customer.
+
+Called by `proposals` when everything else says yes, so that what leaves is what was decided.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.gates.reach import DEFAULT_CONTENT
+from engine.instants import format_instant
+from engine.profile import Profile
+from engine.program.program import Message, Program
+
+
+def render(  # noqa: PLR0913 - each is a name that templates can use
+    profile: Profile,
+    program: Program,
+    message: Message,
+    channel: str,
+    *,
+    event: Mapping[str, Any],
+    message_id: str,
+    now: int,
+) -> dict[str, str]:
+    """Render every field of the content for a channel. Raises TemplateError or TemplateAbort."""
+    templates = message.content.get(channel) or message.content[DEFAULT_CONTENT]
+    names: dict[str, Any] = {
+        "profile": profile.traits,
+        "event": event,
+        "customer": profile.customer,
+        "message_id": message_id,
+        "workspace": program.name,
+        "now": format_instant(now),
+    }
+    return {field: template.render(names) for field, template in templates.items()}

@@ -1,0 +1,222 @@
+"""What an input leads to: the parent of every decision.
+
+Called by `step` with one input that is not a duplicate and already part of the profile. Reads,
+and puts facts down through the turn.
+
+*Rules*
+- An event is looked at in this order: session, what conditions count, suppressions it sets off,
+  consent it changes, goals it meets, waits it ends, journeys it starts.
+- At one instant events come before timers; the runtime sees to that.
+"""
+
+from engine.choice.channel import check_channel
+from engine.events import (
+    ANY,
+    ConsentStatement,
+    ConsentStatus,
+    Event,
+    Receipt,
+    ReceiptStatus,
+    Tick,
+)
+from engine.gates.suppress import rouse
+from engine.instants import DAY_MS
+from engine.journeys.moves import current, has_engaged, leave, resume, run
+from engine.journeys.triggers import enter, triggered
+from engine.profile import Instance, Pending, Profile, Sent
+from engine.program.program import Op
+from engine.program.scope import Scope
+from engine.proposals import follow, propose, reopen, withdraw
+from engine.reasons import Outcome, Reason
+from engine.records import (
+    ConsentNoted,
+    Counted,
+    ReceiptNoted,
+    SessionBegan,
+    Unmatched,
+    WakeCleared,
+)
+from engine.turn import Turn
+
+ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
+LATE_MS_MAX = 400 * DAY_MS
+
+
+def decide_event(turn: Turn, event: Event, active_before_at: int) -> None:
+    """Decide what follows from an event the customer caused or that we were told of them."""
+    program, profile = turn.program, turn.profile
+    _note_session(turn, event, active_before_at)
+    need = program.history.get(event.name)
+    if need is not None:
+        values = {
+            name: number for name in need.values if (number := _number(event, name)) is not None
+        }
+        turn.note(Counted(event.name, event.at, need.window_ms, values))
+    scope = turn.scope(event.properties, event.name, event.context)
+    if event.name in program.suppressions:
+        for suppressed in rouse(program, scope, event.name, event.at):
+            turn.note(suppressed)
+    if event.consents and profile.pending:
+        _recheck_consent(turn)
+    if profile.instances:
+        _meet_goals(turn, event, scope)
+        _end_waits(turn, event, scope)
+    for journey in triggered(turn, event.name, scope):
+        number = enter(turn, journey, event=event.properties, event_name=event.name)
+        if number is not None:
+            run(turn, number)
+
+
+def decide_tick(turn: Turn, tick: Tick) -> None:
+    """Decide what a timer that came due was set for."""
+    profile = turn.profile
+    timer = profile.timers.get(tick.timer)
+    if timer is None:
+        turn.note(Unmatched("tick"))  # what it was for has ended otherwise
+        return
+    turn.note(WakeCleared(tick.timer, timer.at))
+    if timer.kind == "proposal":
+        pending = profile.pending.get(timer.target)
+        if pending is not None:
+            _decide_again(turn, pending)
+        return
+    instance = profile.instances.get(timer.target)
+    if instance is None or instance.timer != tick.timer:
+        return
+    instruction = current(turn, instance)
+    timed_out = instruction is not None and instruction.op is Op.WAIT_FOR
+    resume(
+        turn, instance, instruction.target if timed_out and instruction else instance.position + 1
+    )
+
+
+def decide_receipt(turn: Turn, receipt: Receipt) -> None:
+    """Decide what follows from what became of a message."""
+    sent = _find_sent(turn.profile, receipt.message)
+    if sent is None:
+        turn.note(Unmatched("receipt"))
+        return
+    failed = receipt.status is ReceiptStatus.FAILED and receipt.permanent
+    known = receipt.status.value in sent.statuses
+    turn.note(
+        ReceiptNoted(
+            sent.message_id, receipt.status.value, receipt.at, receipt.code, released=failed
+        )
+    )
+    if receipt.status in ENDINGS:
+        _end_consent(turn, sent, receipt)
+    if failed and not known:
+        instance = turn.profile.instances.get(sent.instance)
+        propose(turn, follow(sent, instance.event if instance else {}))
+    for instance in list(turn.profile.instances.values()):
+        _end_engagement_wait(turn, instance)
+
+
+def _note_session(turn: Turn, event: Event, active_before_at: int) -> None:
+    gap_ms = event.at - active_before_at
+    if turn.profile.active_at > active_before_at and (
+        active_before_at == 0 or gap_ms > turn.program.session_ms
+    ):
+        turn.note(SessionBegan(event.at))
+
+
+def _number(event: Event, name: str) -> float | None:
+    value = event.properties.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value)
+
+
+def _recheck_consent(turn: Turn) -> None:
+    """Drop deferrals that consent no longer allows; decide again those whose channel it closed."""
+    for pending in list(turn.profile.pending.values()):
+        message = turn.program.messages.get(pending.message)
+        if message is None:
+            continue
+        purpose_blocks = {
+            name: check_channel(turn.profile, turn.program, message, turn.program.channels[name])
+            for name in ((pending.pinned,) if pending.pinned else message.type.channels)
+        }
+        block = purpose_blocks.get(pending.channel)
+        if block is None or block.reason is not Reason.NO_CONSENT:
+            continue
+        if any(other is None for other in purpose_blocks.values()):
+            _decide_again(turn, pending)
+        else:
+            withdraw(turn, pending, Reason.CONSENT_WITHDRAWN)
+            _go_on(turn, pending)
+
+
+def _decide_again(turn: Turn, pending: Pending) -> None:
+    instance = turn.profile.instances.get(pending.instance)
+    outcome = propose(turn, reopen(pending, instance.event if instance else {}))
+    if outcome is not Outcome.DEFER:
+        _go_on(turn, pending)
+
+
+def _go_on(turn: Turn, pending: Pending) -> None:
+    """Move on the instance that stood waiting for this message, if it still does."""
+    instance = turn.profile.instances.get(pending.instance)
+    if instance is None or pending.attempt:
+        return
+    instruction = current(turn, instance)
+    if instruction is not None and instruction.op is Op.SEND and instruction.step == pending.step:
+        resume(turn, instance, instance.position + 1)
+
+
+def _meet_goals(turn: Turn, event: Event, scope: Scope) -> None:
+    for instance in list(turn.profile.instances.values()):
+        journey = turn.program.journey(instance.journey, instance.version)
+        goal = journey.goal if journey is not None else None
+        if goal is None or goal.event != event.name:
+            continue
+        if goal.within_ms is not None and turn.now - instance.entered_at > goal.within_ms:
+            continue
+        if goal.condition is None or goal.condition.test(scope):
+            leave(turn, instance, "goal_met", Reason.GOAL_MET, converted=True)
+
+
+def _end_waits(turn: Turn, event: Event, scope: Scope) -> None:
+    for instance in list(turn.profile.instances.values()):
+        instruction = current(turn, instance)
+        if instruction is None or instruction.wait_for is None or not instance.timer:
+            continue
+        wait = instruction.wait_for
+        met = wait.event == event.name and (wait.condition is None or wait.condition.test(scope))
+        if not met and wait.segment:
+            met = turn.program.segments[wait.segment].test(scope)
+        if met:
+            resume(turn, instance, instance.position + 1)
+
+
+def _end_engagement_wait(turn: Turn, instance: Instance) -> None:
+    instruction = current(turn, instance)
+    if instruction is None or instruction.wait_for is None or not instance.timer:
+        return
+    wait = instruction.wait_for
+    if wait.engagement and has_engaged(turn, instance, wait):
+        resume(turn, instance, instance.position + 1)
+
+
+def _find_sent(profile: Profile, message: str) -> Sent | None:
+    """Find the send a receipt means: by message id, or the latest send of a message's name."""
+    sent = profile.sends.get(message)
+    if sent is not None:
+        return sent
+    return next((s for s in reversed(profile.sends.values()) if s.message == message), None)
+
+
+def _end_consent(turn: Turn, sent: Sent, receipt: Receipt) -> None:
+    """Take an unsubscribe or a complaint as a withdrawal of marketing on that channel.
+
+    A complaint closes the channel for every purpose: who reports us as spam wants silence there.
+    """
+    complained = receipt.status is ReceiptStatus.COMPLAINED
+    kind = turn.program.types.get(sent.message_type)
+    purpose = ANY if complained or kind is None else kind.purpose
+    statement = ConsentStatement(
+        purpose, sent.channel, ConsentStatus.WITHDRAWN, receipt.at, receipt.status.value
+    )
+    turn.note(ConsentNoted(statement))
+    if turn.profile.pending:
+        _recheck_consent(turn)

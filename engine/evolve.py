@@ -1,0 +1,329 @@
+"""Profile ← facts: the only code that changes a profile.
+
+Called by `engine.turn` while deciding, and by recovery, which folds the same facts again.
+
+*Rules*
+- Evolving never decides and never fails: what a fact means does not depend on the program in
+  force, so an old journal folds to the same profile under a new workspace.
+- An accepted input is itself the first fact; records follow in the order they were made.
+- Every collection has a bound in `engine.limits`; the oldest goes first.
+"""
+
+from bisect import insort
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Input, Receipt
+from engine.ids import dedup_key
+from engine.instants import DAY_MS
+from engine.limits import (
+    ENGAGEMENT_RECENT_MAX,
+    HISTORY_NAMES_MAX,
+    HISTORY_RECENT_MAX,
+    LEDGER_MAX,
+    SEEN_KEEP_MS,
+    SEEN_MAX,
+    SENDS_MAX,
+    TRAITS_MAX,
+)
+from engine.profile import History, Instance, Pending, Profile, Sent, Slot, Timer
+from engine.reasons import Outcome
+from engine.records import (
+    Assigned,
+    ConsentNoted,
+    Counted,
+    Decided,
+    Duplicated,
+    Entered,
+    Exited,
+    Moved,
+    ReceiptNoted,
+    Record,
+    SessionBegan,
+    Suppressed,
+    WakeCleared,
+    WakeSet,
+)
+
+LEDGER_KEEP_MS = 400 * DAY_MS
+
+
+def fold(profile: Profile, given: Input, records: Iterable[Record], now: int) -> None:
+    """Bring a profile from before a journal entry to after it."""
+    records = list(records)
+    if not (records and isinstance(records[0], Duplicated)):
+        evolve_input(profile, given, now)
+    for record in records:
+        evolve(profile, record, now)
+
+
+def evolve_input(profile: Profile, given: Input, now: int) -> None:
+    """Take an accepted input into the profile: what it says, apart from what it leads to."""
+    if isinstance(given, Event):
+        _remember(profile, given.id, now)
+        _evolve_event(profile, given)
+    elif isinstance(given, Receipt):
+        _remember(profile, given.id, now)
+
+
+def evolve(profile: Profile, record: Record, now: int) -> None:
+    """Take one record into the profile."""
+    change = _CHANGES.get(type(record))
+    if change is not None:
+        change(profile, record, now)
+
+
+def _remember(profile: Profile, event_id: str, now: int) -> None:
+    seen = profile.seen
+    seen[dedup_key(event_id)] = now
+    oldest = next(iter(seen))
+    while seen[oldest] <= now - SEEN_KEEP_MS or len(seen) > SEEN_MAX:
+        del seen[oldest]
+        oldest = next(iter(seen))
+
+
+def _evolve_event(profile: Profile, event: Event) -> None:
+    history = profile.history.get(event.name)
+    if history is None:
+        if len(profile.history) >= HISTORY_NAMES_MAX:
+            del profile.history[min(profile.history, key=lambda n: profile.history[n].last_at)]
+        history = profile.history[event.name] = History(first_at=event.at, last_at=event.at)
+    history.count += 1
+    history.first_at = min(history.first_at, event.at)
+    history.last_at = max(history.last_at, event.at)
+    if profile.first_at == 0:
+        profile.first_at = event.at
+    if event.traits:
+        _merge_traits(profile.traits, event)
+    if event.context:
+        _evolve_context(profile, event)
+    else:
+        profile.active_at = max(profile.active_at, event.at)
+    for statement in event.consents:
+        _evolve_consent(profile, statement)
+
+
+def _merge_traits(traits: dict[str, Any], event: Event) -> None:
+    if event.kind is EventKind.GROUP:
+        return  # traits of a group call describe the group, not the customer
+    for name, value in event.traits.items():
+        if value is None:
+            traits.pop(name, None)
+        elif name in traits or len(traits) < TRAITS_MAX:
+            traits[name] = value
+
+
+def _evolve_context(profile: Profile, event: Event) -> None:
+    context = event.context
+    if context.get("active") is not False:
+        profile.active_at = max(profile.active_at, event.at)
+    timezone = context.get("timezone")
+    if timezone:
+        profile.context_timezone = timezone
+    device = context.get("device")
+    if device.__class__ is dict and (token := device.get("token")):
+        profile.traits["push_token"] = token
+
+
+def _evolve_consent(profile: Profile, statement: ConsentStatement) -> None:
+    key = f"{statement.purpose}/{statement.channel}"
+    known = profile.consents.get(key)
+    if known is None or _outranks(statement, known):
+        profile.consents[key] = statement
+
+
+def _outranks(statement: ConsentStatement, known: ConsentStatement) -> bool:
+    """Say whether a statement replaces another: the later one does, then the stricter one."""
+    if statement.at != known.at:
+        return statement.at > known.at
+    return known.status is ConsentStatus.GRANTED
+
+
+def _evolve_decided(profile: Profile, decided: Decided, now: int) -> None:
+    profile.decision_count += 1
+    profile.proposal_count = max(profile.proposal_count, decided.proposal)
+    if decided.outcome is Outcome.DEFER:
+        profile.pending[decided.proposal] = _pending(decided)
+        instance = profile.instances.get(decided.instance)
+        if instance is not None and decided.attempt == 0:
+            instance.proposal = decided.proposal
+        return
+    profile.pending.pop(decided.proposal, None)
+    instance = profile.instances.get(decided.instance)
+    if instance is not None and instance.proposal == decided.proposal:
+        instance.proposal = 0
+    if decided.message_id:
+        _reserve(profile, decided, now)
+
+
+def _pending(decided: Decided) -> Pending:
+    assert decided.next_eligible is not None
+    return Pending(
+        proposal=decided.proposal,
+        message=decided.message,
+        message_type=decided.message_type,
+        channel=decided.channel,
+        journey=decided.journey,
+        instance=decided.instance,
+        step=decided.step,
+        timer=0,
+        next_eligible=decided.next_eligible,
+        proposed_at=decided.proposed_at,
+        expires_at=decided.expires_at,
+        pinned=decided.pinned,
+        failed=decided.failed,
+        attempt=decided.attempt,
+    )
+
+
+def _reserve(profile: Profile, decided: Decided, now: int) -> None:
+    """Enter a send in the ledger and among the messages that receipts may speak of."""
+    ledger = profile.ledger
+    slot = Slot(
+        at=now,
+        message_id=decided.message_id,
+        message=decided.message,
+        channel=decided.channel,
+        purpose=decided.purpose,
+        message_type=decided.message_type,
+        counts=decided.counts,
+    )
+    insort(ledger, slot, key=_slot_at)
+    while len(ledger) > LEDGER_MAX or ledger[0].at <= now - LEDGER_KEEP_MS:
+        del ledger[0]
+    sends = profile.sends
+    sends[decided.message_id] = Sent(
+        message_id=decided.message_id,
+        proposal=decided.proposal,
+        message=decided.message,
+        message_type=decided.message_type,
+        channel=decided.channel,
+        at=now,
+        journey=decided.journey,
+        instance=decided.instance,
+        step=decided.step,
+        proposed_at=decided.proposed_at,
+        expires_at=decided.expires_at,
+        pinned=decided.pinned,
+        failed=decided.failed,
+        attempt=decided.attempt,
+    )
+    if len(sends) > SENDS_MAX:
+        del sends[next(iter(sends))]
+
+
+def _slot_at(slot: Slot) -> int:
+    return slot.at
+
+
+def _evolve_counted(profile: Profile, counted: Counted, now: int) -> None:
+    history = profile.history[counted.name]
+    recent_at = history.recent_at
+    if not recent_at or counted.at >= recent_at[-1]:
+        recent_at.append(counted.at)
+        history.recent_values.append(counted.values)
+    else:  # late: put where it happened, so that windows stay exact
+        place = next(i for i, at in enumerate(recent_at) if at > counted.at)
+        recent_at.insert(place, counted.at)
+        history.recent_values.insert(place, counted.values)
+    gone = 0
+    while gone < len(recent_at) and (
+        recent_at[gone] <= now - counted.keep_ms or len(recent_at) - gone > HISTORY_RECENT_MAX
+    ):
+        gone += 1
+    if gone:
+        del recent_at[:gone]
+        del history.recent_values[:gone]
+
+
+def _evolve_suppressed(profile: Profile, record: Suppressed, _now: int) -> None:
+    profile.suppressed[record.rule] = max(profile.suppressed.get(record.rule, 0), record.until)
+
+
+def _evolve_entered(profile: Profile, record: Entered, _now: int) -> None:
+    profile.instance_count = max(profile.instance_count, record.instance)
+    profile.entered[record.journey] = record.at
+    profile.instances[record.instance] = Instance(
+        id=record.instance,
+        journey=record.journey,
+        version=record.version,
+        entered_at=record.at,
+        position=0,
+        event=record.event,
+        event_name=record.event_name,
+        depth=record.depth,
+    )
+
+
+def _evolve_moved(profile: Profile, record: Moved, _now: int) -> None:
+    instance = profile.instances[record.instance]
+    instance.position = record.position
+    instance.timer = 0
+    instance.waiting_until = None
+
+
+def _evolve_exited(profile: Profile, record: Exited, _now: int) -> None:
+    del profile.instances[record.instance]
+    profile.exited[record.journey] = record.at
+    ending = f"{record.journey}/{record.reason}"
+    profile.journeys_done[ending] = profile.journeys_done.get(ending, 0) + 1
+
+
+def _evolve_assigned(profile: Profile, record: Assigned, _now: int) -> None:
+    if record.value is None:
+        profile.traits.pop(record.trait, None)
+    elif record.trait in profile.traits or len(profile.traits) < TRAITS_MAX:
+        profile.traits[record.trait] = record.value
+
+
+def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:
+    profile.timer_count = max(profile.timer_count, record.timer)
+    profile.timers[record.timer] = Timer(record.at, record.kind, record.target)
+    if record.kind == "proposal":
+        profile.pending[record.target].timer = record.timer
+    else:
+        instance = profile.instances[record.target]
+        instance.timer = record.timer
+        instance.waiting_until = record.at
+
+
+def _evolve_wake_cleared(profile: Profile, record: WakeCleared, _now: int) -> None:
+    profile.timers.pop(record.timer, None)
+
+
+def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
+    sent = profile.sends.get(record.message_id)
+    if sent is None:
+        return
+    if record.status not in sent.statuses:
+        sent.statuses.append(record.status)
+    times = profile.engagement.setdefault(f"{sent.channel}/{record.status}", [])
+    insort(times, record.at)
+    if len(times) > ENGAGEMENT_RECENT_MAX:
+        del times[0]
+    if record.released:
+        profile.ledger = [slot for slot in profile.ledger if slot.message_id != record.message_id]
+
+
+def _evolve_session(profile: Profile, record: SessionBegan, _now: int) -> None:
+    profile.session_at = record.at
+
+
+def _evolve_noted_consent(profile: Profile, record: ConsentNoted, _now: int) -> None:
+    _evolve_consent(profile, record.statement)
+
+
+_CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
+    Decided: _evolve_decided,
+    Counted: _evolve_counted,
+    Suppressed: _evolve_suppressed,
+    Entered: _evolve_entered,
+    Moved: _evolve_moved,
+    Exited: _evolve_exited,
+    Assigned: _evolve_assigned,
+    WakeSet: _evolve_wake_set,
+    WakeCleared: _evolve_wake_cleared,
+    ReceiptNoted: _evolve_receipt,
+    SessionBegan: _evolve_session,
+    ConsentNoted: _evolve_noted_consent,
+}

@@ -1,0 +1,40 @@
+"""The same thing once: an event by its id, a message by its name within a time.
+
+Called by `decide` for events and by `proposals` for messages, before any channel is looked at.
+"""
+
+from engine.gates.verdict import Block
+from engine.ids import dedup_key
+from engine.profile import Profile
+from engine.program.program import Message
+from engine.reasons import Reason
+
+
+def is_duplicate(profile: Profile, event_id: str) -> bool:
+    """Say whether an event or receipt of this id was already taken."""
+    return dedup_key(event_id) in profile.seen
+
+
+def check_same_message(
+    profile: Profile, message: Message, window_ms: int | None, proposal: int, now: int
+) -> Block | None:
+    """Say whether this message went out, or is waiting to go out, within the window.
+
+    Half-open like a cap: a send at s stands in the way before s + window, not at it. A proposal
+    does not stand in its own way.
+    """
+    if window_ms is None or "same_message" in message.type.ignores:
+        return None
+    for slot in reversed(profile.ledger):
+        if slot.at <= now - window_ms:
+            break
+        if slot.message == message.name:
+            return _block(slot.at + window_ms, f"went out on {slot.channel}")
+    for pending in profile.pending.values():
+        if pending.message == message.name and pending.proposal != proposal:
+            return _block(None, f"is waiting on {pending.channel}")
+    return None
+
+
+def _block(until: int | None, seen: str) -> Block:
+    return Block("same_message", Reason.SAME_MESSAGE, until, "policies.same_message", seen)

@@ -1,0 +1,215 @@
+"""The journey machine: from where an instance stands to where it waits or ends.
+
+Called by `decide` for instances that entered, whose wait is over or whose message was decided.
+
+*Rules*
+- An instance moves until it waits: for time, for an event, or for its message to be decided.
+- A deferred message holds its instance at the send step; once the message is sent or dropped, the
+  instance goes on.
+- Moves of one input are bounded; an instance that exceeds the bound leaves with reason `loop`.
+- Only the place where an instance stops is put down: an input commits as a whole, so the places
+  between are nobody's past.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.gates.quiet import customer_zone
+from engine.instants import DAY_MS
+from engine.journeys.triggers import enter, may_enter
+from engine.limits import PENDING_MAX, STEP_MOVES_MAX
+from engine.profile import Instance
+from engine.program.program import Instruction, Journey, Op, WaitFor
+from engine.program.scope import Scope
+from engine.proposals import Proposal, propose, withdraw
+from engine.reasons import Outcome, Reason
+from engine.records import Assigned, Exited, Moved, Truncated, WakeCleared, WakeSet
+from engine.turn import Turn
+
+UNBOUNDED_WAIT_MS = 3_650 * DAY_MS  # a `wait_for` without `up_to`: ten years is for ever here
+
+# A move answers where to go on, or None when the instance stopped here.
+Move = Callable[[Turn, Instance, Instruction, int], int | None]
+
+
+def run(turn: Turn, number: int) -> None:
+    """Move an instance on until it waits or ends."""
+    instance = turn.profile.instances.get(number)
+    if instance is None:
+        return
+    journey = turn.program.journey(instance.journey, instance.version)
+    if journey is None:
+        leave(turn, instance, "version_gone", Reason.JOURNEY_EXITED)
+        return
+    position: int | None = instance.position
+    while position is not None:
+        if number not in turn.profile.instances:
+            return
+        if position >= len(journey.code):
+            leave(turn, instance, "completed")
+            return
+        turn.moves += 1
+        if turn.moves > STEP_MOVES_MAX:
+            turn.note(Truncated("moves", journey.name))
+            leave(turn, instance, "loop", Reason.JOURNEY_EXITED)
+            return
+        instruction = journey.code[position]
+        position = _MOVES[instruction.op](turn, instance, instruction, position)
+
+
+def resume(turn: Turn, instance: Instance, position: int) -> None:
+    """Go on from another place: a wait is over or a message was decided."""
+    if instance.timer:
+        timer = turn.profile.timers.get(instance.timer)
+        if timer is not None:
+            turn.note(WakeCleared(instance.timer, timer.at))
+    turn.note(Moved(instance.id, position))
+    run(turn, instance.id)
+
+
+def leave(
+    turn: Turn,
+    instance: Instance,
+    reason: str,
+    dropped: Reason = Reason.JOURNEY_EXITED,
+    *,
+    converted: bool = False,
+) -> None:
+    """End an instance: what it has pending is dropped first, its timers are forgotten."""
+    profile = turn.profile
+    for pending in list(profile.pending.values()):
+        if pending.instance == instance.id:
+            withdraw(turn, pending, dropped)
+    timer = profile.timers.get(instance.timer)
+    if timer is not None:
+        turn.note(WakeCleared(instance.timer, timer.at))
+    turn.note(Exited(instance.id, instance.journey, reason, turn.now, converted))
+
+
+def current(turn: Turn, instance: Instance) -> Instruction | None:
+    """Give the instruction an instance stands before."""
+    journey = turn.program.journey(instance.journey, instance.version)
+    if journey is None or instance.position >= len(journey.code):
+        return None
+    return journey.code[instance.position]
+
+
+def has_engaged(turn: Turn, instance: Instance, wait: WaitFor) -> bool:
+    """Say whether the customer engaged with what an earlier step of this instance sent."""
+    return any(
+        sent.instance == instance.id
+        and sent.step == wait.engagement
+        and any(status in wait.kinds for status in sent.statuses)
+        for sent in turn.profile.sends.values()
+    )
+
+
+def _send(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int | None:
+    profile = turn.profile
+    if len(profile.pending) >= PENDING_MAX:
+        turn.note(Truncated("pending", instruction.message))
+        return position + 1
+    if position != instance.position:
+        turn.note(Moved(instance.id, position))
+    outcome = propose(
+        turn,
+        Proposal(
+            number=profile.proposal_count + 1,
+            message=instruction.message,
+            journey=instance.journey,
+            instance=instance.id,
+            step=instruction.step,
+            proposed_at=turn.now,
+            pinned=instruction.channel,
+            event=instance.event,
+        ),
+    )
+    return None if outcome is Outcome.DEFER else position + 1
+
+
+def _wait(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> None:
+    _pause(turn, instance, position, turn.now + instruction.duration_ms)
+
+
+def _wait_until(
+    turn: Turn, instance: Instance, instruction: Instruction, position: int
+) -> int | None:
+    assert instruction.until is not None
+    zone = customer_zone(turn.profile, turn.program)
+    until_at = instruction.until(_scope(turn, instance), zone)
+    if until_at is None or until_at <= turn.now:
+        return position + 1  # a date that is unknown or past is nothing to wait for
+    _pause(turn, instance, position, until_at)
+    return None
+
+
+def _wait_for(
+    turn: Turn, instance: Instance, instruction: Instruction, position: int
+) -> int | None:
+    wait = instruction.wait_for
+    assert wait is not None
+    if wait.engagement and has_engaged(turn, instance, wait):
+        return position + 1
+    if wait.segment and turn.program.segments[wait.segment].test(_scope(turn, instance)):
+        return position + 1
+    _pause(turn, instance, position, turn.now + (instruction.duration_ms or UNBOUNDED_WAIT_MS))
+    return None
+
+
+def _if(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int:
+    assert instruction.condition is not None
+    holds = instruction.condition.test(_scope(turn, instance))
+    return position + 1 if holds else instruction.target
+
+
+def _jump(_turn: Turn, _instance: Instance, instruction: Instruction, _position: int) -> int:
+    return instruction.target
+
+
+def _start(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int:
+    journey: Journey | None = turn.program.journeys.get(instruction.journey)
+    if journey is not None and may_enter(turn.profile, journey, turn.now):
+        number = enter(
+            turn,
+            journey,
+            event=instance.event,
+            event_name=instance.event_name,
+            depth=instance.depth + 1,
+        )
+        if number is not None:
+            run(turn, number)
+    return position + 1
+
+
+def _set(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int:
+    assert instruction.condition is not None
+    value: Any = instruction.condition.evaluate(_scope(turn, instance))
+    turn.note(Assigned(instruction.trait, value))
+    return position + 1
+
+
+def _exit(turn: Turn, instance: Instance, instruction: Instruction, _position: int) -> None:
+    leave(turn, instance, instruction.reason)
+
+
+def _pause(turn: Turn, instance: Instance, position: int, until_at: int) -> None:
+    if position != instance.position:
+        turn.note(Moved(instance.id, position))
+    turn.note(WakeSet(turn.profile.timer_count + 1, until_at, "instance", instance.id))
+
+
+def _scope(turn: Turn, instance: Instance) -> Scope:
+    return turn.scope(instance.event, instance.event_name)
+
+
+_MOVES: dict[Op, Move] = {
+    Op.SEND: _send,
+    Op.WAIT: _wait,
+    Op.WAIT_UNTIL: _wait_until,
+    Op.WAIT_FOR: _wait_for,
+    Op.IF: _if,
+    Op.JUMP: _jump,
+    Op.START: _start,
+    Op.SET: _set,
+    Op.EXIT: _exit,
+}

@@ -1,0 +1,266 @@
+"""Do the parts of a workspace fit together? Names that exist, rules that can work.
+
+Called by `compile` between shape and compilation. A name counts as existing when it is written,
+even where what it names was refused for its shape: one mistake is reported once.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import UNSET
+
+from engine.localtime import zone
+from engine.program.countries import COUNTRIES
+from engine.program.faults import Faults, quote, suggest
+from engine.program.flow import check_flow, walk_steps
+from engine.program.model import (
+    ADAPTERS,
+    DEFAULT_CONTENT,
+    PURPOSES_KNOWN,
+    ChannelSpec,
+    MessageSpec,
+    StepSpec,
+    WorkspaceSpec,
+)
+from engine.program.places import Path
+
+_COUNTRY_DEFAULT = "default"
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = re.compile(r"password|passwd|secret|token|api_?key|credential", re.IGNORECASE)
+_SECTIONS = ("channels", "message_types", "messages", "segments", "journeys")
+
+
+class Names:
+    """The names a workspace declares, by section, and references to them."""
+
+    def __init__(self, raw: Mapping[str, Any], faults: Faults) -> None:
+        self._faults = faults
+        self._known: dict[str, dict[str, None]] = {}
+        for section in _SECTIONS:
+            declared = raw.get(section)
+            names = declared if isinstance(declared, Mapping) else {}
+            self._known[section] = dict.fromkeys(str(name) for name in names)
+
+    def check(self, section: str, name: str, path: Path, *, at_key: bool = False) -> bool:
+        """Note a name that is not declared, with what it may have meant."""
+        if name in self._known[section]:
+            return True
+        noun = section.removesuffix("s").replace("_", " ")
+        hint = suggest(name, self._known[section], section.replace("_", " "))
+        self._faults.add(path, f"unknown {noun} {quote(name)}", hint, at_key=at_key)
+        return False
+
+    def check_all(self, section: str, names: Iterable[str], path: Path) -> None:
+        """Note each name of a list that is not declared, and names that come twice."""
+        seen: dict[str, None] = {}
+        for index, name in enumerate(names):
+            if name in seen:
+                message = f"{quote(name)} is named twice"
+                self._faults.add((*path, index), message, "once is enough")
+            elif self.check(section, name, (*path, index)):
+                seen[name] = None
+
+
+def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, Any], faults: Faults) -> None:
+    """Note everything in a workspace that does not fit together."""
+    names = Names(raw, faults)
+    _check_defaults(spec, faults)
+    _check_consent(spec, faults)
+    for name, channel in spec.channels.items():
+        _check_channel(name, channel, names, faults)
+    _check_substitutes(spec.channels, faults)
+    for name, kind in spec.message_types.items():
+        names.check_all("channels", kind.channels, ("message_types", name, "channels"))
+        _check_capabilities(name, spec, faults)
+    _check_policies(spec, names, faults)
+    for name, message in spec.messages.items():
+        _check_message(name, message, spec, names, faults)
+    for name, journey in spec.journeys.items():
+        for placed in walk_steps(journey.steps, ("journeys", name, "steps")):
+            _check_references(placed.step, placed.path, spec, names, faults)
+    check_flow(spec.journeys, faults)
+
+
+def _check_defaults(spec: WorkspaceSpec, faults: Faults) -> None:
+    defaults, path = spec.defaults, ("defaults",)
+    if zone(defaults.timezone) is None:
+        hint = "write a name of the IANA list, like Africa/Johannesburg or UTC"
+        faults.add((*path, "timezone"), f"unknown time zone {quote(defaults.timezone)}", hint)
+    if defaults.country:
+        _check_country(defaults.country, (*path, "country"), faults)
+
+
+def _check_country(country: str, path: Path, faults: Faults, *, at_key: bool = False) -> None:
+    if country in COUNTRIES:
+        return
+    hint = "write two capital letters, like ZA"
+    if country.upper() in COUNTRIES:
+        hint = f"did you mean {country.upper()!r}?"
+    faults.add(path, f"unknown country {quote(country)}", hint, at_key=at_key)
+
+
+def _purposes(spec: WorkspaceSpec) -> list[str]:
+    kinds = spec.message_types.values()
+    return list(dict.fromkeys((*PURPOSES_KNOWN, *(kind.purpose for kind in kinds))))
+
+
+def _check_consent(spec: WorkspaceSpec, faults: Faults) -> None:
+    for purpose, modes in spec.consent.items():
+        path: Path = ("consent", purpose)
+        _check_purpose(purpose, path, spec, faults, at_key=True)
+        if purpose == "service":
+            message = "service messages never need a grant"
+            faults.add(path, message, "leave it out, or give these messages another purpose")
+        for country in modes if not isinstance(modes, str) else ():
+            if country != _COUNTRY_DEFAULT:
+                _check_country(country, (*path, country), faults, at_key=True)
+
+
+def _check_purpose(
+    purpose: str, path: Path, spec: WorkspaceSpec, faults: Faults, *, at_key: bool = False
+) -> None:
+    known = _purposes(spec)
+    if purpose not in known and not faults.touches(("message_types",)):
+        hint = suggest(purpose, known, "purposes")
+        faults.add(path, f"no message type has the purpose {quote(purpose)}", hint, at_key=at_key)
+
+
+def _check_channel(name: str, channel: ChannelSpec, names: Names, faults: Faults) -> None:
+    path: Path = ("channels", name)
+    if name == DEFAULT_CONTENT:
+        message = f"no channel can be named {name!r}: it is the content for all others"
+        faults.add(path, message, "choose another name", at_key=True)
+    if channel.adapter not in ADAPTERS:
+        hint = suggest(channel.adapter, ADAPTERS) or "leave the channel out until it is"
+        message = f"unknown adapter {quote(channel.adapter)}: this version has {_list(ADAPTERS)}"
+        faults.add((*path, "adapter"), message, hint)
+    if channel.adapter == "smtp" and not channel.identity and not faults.touches(path):
+        hint = "write `identity: email`, the trait that holds the address"
+        faults.add((*path, "identity"), "smtp needs an address to send to", hint)
+    if channel.substitute == name:
+        faults.add((*path, "substitute"), "a channel can't replace itself", "name another channel")
+    elif channel.substitute:
+        names.check("channels", channel.substitute, (*path, "substitute"))
+    for key, value in channel.settings.items():
+        _check_setting(key, value, (*path, "settings", key), faults)
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _check_setting(key: str, value: Any, path: Path, faults: Faults) -> None:
+    if isinstance(value, Mapping):
+        if "env" in value:
+            _check_env(value, path, faults)
+            return
+        for inner, item in value.items():
+            _check_setting(inner, item, (*path, inner), faults)
+    elif isinstance(value, str) and _SECRET.search(key):
+        hint = f"write {{env: {key.upper()}}} and set that in the environment"
+        faults.add(path, "a secret does not belong in a file", hint)
+
+
+def _check_env(value: Mapping[str, Any], path: Path, faults: Faults) -> None:
+    name = value["env"]
+    is_name = isinstance(name, str) and _ENV_NAME.fullmatch(name) is not None
+    if len(value) > 1 or not is_name:
+        message = "a reference to the environment is {env: NAME} and nothing else"
+        faults.add((*path, "env"), message, "like {env: SMTP_PASSWORD}")
+
+
+def _check_substitutes(channels: Mapping[str, ChannelSpec], faults: Faults) -> None:
+    reported: dict[str, None] = {}
+    for start in channels:
+        trail: list[str] = []
+        name = start
+        while name in channels and name not in trail:
+            trail.append(name)
+            name = channels[name].substitute
+        circle = trail[trail.index(name) :] if name in trail else []
+        if len(circle) > 1 and not any(one in reported for one in circle):
+            reported.update(dict.fromkeys(circle))
+            message = f"substitutes go in a circle: {' → '.join([*circle, circle[0]])}"
+            path = ("channels", circle[-1], "substitute")
+            faults.add(path, message, "leave one of them without a substitute")
+
+
+def _check_capabilities(name: str, spec: WorkspaceSpec, faults: Faults) -> None:
+    kind = spec.message_types[name]
+    channels = [spec.channels[one] for one in kind.channels if one in spec.channels]
+    supported = dict.fromkeys(one for channel in channels for one in channel.supports)
+    for index, capability in enumerate(kind.requires):
+        if len(channels) == len(kind.channels) and capability not in supported:
+            path = ("message_types", name, "requires", index)
+            hint = suggest(capability, supported) or "write it in a channel's `supports:`"
+            faults.add(path, f"none of its channels supports {quote(capability)}", hint)
+
+
+def _check_policies(spec: WorkspaceSpec, names: Names, faults: Faults) -> None:
+    policies, path = spec.policies, ("policies",)
+    for index, cap in enumerate(policies.caps):
+        names.check_all("channels", cap.channels, (*path, "caps", index, "channels"))
+        _check_purposes(cap.purposes, (*path, "caps", index), spec, faults)
+    if policies.cooldown is not UNSET:
+        _check_purposes(policies.cooldown.purposes, (*path, "cooldown"), spec, faults)
+    seen: dict[str, None] = {}
+    for index, rule in enumerate(policies.suppress):
+        where: Path = (*path, "suppress", index)
+        _check_purposes(rule.purposes, where, spec, faults)
+        if rule.name in seen:
+            message = f"two suppressions are named {quote(rule.name)}"
+            faults.add((*where, "name"), message, "the audit trail needs two names")
+        seen[rule.name] = None
+
+
+def _check_purposes(
+    purposes: Iterable[str], path: Path, spec: WorkspaceSpec, faults: Faults
+) -> None:
+    for index, purpose in enumerate(purposes):
+        _check_purpose(purpose, (*path, "purposes", index), spec, faults)
+
+
+def _check_message(
+    name: str, message: MessageSpec, spec: WorkspaceSpec, names: Names, faults: Faults
+) -> None:
+    path: Path = ("messages", name)
+    names.check("message_types", message.type, (*path, "type"))
+    for channel, fields in message.content.items():
+        where: Path = (*path, "content", channel)
+        if channel != DEFAULT_CONTENT:
+            names.check("channels", channel, where, at_key=True)
+        if not fields and not faults.touches(where):
+            faults.add(where, "this content is empty", "give it a body")
+        for field, text in fields.items():
+            if not isinstance(text, str):
+                problem = "a text in a file needs the workspace's folder"
+                faults.add((*where, field), problem, "load the workspace from its folder")
+    kind = spec.message_types.get(message.type)
+    if kind is None or DEFAULT_CONTENT in message.content:
+        return
+    if faults.touches((*path, "content")) or faults.touches(("message_types", message.type)):
+        return
+    if not any(channel in message.content for channel in kind.channels):
+        problem = f"there is no content for any channel of its type: {_list(kind.channels)}"
+        faults.add((*path, "content"), problem, f"add {kind.channels[0]!r} or 'default' to it")
+
+
+def _check_references(
+    step: StepSpec, path: Path, spec: WorkspaceSpec, names: Names, faults: Faults
+) -> None:
+    if step.send:
+        names.check("messages", step.send, (*path, "send"))
+    if step.start:
+        names.check("journeys", step.start, (*path, "start"))
+    if step.wait_for is not UNSET and step.wait_for.segment:
+        names.check("segments", step.wait_for.segment, (*path, "wait_for", "segment"))
+    if not step.channel or not names.check("channels", step.channel, (*path, "channel")):
+        return
+    message = spec.messages.get(step.send)
+    if message is None or DEFAULT_CONTENT in message.content or step.channel in message.content:
+        return
+    if not faults.touches(("messages", step.send, "content")):
+        problem = f"message {quote(step.send)} has no content for {quote(step.channel)}"
+        hint = suggest(step.channel, message.content, "it has content for")
+        faults.add((*path, "channel"), problem, hint)

@@ -1,0 +1,148 @@
+"""A workspace as written → the Program the engine decides with.
+
+`compile_source` is the one way in: `adapters.files` calls it with what it read from a folder, the
+store with what it kept of an earlier workspace, and whoever embeds the engine with a mapping of
+their own. It either gives a whole Program or raises one `ProgramError` with everything that is
+wrong.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from engine.errors import Problem, ProgramError
+from engine.localtime import TZDATA_VERSION
+from engine.program.check import Names, check_workspace
+from engine.program.faults import Faults
+from engine.program.leaves import Leaves
+from engine.program.model import WorkspaceSpec
+from engine.program.places import Path, Places
+from engine.program.program import Defaults, Program
+from engine.program.sections import (
+    compile_backoff,
+    compile_channel,
+    compile_consent,
+    compile_cooldown,
+    compile_journey,
+    compile_message,
+    compile_segments,
+    compile_shared_caps,
+    compile_suppressions,
+    compile_type,
+    duration_or_none,
+    group,
+)
+from engine.program.shape import read_shape
+
+# What the same workspace means. Raised when a release decides otherwise on the same text, so that
+# decisions of the two are not taken for decisions of one program.
+SEMANTICS = 1
+
+_NO_PLACES: Places = {}
+
+
+def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Program:
+    """Compile a workspace. Raises ProgramError with every fault that was found."""
+    canonical = canonical_bytes(raw)
+    # Decoded again, so that a workspace read from files and one kept by the store are the same.
+    source: dict[str, Any] = msgspec.json.decode(canonical)
+    faults = Faults(places or _NO_PLACES)
+    spec = read_shape(source, faults)
+    check_workspace(spec, source, faults)
+    leaves = Leaves(faults)
+    program = _compile(spec, source, _hash_program(canonical), leaves)
+    _check_segments(leaves, Names(source, faults), faults)
+    if faults:
+        raise ProgramError(faults.problems())
+    return program
+
+
+def canonical_bytes(raw: Mapping[str, Any]) -> bytes:
+    """Write a workspace as the JSON that stands for it: keys sorted, nothing else changed."""
+    try:
+        return msgspec.json.encode(raw, order="deterministic")
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"a workspace is made of plain values only: {error}"
+        raise ProgramError([Problem("$", message, "texts, numbers, lists, mappings")]) from error
+
+
+def _hash_program(canonical: bytes) -> str:
+    words = f"\n{SEMANTICS}\n{TZDATA_VERSION}".encode()
+    return "sha256:" + sha256(canonical + words).hexdigest()
+
+
+def _compile(
+    spec: WorkspaceSpec, source: Mapping[str, Any], version: str, leaves: Leaves
+) -> Program:
+    policies = spec.policies
+    types = {
+        name: compile_type(name, kind, policies, leaves)
+        for name, kind in spec.message_types.items()
+    }
+    messages = {
+        name: compile_message(name, message, types, leaves)
+        for name, message in spec.messages.items()
+    }
+    suppressions = compile_suppressions(policies, leaves)
+    segments = compile_segments(spec.segments, leaves)
+    journeys = {
+        name: compile_journey(name, journey, source["journeys"][name], leaves)
+        for name, journey in sorted(spec.journeys.items())
+    }
+    triggered = [journey for journey in journeys.values() if journey.trigger.event]
+    same_message = ("policies", "same_message")
+    return Program(
+        name=spec.workspace,
+        version=version,
+        seed=spec.seed,
+        defaults=msgspec.convert(msgspec.structs.asdict(spec.defaults), Defaults),
+        session_ms=leaves.duration(spec.session, ("session",)),
+        opt_out=compile_consent(spec.consent),
+        channels={
+            name: compile_channel(name, channel, leaves)
+            for name, channel in spec.channels.items()
+        },
+        types=types,
+        messages={name: one for name, one in messages.items() if one is not None},
+        caps=compile_shared_caps(policies, leaves),
+        backoff=compile_backoff(policies, leaves),
+        cooldown=compile_cooldown(policies, leaves),
+        suppressions=group(suppressions, lambda rule: rule.event),
+        suppression_rules={rule.name: rule for rule in suppressions},
+        same_message_ms=duration_or_none(policies.same_message, same_message, leaves),
+        segments=segments,
+        journeys=journeys,
+        triggers=group(triggered, lambda journey: journey.trigger.event),
+        history=leaves.history(),  # complete: every condition is compiled by now
+    )
+
+
+def _check_segments(leaves: Leaves, names: Names, faults: Faults) -> None:
+    """Note conditions that ask for unknown segments, and segments that ask for each other."""
+    uses: dict[str, list[str]] = {}
+    for path, segment in leaves.segment_uses:
+        names.check("segments", segment, path)
+        if path[0] == "segments":
+            uses.setdefault(str(path[1]), []).append(segment)
+    for name in uses:
+        trail = _find_segment_circle(name, uses)
+        if trail:
+            path: Path = ("segments", name)
+            message = f"this segment rests on itself: {' → '.join(trail)}"
+            faults.add(path, message, "write out what one of them means")
+
+
+def _find_segment_circle(name: str, uses: Mapping[str, list[str]]) -> list[str]:
+    """Give the way from a segment back to itself, or nothing."""
+    trails = [[name, used] for used in uses[name]]
+    seen: dict[str, None] = {}
+    while trails:
+        trail = trails.pop()
+        if trail[-1] == name:
+            return trail
+        if trail[-1] not in seen:
+            seen[trail[-1]] = None
+            trails.extend([*trail, used] for used in uses.get(trail[-1], ()))
+    return []

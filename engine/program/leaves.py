@@ -1,0 +1,136 @@
+"""The leaves of a workspace: texts with a grammar of their own, read into what they mean.
+
+Used by `compile` and `steps`. Every reader takes the text and its path; where the text can't be
+read it notes the fault and gives something harmless back, so that one run finds all faults. What
+conditions look at (history, segments) is gathered on the way.
+"""
+
+import re
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+from engine.instants import parse_duration
+from engine.limits import CAP_COUNT_MAX, SOLVER_HORIZON_MS
+from engine.program.cel.compiler import CelError, Compiled, compile_condition, compile_value
+from engine.program.faults import Faults, quote, suggest
+from engine.program.places import Path, format_path
+from engine.program.program import SESSION, Cap, Condition, HistoryNeed, Template
+from engine.program.scope import Scope
+from engine.program.templates import TemplateError, compile_template
+from engine.program.until import parse_until
+from engine.windows import Window, parse_window
+
+Until = Callable[[Scope, ZoneInfo], int | None]
+
+_PERIODS = ("calendar_day", "calendar_week", "calendar_month", SESSION)
+_CAP = re.compile(r"\s*(\d+)\s*/\s*(\S.*?)\s*")
+_CAP_FORM = "write it like '2 / 24h' or '1 / calendar_day'"
+_DURATION_FORM = "write a number and a unit: 30m, 2h, 1d, 1w"
+_NEVER = Condition(source="false", test=lambda _: False, evaluate=lambda _: None)
+_EMPTY = Template(source="", render=lambda _: "")
+
+
+class Leaves:
+    """Reads leaf texts, notes what is wrong, and remembers what conditions look at."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self.segment_uses: list[tuple[Path, str]] = []
+        self._windows_ms: dict[str, int] = {}
+        self._values: dict[str, dict[str, None]] = {}
+
+    def duration(self, text: str, path: Path) -> int:
+        """Read a duration of more than nothing, in ms."""
+        try:
+            duration_ms = parse_duration(text)
+        except ValueError:
+            self.faults.add(path, f"{quote(text)} is not a duration", _DURATION_FORM)
+            return 1
+        if not 0 < duration_ms <= SOLVER_HORIZON_MS:
+            hint = "it must be longer than nothing and at most 400 days"
+            self.faults.add(path, f"{quote(text)} is out of range", hint)
+            return 1
+        return duration_ms
+
+    def cap(self, text: str, path: Path) -> Cap | None:
+        """Read a cap: how many, in which time."""
+        match = _CAP.fullmatch(text)
+        if match is None:
+            self.faults.add(path, f"{quote(text)} is not a cap", _CAP_FORM)
+            return None
+        count, window = match[1], match[2]
+        if len(count) > len(str(CAP_COUNT_MAX)) or not 1 <= int(count) <= CAP_COUNT_MAX:
+            hint = f"a cap is 1 to {CAP_COUNT_MAX}; a channel that is never used is left out"
+            self.faults.add(path, f"{quote(text)} counts out of range", hint)
+            return None
+        period = window if window in _PERIODS else ""
+        window_ms = 0
+        if not period and window[0].isalpha():
+            hint = suggest(window, _PERIODS, "times")
+            self.faults.add(path, f"{quote(window)} is not a time a cap can have", hint)
+        elif not period:
+            window_ms = self.duration(window, path)
+        return Cap(int(count), window_ms, period, format_path(path), text)
+
+    def window(self, value: object, path: Path) -> Window | None:
+        """Read opening hours."""
+        try:
+            return parse_window(value, format_path(path))
+        except ValueError as error:
+            self.faults.add(path, str(error), "opening hours are written like '09:00-20:00'")
+            return None
+
+    def condition(self, source: str, path: Path) -> Condition:
+        """Compile a condition."""
+        return self._compile(compile_condition, source, path)
+
+    def condition_or_none(self, source: str, path: Path) -> Condition | None:
+        """Compile a condition that may be absent."""
+        return self.condition(source, path) if source else None
+
+    def value(self, source: str, path: Path) -> Condition:
+        """Compile an expression whose value is wanted."""
+        return self._compile(compile_value, source, path)
+
+    def until(self, text: str, path: Path) -> Until:
+        """Read a wall-clock moment, or one relative to a date of the profile."""
+        try:
+            return parse_until(text)
+        except ValueError as error:
+            hint = "write a moment like 'Mon 09:00', or a date like 'profile.renewal_date - 7d'"
+            self.faults.add(path, str(error), hint)
+            return lambda _scope, _zone: None
+
+    def template(self, source: str, path: Path, *, html: bool) -> Template:
+        """Compile a Liquid text."""
+        try:
+            return compile_template(source, html=html, rule=format_path(path))
+        except TemplateError as error:
+            hint = "the text is Liquid: {{ value }} and {% tag %}"
+            self.faults.add_within(
+                path, error.message, hint, line=error.line, column=error.column
+            )
+            return _EMPTY
+
+    def history(self) -> dict[str, HistoryNeed]:
+        """Tell, by event, how far back conditions look and which numbers they add up."""
+        return {
+            name: HistoryNeed(window_ms, tuple(sorted(self._values[name])))
+            for name, window_ms in sorted(self._windows_ms.items())
+        }
+
+    def _compile(
+        self, compiler: Callable[[str], Compiled], source: str, path: Path
+    ) -> Condition:
+        try:
+            compiled = compiler(source)
+        except CelError as error:
+            self.faults.add_within(
+                path, error.message, error.hint, line=error.line, column=error.column
+            )
+            return _NEVER
+        for name, need in compiled.history.items():
+            self._windows_ms[name] = max(self._windows_ms.get(name, 0), need.window_ms)
+            self._values.setdefault(name, {}).update(dict.fromkeys(need.values))
+        self.segment_uses.extend((path, name) for name in compiled.segments)
+        return compiled.condition

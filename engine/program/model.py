@@ -1,0 +1,394 @@
+"""The workspace as a team writes it: one struct for each mapping of WORKSPACE's YAML.
+
+`engine.program.shape` decodes into these, `check` and `compile` read them, and the JSON Schema for
+editors is made from them, so names, meanings and descriptions are written once, here. Durations,
+caps, windows, conditions and templates are still text; `compile` reads those.
+"""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from engine.program.countries import COUNTRIES
+
+ADAPTERS = ("log", "smtp", "webhook", "inbox")
+DEFAULT_CONTENT = "default"  # the content that serves every channel without its own
+PURPOSES_KNOWN = ("marketing", "service")
+
+Text = Annotated[str, Meta(min_length=1)]
+Duration = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="Elapsed time: a number and ms, s, m, h, d or w; several may be joined.",
+        examples=["30m", "2h", "1d", "1h30m"],
+    ),
+]
+CapText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description=(
+            "How many in which time: `2 / 24h` is rolling; `/ calendar_day`, `/ calendar_week` and "
+            "`/ calendar_month` are in customer time; `/ session` is while they are there."
+        ),
+        examples=["2 / 24h", "10 / 7d", "1 / calendar_day", "1 / session"],
+    ),
+]
+ConditionText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="A condition in CEL.",
+        examples=['event.price > 50 && count("Order Completed", "30d") == 0'],
+    ),
+]
+ChannelName = Annotated[str, Meta(min_length=1, description="The name of a channel.")]
+JourneyName = Annotated[str, Meta(min_length=1, description="The name of a journey.")]
+MessageName = Annotated[str, Meta(min_length=1, description="The name of a message.")]
+Purpose = Annotated[
+    str, Meta(min_length=1, description="What a message is for, as consent sees it.")
+]
+EventName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="The name of an event, as it is tracked.",
+        examples=["Order Completed"],
+    ),
+]
+CountryCode = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="A country as ISO 3166 writes it: two capital letters.",
+        extra_json_schema={"enum": list(COUNTRIES)},
+    ),
+]
+OnBlock = Literal["substitute", "fallback", "defer", "drop"]
+Ignorable = Literal[
+    "window", "caps", "cooldown", "suppression", "holidays", "backoff", "same_message"
+]
+ConsentMode = Literal["opt_in", "opt_out"]
+EngagementKind = Literal["delivered", "opened", "clicked", "replied", "failed"]
+
+
+class DefaultsSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """What holds for a customer of whom we know no better."""
+
+    timezone: Annotated[
+        str, Meta(min_length=1, description="An IANA zone.", examples=["Africa/Johannesburg"])
+    ] = "UTC"
+    country: CountryCode = ""
+    locale: Annotated[str, Meta(min_length=1, examples=["en-ZA"])] = ""
+    currency: Annotated[str, Meta(min_length=1, examples=["ZAR"])] = ""
+
+
+class ChannelSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """One way to reach a customer."""
+
+    adapter: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="What carries the messages.",
+            extra_json_schema={"enum": list(ADAPTERS)},
+        ),
+    ]
+    identity: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description=(
+                "The trait that holds the address here; absent: the customer id is the address."
+            ),
+            examples=["email", "phone", "push_token"],
+        ),
+    ] = ""
+    window: Annotated[
+        str | tuple[Text, ...] | dict[str, str | tuple[Text, ...]] | UnsetType,
+        Meta(
+            description=(
+                "When messages may go, in customer time and half-open: `09:00-20:00`, a list, a "
+                "map by weekday, or `session`; absent: at any time."
+            )
+        ),
+    ] = UNSET
+    caps: Annotated[
+        tuple[CapText, ...], Meta(description="The most one customer gets here.")
+    ] = ()
+    substitute: Annotated[
+        str,
+        Meta(min_length=1, description="The channel a blocked message goes to instead."),
+    ] = ""
+    supports: Annotated[
+        tuple[Text, ...], Meta(description="What this channel can carry that others can't.")
+    ] = ()
+    cost: Annotated[
+        float, Meta(ge=0, description="The price of one message, in the workspace's currency.")
+    ] = 0.0
+    settings: Annotated[
+        dict[str, Any],
+        Meta(description="What the adapter needs to know; `{env: NAME}` reads the environment."),
+    ] = {}
+
+
+class MessageTypeSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A kind of message: its purpose, its channels in order, and the rules it is above."""
+
+    purpose: Purpose
+    channels: Annotated[
+        tuple[ChannelName, ...],
+        Meta(min_length=1, description="The first is primary, the rest are fallbacks in order."),
+    ]
+    requires: Annotated[
+        tuple[Text, ...], Meta(description="What a channel must support to carry it.")
+    ] = ()
+    ignores: Annotated[
+        tuple[Ignorable, ...], Meta(description="The rules that don't hold for it.")
+    ] = ()
+    counts: Annotated[bool, Meta(description="Whether it uses up caps.")] = True
+    expires: Annotated[
+        Duration | UnsetType,
+        Meta(description="How long after it was first proposed it is worth sending."),
+    ] = UNSET
+    delivery: Annotated[
+        Literal["at_least_once", "at_most_once"] | UnsetType,
+        Meta(
+            description=(
+                "What to do when a crash leaves it unknown whether a message left: resend it or "
+                "report it; absent: service messages are resent, others are not."
+            )
+        ),
+    ] = UNSET
+    on_block: Annotated[
+        tuple[OnBlock, ...], Meta(description="What to try, in order, when a rule blocks it.")
+    ] = ()
+
+
+class SharedCapSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A cap over several channels and purposes; those not named are all of them."""
+
+    limit: CapText
+    channels: tuple[ChannelName, ...] = ()
+    purposes: tuple[Purpose, ...] = ()
+
+
+class BackoffSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """The fuller a shared cap, the longer the gap after a send."""
+
+    gap: Duration
+    from_: Annotated[
+        float, Meta(gt=0, le=1, description="The share of a cap from which on gaps are kept.")
+    ] = field(default=0.5, name="from")
+    factor: Annotated[float, Meta(ge=1, description="How much each gap grows.")] = 2.0
+
+
+class CooldownSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """The least time between two messages, whatever the channel."""
+
+    gap: Duration
+    purposes: tuple[Purpose, ...] = ()
+
+
+class SuppressionSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A silence after an event."""
+
+    name: Annotated[str, Meta(min_length=1, description="What the audit trail calls it.")]
+    after: EventName
+    for_: Duration = field(name="for")
+    if_: ConditionText = field(default="", name="if")
+    purposes: tuple[Purpose, ...] = ()
+
+
+class PoliciesSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """The contact policy: what holds whichever journey proposes a message."""
+
+    caps: Annotated[
+        tuple[SharedCapSpec, ...], Meta(description="All that match apply; the strictest wins.")
+    ] = ()
+    backoff: BackoffSpec | UnsetType = UNSET
+    cooldown: CooldownSpec | UnsetType = UNSET
+    suppress: tuple[SuppressionSpec, ...] = ()
+    same_message: Annotated[
+        Duration | UnsetType,
+        Meta(description="The same message goes out at most once in this time."),
+    ] = UNSET
+    on_block: Annotated[
+        tuple[OnBlock, ...], Meta(description="What to try, in order, when a rule blocks.")
+    ] = ("substitute", "defer")
+
+
+class ContentFileSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A text kept in a file of its own."""
+
+    file: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The file, from the workspace's `content` folder.",
+            examples=["welcome.liquid"],
+        ),
+    ]
+
+
+class MessageSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """Something to say, with content for each channel it may go to."""
+
+    type: Annotated[str, Meta(min_length=1, description="The name of a message type.")]
+    content: Annotated[
+        dict[str, dict[str, str | ContentFileSpec]],
+        Meta(
+            description=(
+                "By channel, fields (subject, body, html, title …) in Liquid; `default` serves the "
+                "channels without content of their own."
+            )
+        ),
+    ]
+    value: Annotated[float, Meta(ge=0, description="What one conversion is worth.")] = 0.0
+
+
+class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """What makes a customer enter a journey."""
+
+    event: EventName
+    if_: ConditionText = field(default="", name="if")
+
+
+class GoalSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a journey is for: meeting it exits, drops what is pending, and counts as converted."""
+
+    event: EventName
+    if_: ConditionText = field(default="", name="if")
+    within: Annotated[
+        Duration | UnsetType, Meta(description="How long after entry it still counts.")
+    ] = UNSET
+
+
+class WaitUntilSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A wait for a wall-clock moment instead of a time that passes."""
+
+    until: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="A moment in customer time, or relative to a date of the profile.",
+            examples=["Mon 09:00", "profile.renewal_date - 7d"],
+        ),
+    ]
+
+
+class WaitForSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """What ends a wait: an event, a segment, or engagement with an earlier send."""
+
+    event: EventName = ""
+    if_: ConditionText = field(default="", name="if")
+    segment: Annotated[str, Meta(min_length=1, description="The name of a segment.")] = ""
+    engagement: Annotated[
+        str, Meta(min_length=1, description="The id of an earlier send step.")
+    ] = ""
+    kinds: Annotated[
+        tuple[EngagementKind, ...],
+        Meta(description="Which engagement; absent: opened, clicked or replied."),
+    ] = ()
+    up_to: Annotated[
+        Duration | UnsetType, Meta(description="The longest wait; absent: for as long as it takes.")
+    ] = UNSET
+
+
+class ValueSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A value that is computed when the step is reached."""
+
+    cel: ConditionText
+
+
+class StepSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """One step of a journey: exactly one of the actions, with what belongs to it."""
+
+    id: Annotated[
+        str, Meta(min_length=1, description="What others call this step; absent: its path.")
+    ] = ""
+    send: MessageName = ""
+    channel: Annotated[
+        str, Meta(min_length=1, description="With `send`: the one channel it may go to.")
+    ] = ""
+    wait: Duration | WaitUntilSpec | UnsetType = UNSET
+    until: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Wait for a moment in customer time, or relative to a profile's date.",
+            examples=["Mon 09:00", "profile.renewal_date - 7d"],
+        ),
+    ] = ""
+    wait_for: WaitForSpec | UnsetType = UNSET
+    if_: ConditionText = field(default="", name="if")
+    then: Annotated[
+        "tuple[StepSpec, ...]", Meta(description="Steps where it held or came in time.")
+    ] = ()
+    else_: Annotated["tuple[StepSpec, ...]", Meta(description="Steps where it did not.")] = field(
+        default=(), name="else"
+    )
+    start: JourneyName = ""
+    set: Annotated[
+        dict[str, str | int | float | bool | ValueSpec],
+        Meta(description="Profile attributes and their new values; `{cel: …}` is computed."),
+    ] = {}
+    exit: Annotated[
+        str, Meta(min_length=1, description="Leave the journey, for this reason.")
+    ] = ""
+
+
+class JourneySpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A path customers take: what starts it, what it is for, and its steps."""
+
+    steps: Annotated[tuple[StepSpec, ...], Meta(min_length=1)]
+    trigger: Annotated[
+        TriggerSpec | UnsetType,
+        Meta(description="Absent: only a `start` step of another journey enters it."),
+    ] = UNSET
+    reentry: Annotated[
+        Duration | UnsetType,
+        Meta(description="How long after the last entry one may enter again; absent: after exit."),
+    ] = UNSET
+    goal: GoalSpec | UnsetType = UNSET
+
+
+class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A workspace: everything a team decides about how its customers are contacted."""
+
+    workspace: Annotated[str, Meta(min_length=1, description="Its name.")]
+    seed: Annotated[
+        int, Meta(description="The same seed replays the same choices of chance.")
+    ] = 0
+    session: Annotated[
+        Duration, Meta(description="How long after their last event a customer is still there.")
+    ] = "30m"
+    defaults: DefaultsSpec = DefaultsSpec()
+    consent: Annotated[
+        dict[str, ConsentMode | dict[str, ConsentMode]],
+        Meta(
+            description=(
+                "By purpose: `opt_in` needs a grant, `opt_out` does not; or a map of countries to "
+                "these, with `default`. Absent: opt_in, and opt_out for `service`."
+            )
+        ),
+    ] = {}
+    channels: dict[str, ChannelSpec] = {}
+    message_types: dict[str, MessageTypeSpec] = {}
+    policies: PoliciesSpec = PoliciesSpec()
+    messages: dict[str, MessageSpec] = {}
+    segments: Annotated[
+        dict[str, ConditionText], Meta(description="Named conditions, for `in_segment`.")
+    ] = {}
+    journeys: dict[str, JourneySpec] = {}
+
+
+# What the workspace language has words for and this version does not do: refused by name, since a
+# rule that is read and not obeyed is worse than one that is refused.
+UNAVAILABLE: dict[type[Struct], tuple[str, ...]] = {
+    MessageTypeSpec: ("follow_up",),
+    PoliciesSpec: ("holidays", "regions"),
+    TriggerSpec: ("segment", "schedule", "date", "score"),
+    StepSpec: ("switch", "split", "decide", "emit", "webhook"),
+}

@@ -1,0 +1,241 @@
+"""The sections of a workspace, each compiled to its frozen table.
+
+Called by `compile` with a spec whose parts fit together; texts are read by `Leaves`, which notes
+the ones that can't be.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from engine.program.countries import COUNTRIES
+from engine.program.leaves import Leaves
+from engine.program.model import (
+    ChannelSpec,
+    JourneySpec,
+    MessageSpec,
+    MessageTypeSpec,
+    PoliciesSpec,
+)
+from engine.program.places import Path, format_path
+from engine.program.program import (
+    SESSION,
+    Backoff,
+    Cap,
+    Channel,
+    Condition,
+    Cooldown,
+    Goal,
+    Journey,
+    Message,
+    MessageType,
+    SharedCap,
+    Suppression,
+    Template,
+    Trigger,
+)
+from engine.program.steps import compile_steps
+
+_EVERYWHERE = "*"
+_COUNTRY_DEFAULT = "default"
+_SERVICE = "service"
+_HTML_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--")
+_VERSION_DIGITS = 16
+
+_Item = TypeVar("_Item")
+
+
+def compile_consent(
+    consent: Mapping[str, str | Mapping[str, str]],
+) -> dict[str, tuple[str, ...]]:
+    """List, by purpose, the countries that need no grant.
+
+    "Everywhere but in some" becomes the list of all the others, so that a customer whose country
+    is unknown is asked, as the strictest reading demands.
+    """
+    opt_out: dict[str, tuple[str, ...]] = {}
+    for purpose, written in consent.items():
+        modes = {_COUNTRY_DEFAULT: written} if isinstance(written, str) else written
+        default = modes.get(_COUNTRY_DEFAULT, "opt_in")
+        if all(mode == default for mode in modes.values()):
+            countries: tuple[str, ...] = (_EVERYWHERE,) if default == "opt_out" else ()
+        else:
+            countries = tuple(one for one in COUNTRIES if modes.get(one, default) == "opt_out")
+        if countries:
+            opt_out[purpose] = countries
+    return opt_out
+
+
+def compile_channel(name: str, spec: ChannelSpec, leaves: Leaves) -> Channel:
+    """Compile a channel."""
+    path: Path = ("channels", name)
+    is_session = spec.window == SESSION
+    has_hours = spec.window is not UNSET and not is_session
+    return Channel(
+        name=name,
+        adapter=spec.adapter,
+        identity=spec.identity,
+        window=leaves.window(spec.window, (*path, "window")) if has_hours else None,
+        session_only=is_session,
+        caps=_compile_caps(spec.caps, (*path, "caps"), leaves),
+        substitute=spec.substitute,
+        supports=spec.supports,
+        cost=spec.cost,
+        settings=spec.settings,
+    )
+
+
+def _compile_caps(texts: Sequence[str], path: Path, leaves: Leaves) -> tuple[Cap, ...]:
+    caps = [leaves.cap(text, (*path, index)) for index, text in enumerate(texts)]
+    return tuple(cap for cap in caps if cap is not None)
+
+
+def compile_type(
+    name: str, spec: MessageTypeSpec, policies: PoliciesSpec, leaves: Leaves
+) -> MessageType:
+    """Compile a message type; what it leaves open is the workspace's or its purpose's default."""
+    delivery = spec.delivery
+    if delivery is UNSET:
+        delivery = "at_least_once" if spec.purpose == _SERVICE else "at_most_once"
+    return MessageType(
+        name=name,
+        purpose=spec.purpose,
+        channels=spec.channels,
+        requires=spec.requires,
+        ignores=frozenset(spec.ignores),
+        counts=spec.counts,
+        expires_ms=duration_or_none(spec.expires, ("message_types", name, "expires"), leaves),
+        at_least_once=delivery == "at_least_once",
+        on_block=spec.on_block or policies.on_block,
+    )
+
+
+def compile_message(
+    name: str, spec: MessageSpec, types: Mapping[str, MessageType], leaves: Leaves
+) -> Message | None:
+    """Compile a message; None where its type is unknown, which `check` has noted."""
+    path: Path = ("messages", name, "content")
+    content: dict[str, dict[str, Template]] = {
+        channel: {
+            field: leaves.template(text, (*path, channel, field), html=_is_html(field, text))
+            for field, text in fields.items()
+            if isinstance(text, str)
+        }
+        for channel, fields in spec.content.items()
+    }
+    kind = types.get(spec.type)
+    return None if kind is None else Message(name, kind, content, spec.value)
+
+
+def _is_html(field: str, text: str) -> bool:
+    """Say whether values in this text must be escaped: in `html`, and in a body with tags in it."""
+    return field == "html" or (field == "body" and _HTML_TAG.search(text) is not None)
+
+
+def compile_shared_caps(policies: PoliciesSpec, leaves: Leaves) -> tuple[SharedCap, ...]:
+    """Compile the caps over several channels."""
+    shared: list[SharedCap] = []
+    for index, spec in enumerate(policies.caps):
+        rule: Path = ("policies", "caps", index)
+        cap = leaves.cap(spec.limit, (*rule, "limit"))
+        if cap is not None:
+            cap = msgspec.structs.replace(cap, rule=format_path(rule))
+            shared.append(SharedCap(cap, spec.channels, spec.purposes))
+    return tuple(shared)
+
+
+def compile_backoff(policies: PoliciesSpec, leaves: Leaves) -> Backoff | None:
+    """Compile the growing gap."""
+    spec = policies.backoff
+    if spec is UNSET:
+        return None
+    gap_ms = leaves.duration(spec.gap, ("policies", "backoff", "gap"))
+    return Backoff(spec.from_, gap_ms, spec.factor)
+
+
+def compile_cooldown(policies: PoliciesSpec, leaves: Leaves) -> Cooldown | None:
+    """Compile the least gap."""
+    spec = policies.cooldown
+    if spec is UNSET:
+        return None
+    gap_ms = leaves.duration(spec.gap, ("policies", "cooldown", "gap"))
+    return Cooldown(gap_ms, spec.purposes)
+
+
+def compile_suppressions(policies: PoliciesSpec, leaves: Leaves) -> list[Suppression]:
+    """Compile the silences after events, in the order in which they are written."""
+    rules: list[Suppression] = []
+    for index, spec in enumerate(policies.suppress):
+        path: Path = ("policies", "suppress", index)
+        rules.append(
+            Suppression(
+                name=spec.name,
+                event=spec.after,
+                condition=leaves.condition_or_none(spec.if_, (*path, "if")),
+                for_ms=leaves.duration(spec.for_, (*path, "for")),
+                purposes=spec.purposes,
+                rule=format_path(path),
+            )
+        )
+    return rules
+
+
+def compile_segments(segments: Mapping[str, str], leaves: Leaves) -> dict[str, Condition]:
+    """Compile the named conditions."""
+    return {
+        name: leaves.condition(source, ("segments", name)) for name, source in segments.items()
+    }
+
+
+def compile_journey(name: str, spec: JourneySpec, text: Any, leaves: Leaves) -> Journey:
+    """Compile a journey; `text` is what its version is the hash of."""
+    path: Path = ("journeys", name)
+    event, condition = "", None
+    if spec.trigger is not UNSET:
+        event = spec.trigger.event
+        condition = leaves.condition_or_none(spec.trigger.if_, (*path, "trigger", "if"))
+    code = compile_steps(spec.steps, (*path, "steps"), leaves)
+    return Journey(
+        name=name,
+        version=_hash_journey(name, text),
+        trigger=Trigger(event, condition),
+        reentry_ms=duration_or_none(spec.reentry, (*path, "reentry"), leaves),
+        goal=_compile_goal(spec, path, leaves),
+        code=tuple(code),
+    )
+
+
+def _compile_goal(spec: JourneySpec, path: Path, leaves: Leaves) -> Goal | None:
+    goal = spec.goal
+    if goal is UNSET:
+        return None
+    path = (*path, "goal")
+    return Goal(
+        event=goal.event,
+        condition=leaves.condition_or_none(goal.if_, (*path, "if")),
+        within_ms=duration_or_none(goal.within, (*path, "within"), leaves),
+    )
+
+
+def _hash_journey(name: str, text: Any) -> str:
+    canonical = msgspec.json.encode([name, text], order="deterministic")
+    return sha256(canonical).hexdigest()[:_VERSION_DIGITS]
+
+
+def duration_or_none(text: str | UnsetType, path: Path, leaves: Leaves) -> int | None:
+    """Read a duration that may be absent."""
+    return None if text is UNSET else leaves.duration(text, path)
+
+
+def group(
+    items: Sequence[_Item], name: Callable[[_Item], str]
+) -> dict[str, tuple[_Item, ...]]:
+    """Gather items by a name of theirs, each group in the order given."""
+    groups: dict[str, tuple[_Item, ...]] = {}
+    for item in items:
+        groups[name(item)] = (*groups.get(name(item), ()), item)
+    return groups

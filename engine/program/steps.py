@@ -1,0 +1,154 @@
+"""Journeys' steps as written → a flat list of instructions with jumps.
+
+Called by `compile` for each journey. `if` and `wait_for` become an instruction that goes on when
+the condition held (or what was waited for came) and jumps to the `else` steps otherwise; the
+`then` steps end with a jump over the `else` steps.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import UNSET
+
+from engine.program.leaves import Leaves
+from engine.program.model import StepSpec, ValueSpec, WaitForSpec, WaitUntilSpec
+from engine.program.places import Path, format_path
+from engine.program.program import Condition, Instruction, Op, WaitFor
+
+ENGAGEMENT_DEFAULT = ("opened", "clicked", "replied")
+
+# The keys that say what a step does; each step has exactly one.
+ACTIONS = ("send", "wait", "until", "wait_for", "if", "start", "set", "exit")
+BRANCHING = ("wait_for", "if")
+
+
+def name_actions(step: StepSpec) -> list[str]:
+    """List what a step says it does; a right step says one thing."""
+    stated = {
+        "send": bool(step.send),
+        "wait": step.wait is not UNSET,
+        "until": bool(step.until),
+        "wait_for": step.wait_for is not UNSET,
+        "if": bool(step.if_),
+        "start": bool(step.start),
+        "set": bool(step.set),
+        "exit": bool(step.exit),
+    }
+    return [action for action in ACTIONS if stated[action]]
+
+
+def name_step(step: StepSpec, path: Path) -> str:
+    """Give a step's id: its own, or its path within the journey (`steps[1].else[0]`)."""
+    return step.id or format_path(path[2:])
+
+
+def compile_steps(steps: tuple[StepSpec, ...], path: Path, leaves: Leaves) -> list[Instruction]:
+    """Compile a journey's steps; `path` is that of the list of steps."""
+    code: list[Instruction] = []
+    _compile_list(steps, path, leaves, code)
+    return code
+
+
+def _compile_list(
+    steps: tuple[StepSpec, ...], path: Path, leaves: Leaves, code: list[Instruction]
+) -> None:
+    for index, step in enumerate(steps):
+        step_path = (*path, index)
+        for action in name_actions(step)[:1]:
+            if action in BRANCHING:
+                _compile_branches(step, step_path, leaves, code)
+            else:
+                code.extend(_PLAIN[action](step, name_step(step, step_path), step_path, leaves))
+
+
+def _compile_branches(
+    step: StepSpec, path: Path, leaves: Leaves, code: list[Instruction]
+) -> None:
+    name = name_step(step, path)
+    head = len(code)
+    code.append(Instruction(Op.JUMP, name))  # its place is kept until its target is known
+    _compile_list(step.then, (*path, "then"), leaves, code)
+    skip = len(code)
+    if step.else_:
+        code.append(Instruction(Op.JUMP, name))
+    target = len(code)
+    _compile_list(step.else_, (*path, "else"), leaves, code)
+    if step.else_:
+        code[skip] = Instruction(Op.JUMP, name, target=len(code))
+    if step.wait_for is UNSET:
+        condition = leaves.condition(step.if_, (*path, "if"))
+        code[head] = Instruction(Op.IF, name, condition=condition, target=target)
+    else:
+        code[head] = _compile_wait_for(step.wait_for, name, target, path, leaves)
+
+
+def _compile_wait_for(
+    spec: WaitForSpec, name: str, target: int, path: Path, leaves: Leaves
+) -> Instruction:
+    path = (*path, "wait_for")
+    wait_for = WaitFor(
+        event=spec.event,
+        condition=leaves.condition_or_none(spec.if_, (*path, "if")),
+        segment=spec.segment,
+        engagement=spec.engagement,
+        kinds=(spec.kinds or ENGAGEMENT_DEFAULT) if spec.engagement else (),
+    )
+    longest_ms = 0 if spec.up_to is UNSET else leaves.duration(spec.up_to, (*path, "up_to"))
+    return Instruction(
+        Op.WAIT_FOR, name, duration_ms=longest_ms, wait_for=wait_for, target=target
+    )
+
+
+def _send(step: StepSpec, name: str, _path: Path, _leaves: Leaves) -> list[Instruction]:
+    return [Instruction(Op.SEND, name, message=step.send, channel=step.channel)]
+
+
+def _wait(step: StepSpec, name: str, path: Path, leaves: Leaves) -> list[Instruction]:
+    wait = step.wait
+    assert wait is not UNSET
+    if isinstance(wait, WaitUntilSpec):
+        until = leaves.until(wait.until, (*path, "wait", "until"))
+        return [Instruction(Op.WAIT_UNTIL, name, until=until)]
+    return [Instruction(Op.WAIT, name, duration_ms=leaves.duration(wait, (*path, "wait")))]
+
+
+def _until(step: StepSpec, name: str, path: Path, leaves: Leaves) -> list[Instruction]:
+    until = leaves.until(step.until, (*path, "until"))
+    return [Instruction(Op.WAIT_UNTIL, name, until=until)]
+
+
+def _start(step: StepSpec, name: str, _path: Path, _leaves: Leaves) -> list[Instruction]:
+    return [Instruction(Op.START, name, journey=step.start)]
+
+
+def _set(step: StepSpec, name: str, path: Path, leaves: Leaves) -> list[Instruction]:
+    return [
+        Instruction(
+            Op.SET,
+            name,
+            trait=trait,
+            condition=leaves.value(value.cel, (*path, "set", trait, "cel"))
+            if isinstance(value, ValueSpec)
+            else _constant(value),
+        )
+        for trait, value in sorted(step.set.items())
+    ]
+
+
+def _exit(step: StepSpec, name: str, _path: Path, _leaves: Leaves) -> list[Instruction]:
+    return [Instruction(Op.EXIT, name, reason=step.exit)]
+
+
+def _constant(value: Any) -> Condition:
+    return Condition(repr(value), test=lambda _: value is True, evaluate=lambda _: value)
+
+
+_Plain = Callable[[StepSpec, str, Path, Leaves], list[Instruction]]
+_PLAIN: dict[str, _Plain] = {
+    "send": _send,
+    "wait": _wait,
+    "until": _until,
+    "start": _start,
+    "set": _set,
+    "exit": _exit,
+}

@@ -1,0 +1,319 @@
+"""A proposed message's way to its decision: send, defer, drop or substitute, with one reason.
+
+Called by `journeys.moves` for a send step and by `decide` for deferrals that come due, channels
+that failed and consent that changed.
+
+*Rules*
+- In order: expiry, same message, then for each channel consent, reach, capability and content,
+  then the hours and caps of the first feasible channel, then `on_block`.
+- A deferral is decided again, afresh, when its time comes; nothing that was true then is kept.
+- The reason of a deferral is the rule that releases last.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from engine.choice.channel import Choice, check_channel, choose_channels
+from engine.choice.content import render
+from engine.gates.dedup import check_same_message
+from engine.gates.order import Timing, next_eligible
+from engine.gates.quiet import customer_zone
+from engine.gates.reach import address
+from engine.gates.verdict import Block
+from engine.ids import decision_id, message_id
+from engine.profile import Pending, Sent
+from engine.program.program import Channel, Message
+from engine.program.templates import TemplateAbort, TemplateError
+from engine.reasons import Outcome, Reason
+from engine.records import Check, Decided, WakeCleared, WakeSet
+from engine.turn import Turn
+
+
+class Proposal(msgspec.Struct, frozen=True, gc=False):
+    """Something a journey step wants said to the customer."""
+
+    number: int
+    message: str
+    journey: str
+    instance: int
+    step: str
+    proposed_at: int
+    pinned: str = ""
+    failed: tuple[str, ...] = ()
+    attempt: int = 0
+    expires_at: int | None = None
+    event: Mapping[str, Any] = {}
+
+
+class Ruling(msgspec.Struct, frozen=True, gc=False):
+    """How a proposal ends, before it is written down as a decision."""
+
+    outcome: Outcome
+    reason: Reason
+    channel: str = ""
+    next_eligible: int | None = None
+    trace: tuple[Check, ...] = ()
+    address: str = ""
+    content: dict[str, str] = {}
+    message_id: str = ""
+
+
+def propose(turn: Turn, proposal: Proposal) -> Outcome:
+    """Decide a proposal and put the decision down."""
+    message = turn.program.messages.get(proposal.message)
+    if message is None:  # only a journey of an older workspace can name it
+        ruling = Ruling(Outcome.DROP, Reason.NO_CONTENT, trace=(_gone(proposal.message),))
+    else:
+        ruling = _rule(turn, proposal, message)
+    _put_down(turn, proposal, message, ruling)
+    return ruling.outcome
+
+
+def reopen(pending: Pending, event: Mapping[str, Any]) -> Proposal:
+    """Make a deferral a proposal again."""
+    return Proposal(
+        number=pending.proposal,
+        message=pending.message,
+        journey=pending.journey,
+        instance=pending.instance,
+        step=pending.step,
+        proposed_at=pending.proposed_at,
+        pinned=pending.pinned,
+        failed=pending.failed,
+        attempt=pending.attempt,
+        expires_at=pending.expires_at,
+        event=event,
+    )
+
+
+def follow(sent: Sent, event: Mapping[str, Any]) -> Proposal:
+    """Make a send that failed for good a proposal for its next channel."""
+    return Proposal(
+        number=sent.proposal,
+        message=sent.message,
+        journey=sent.journey,
+        instance=sent.instance,
+        step=sent.step,
+        proposed_at=sent.proposed_at,
+        pinned=sent.pinned,
+        failed=(*sent.failed, sent.channel),
+        attempt=sent.attempt + 1,
+        expires_at=sent.expires_at,
+        event=event,
+    )
+
+
+def withdraw(turn: Turn, pending: Pending, reason: Reason) -> None:
+    """Drop a deferral that has become impossible."""
+    message = turn.program.messages.get(pending.message)
+    ruling = Ruling(Outcome.DROP, reason, pending.channel)
+    _put_down(turn, reopen(pending, {}), message, ruling)
+
+
+def _rule(turn: Turn, proposal: Proposal, message: Message) -> Ruling:
+    expires_at = _expires_at(proposal, message)
+    if expires_at is not None and turn.now >= expires_at:
+        return Ruling(Outcome.DROP, Reason.EXPIRED, trace=(_expired(message),))
+    repeated = check_same_message(
+        turn.profile, message, turn.program.same_message_ms, proposal.number, turn.now
+    )
+    if repeated is not None:
+        return Ruling(Outcome.DROP, Reason.SAME_MESSAGE, trace=(_check("", repeated),))
+    choice = choose_channels(
+        turn.profile, turn.program, message, pinned=proposal.pinned, failed=proposal.failed
+    )
+    trace = [_check(name, block, "passed_over") for name, block in choice.passed_over]
+    if not choice.feasible:
+        return _nowhere(proposal, choice, trace)
+    zone = customer_zone(turn.profile, turn.program)
+    first = choice.feasible[0]
+    timing = next_eligible(turn.profile, turn.program, message.type, first, zone=zone, now=turn.now)
+    trace += _checks(first.name, timing)
+    if not timing.blocks:
+        return _carry(turn, proposal, message, first, trace=trace)
+    return _ways_out(turn, proposal, message, choice, zone=zone, timing=timing, trace=trace)
+
+
+def _nowhere(proposal: Proposal, choice: Choice, trace: list[Check]) -> Ruling:
+    """Say why no channel can carry the message: as the first channel in order says."""
+    if proposal.failed:
+        return Ruling(Outcome.DROP, Reason.PROVIDER_FAILED, proposal.failed[-1], trace=tuple(trace))
+    name, block = choice.passed_over[0]
+    return Ruling(Outcome.DROP, block.reason, name, trace=tuple(trace))
+
+
+def _ways_out(
+    turn: Turn,
+    proposal: Proposal,
+    message: Message,
+    choice: Choice,
+    *,
+    zone: ZoneInfo,
+    timing: Timing,
+    trace: list[Check],
+) -> Ruling:
+    """Try what the type says to do about a block, in order; the first that can succeed wins."""
+    blocked = choice.feasible[0]
+    assert timing.last is not None
+    expires_at = _expires_at(proposal, message)
+    too_late = False
+    for way in message.type.on_block:
+        if way == "defer":
+            if timing.at is None:
+                continue
+            if expires_at is None or timing.at < expires_at:
+                return Ruling(
+                    Outcome.DEFER, timing.last.reason, blocked.name, timing.at, tuple(trace)
+                )
+            too_late = True
+        elif way == "drop":
+            break
+        else:
+            others = _alternatives(turn, message, choice, way, trace)
+            for channel in others:
+                found = next_eligible(
+                    turn.profile, turn.program, message.type, channel, zone=zone, now=turn.now
+                )
+                trace += _checks(channel.name, found)
+                if not found.blocks:
+                    replaced = timing.last.reason if way == "substitute" else None
+                    return _carry(turn, proposal, message, channel, trace=trace, replaced=replaced)
+    if too_late:
+        trace.append(_expired(message))
+        return Ruling(Outcome.DROP, Reason.EXPIRED, blocked.name, trace=tuple(trace))
+    return Ruling(Outcome.DROP, timing.last.reason, blocked.name, trace=tuple(trace))
+
+
+def _alternatives(
+    turn: Turn, message: Message, choice: Choice, way: str, trace: list[Check]
+) -> tuple[Channel, ...]:
+    """Give the channels that `substitute` or `fallback` may turn to."""
+    if way == "fallback":
+        return choice.feasible[1:]
+    name = choice.feasible[0].substitute
+    if not name:
+        return ()
+    channel = turn.program.channels[name]
+    block = check_channel(turn.profile, turn.program, message, channel)
+    if block is not None:
+        trace.append(_check(name, block, "passed_over"))
+        return ()
+    return (channel,)
+
+
+def _carry(
+    turn: Turn,
+    proposal: Proposal,
+    message: Message,
+    channel: Channel,
+    *,
+    trace: list[Check],
+    replaced: Reason | None = None,
+) -> Ruling:
+    """Render the message and send it; what can't be rendered is dropped, never sent broken."""
+    name = message_id(turn.profile.customer, str(proposal.number), proposal.step, proposal.attempt)
+    try:
+        content = render(
+            turn.profile,
+            turn.program,
+            message,
+            channel.name,
+            event=proposal.event,
+            message_id=name,
+            now=turn.now,
+        )
+    except TemplateAbort as abort:
+        return _unrendered(channel, message, trace, Reason.NO_CONTENT, str(abort))
+    except TemplateError as error:
+        return _unrendered(channel, message, trace, Reason.TEMPLATE_ERROR, str(error))
+    return Ruling(
+        Outcome.SEND if replaced is None else Outcome.SUBSTITUTE,
+        replaced or Reason.SENT,
+        channel.name,
+        trace=tuple(trace),
+        address=address(turn.profile, channel),
+        content=content,
+        message_id=name,
+    )
+
+
+def _unrendered(
+    channel: Channel, message: Message, trace: list[Check], reason: Reason, seen: str
+) -> Ruling:
+    rule = f"messages.{message.name}.content.{channel.name}"
+    trace.append(Check(channel.name, "content", "blocked", rule, None, seen[:200]))
+    return Ruling(Outcome.DROP, reason, channel.name, trace=tuple(trace))
+
+
+def _put_down(turn: Turn, proposal: Proposal, message: Message | None, ruling: Ruling) -> None:
+    """Write the decision, and the timer of a deferral; clear the timer it had before."""
+    profile = turn.profile
+    before = profile.pending.get(proposal.number)
+    if before is not None and before.timer in profile.timers:
+        turn.note(WakeCleared(before.timer, profile.timers[before.timer].at))
+    turn.note(
+        Decided(
+            decision_id=decision_id(profile.customer, profile.decision_count + 1),
+            at=turn.now,
+            cause_kind=turn.cause_kind,
+            cause=turn.cause,
+            journey=proposal.journey,
+            instance=proposal.instance,
+            step=proposal.step,
+            message=proposal.message,
+            message_type=message.type.name if message else "",
+            outcome=ruling.outcome,
+            reason=ruling.reason,
+            channel=ruling.channel,
+            next_eligible=ruling.next_eligible,
+            trace=ruling.trace,
+            program=turn.program.version,
+            proposal=proposal.number,
+            proposed_at=proposal.proposed_at,
+            expires_at=_expires_at(proposal, message),
+            pinned=proposal.pinned,
+            failed=proposal.failed,
+            attempt=proposal.attempt,
+            message_id=ruling.message_id,
+            address=ruling.address,
+            content=ruling.content,
+            purpose=message.type.purpose if message else "",
+            counts=message.type.counts if message else False,
+        )
+    )
+    if ruling.next_eligible is not None:
+        timer = profile.timer_count + 1
+        turn.note(WakeSet(timer, ruling.next_eligible, "proposal", proposal.number))
+
+
+def _expires_at(proposal: Proposal, message: Message | None) -> int | None:
+    if proposal.expires_at is not None or message is None or message.type.expires_ms is None:
+        return proposal.expires_at
+    return proposal.proposed_at + message.type.expires_ms
+
+
+def _checks(channel: str, timing: Timing) -> list[Check]:
+    """Write what the hours and caps of a channel said, the last to release among them."""
+    if not timing.blocks:
+        return [Check(channel, "all", "passed")]
+    checks = [_check(channel, block) for block in timing.blocks]
+    if timing.last is not None and timing.last not in timing.blocks:
+        checks.append(_check(channel, timing.last))
+    return checks
+
+
+def _check(channel: str, block: Block, result: str = "blocked") -> Check:
+    return Check(channel, block.check, result, block.rule, block.until, block.seen)
+
+
+def _expired(message: Message) -> Check:
+    return Check("", "expiry", "blocked", f"message_types.{message.type.name}.expires")
+
+
+def _gone(message: str) -> Check:
+    return Check(
+        "", "content", "blocked", f"messages.{message}", None, "no longer in the workspace"
+    )

@@ -1,0 +1,87 @@
+"""One step: profile, input, program, now → what happened and what to do.
+
+Called by `actors.customer` online and by replay offline. Pure: the same arguments give the same
+records, byte for byte, on any machine. The profile is evolved in place; if the records can't be
+made durable, it is thrown away and rebuilt.
+
+*Rules*
+- An input whose id was seen before changes nothing and leads to nothing.
+- Effects are derived from records, so they are known again after a crash.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.decide import decide_event, decide_receipt, decide_tick
+from engine.effects import Effect, Send, Unwake, Wake
+from engine.events import Event, Input, Receipt
+from engine.evolve import evolve_input
+from engine.gates.dedup import is_duplicate
+from engine.limits import RECORDS_MAX
+from engine.profile import Profile
+from engine.program.program import Program
+from engine.records import Decided, Duplicated, Record, WakeCleared, WakeSet
+from engine.turn import Turn
+
+
+class StepResult(msgspec.Struct, frozen=True, gc=False):
+    """What a step led to: facts to make durable, then requests to act on."""
+
+    records: list[Record]
+    effects: list[Effect]
+
+
+def step(profile: Profile, given: Input, program: Program, now: int) -> StepResult:
+    """Take one input: evolve the profile and give the records and effects."""
+    if isinstance(given, Event):
+        if is_duplicate(profile, given.id):
+            return StepResult([Duplicated(given.id)], [])
+        active_before_at = profile.active_at
+        evolve_input(profile, given, now)
+        turn = Turn(profile, program, now, cause_kind="event", cause=given.id)
+        decide_event(turn, given, active_before_at)
+    elif isinstance(given, Receipt):
+        if is_duplicate(profile, given.id):
+            return StepResult([Duplicated(given.id)], [])
+        evolve_input(profile, given, now)
+        turn = Turn(profile, program, now, cause_kind="receipt", cause=given.id)
+        decide_receipt(turn, given)
+    else:
+        turn = Turn(profile, program, now, cause_kind="timer", cause=str(given.timer))
+        decide_tick(turn, given)
+    records = turn.records
+    assert len(records) <= RECORDS_MAX
+    return StepResult(records, effects_of(profile.customer, records) if records else [])
+
+
+def effects_of(customer: str, records: Sequence[Record]) -> list[Effect]:
+    """Derive what is to be done from what happened."""
+    effects: list[Effect] = []
+    for record in records:
+        if isinstance(record, Decided):
+            if record.message_id:
+                effects.append(_send(customer, record))
+        elif isinstance(record, WakeSet):
+            effects.append(Wake(customer, record.timer, record.at))
+        elif isinstance(record, WakeCleared):
+            effects.append(Unwake(customer, record.timer, record.at))
+    return effects
+
+
+def _send(customer: str, decided: Decided) -> Send:
+    return Send(
+        message_id=decided.message_id,
+        decision_id=decided.decision_id,
+        customer=customer,
+        channel=decided.channel,
+        address=decided.address,
+        message=decided.message,
+        message_type=decided.message_type,
+        purpose=decided.purpose,
+        journey=decided.journey,
+        step=decided.step,
+        content=decided.content,
+        decided_at=decided.at,
+        expires_at=decided.expires_at,
+    )

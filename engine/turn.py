@@ -1,0 +1,54 @@
+"""One input's turn at a profile: decide a little, evolve, decide the next.
+
+Made by `engine.step` for each input, handed through `decide`, `journeys` and `proposals`. They
+read `profile` as they like and change it through `note` alone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.evolve import evolve
+from engine.profile import Profile
+from engine.program.program import Program
+from engine.program.scope import Scope
+from engine.records import Record
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+class Turn:
+    """What is being decided: for whom, by which program, when, because of what."""
+
+    __slots__ = ("cause", "cause_kind", "moves", "now", "profile", "program", "records")
+
+    def __init__(
+        self, profile: Profile, program: Program, now: int, *, cause_kind: str, cause: str
+    ) -> None:
+        self.profile = profile
+        self.program = program
+        self.now = now
+        self.cause_kind = cause_kind
+        self.cause = cause
+        self.records: list[Record] = []
+        self.moves = 0  # of journeys, bounded by limits.STEP_MOVES_MAX
+
+    def note(self, record: Record) -> None:
+        """Put down a fact: it joins the records and changes the profile."""
+        self.records.append(record)
+        evolve(self.profile, record, self.now)
+
+    def scope(
+        self,
+        event: Mapping[str, Any] = _NOTHING,
+        event_name: str = "",
+        context: Mapping[str, Any] = _NOTHING,
+    ) -> Scope:
+        """Give conditions what they may see."""
+        return Scope(
+            self.profile,
+            self.now,
+            event=event,
+            event_name=event_name,
+            context=context,
+            segments=self.program.segments,
+        )

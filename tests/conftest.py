@@ -1,0 +1,103 @@
+"""Histories for tests: a workspace, what a customer does, what was decided."""
+
+from typing import Any
+
+
+from actors.replay import Decision, Replay
+from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Receipt, ReceiptStatus
+from engine.instants import DAY_MS, format_instant, parse_instant
+from engine.program.compile import compile_source
+from engine.transcript import decision_object
+
+DAY = "2026-03-02"
+
+
+class Story:
+    """One customer's history, written in hours of one Monday (UTC), replayed when it is asked."""
+
+    def __init__(self, workspace: dict[str, Any]) -> None:
+        self.workspace = workspace
+        self._inputs: list[Event | Receipt] = []
+        self._until: int | None = None
+
+    def identify(self, hour: str, **traits: Any) -> "Story":
+        """State traits."""
+        return self._add(hour, EventKind.IDENTIFY, "Identified", traits=traits)
+
+    def track(self, hour: str, name: str, **properties: Any) -> "Story":
+        """Do something."""
+        return self._add(hour, EventKind.TRACK, name, properties=properties)
+
+    def consent(self, hour: str, *, purpose: str, status: str, channel: str = "*") -> "Story":
+        """State consent."""
+        said = ConsentStatement(purpose, channel, ConsentStatus(status), at(hour), "test")
+        return self._add(hour, EventKind.CONSENT, "Consent Stated", consents=(said,))
+
+    def receipt(
+        self, hour: str, message: str, status: str, *, permanent: bool = False, id: str = ""
+    ) -> "Story":
+        """Hear what became of a message."""
+        moment = at(hour)
+        name = id or f"r{len(self._inputs)}"
+        self._inputs.append(
+            Receipt(
+                name, "u1", message, ReceiptStatus(status), moment, moment, permanent=permanent
+            )
+        )
+        return self
+
+    def until(self, hour: str) -> "Story":
+        """Let time pass."""
+        self._until = at(hour)
+        return self
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """Replay and give the decision records."""
+        return [decision_object(customer, decided) for customer, decided in self._run()[1]]
+
+    def told(self) -> list[str]:
+        """Replay and give each decision as `hour message outcome reason channel -> next`."""
+        return [_tell(decision) for decision in self.decisions()]
+
+    def traits(self) -> dict[str, Any]:
+        """Replay and give the traits the customer has in the end."""
+        return self._run()[0].profiles["u1"].traits
+
+    def endings(self) -> dict[str, int]:
+        """Replay and give how journeys ended."""
+        return self._run()[0].profiles["u1"].journeys_done
+
+    def _run(self) -> tuple[Replay, list[Decision]]:
+        replay = Replay(compile_source(self.workspace))
+        inputs = sorted(self._inputs, key=lambda given: given.at)
+        return replay, list(replay.run(inputs, self._until))
+
+    def _add(self, hour: str, kind: EventKind, name: str, **parts: Any) -> "Story":
+        moment = at(hour)
+        event = Event(f"e{len(self._inputs)}", kind, name, "u1", None, moment, moment, **parts)
+        self._inputs.append(event)
+        return self
+
+
+def at(hour: str) -> int:
+    """Give the instant of an hour of the day histories play on."""
+    return parse_instant(f"{DAY}T{hour}Z")
+
+
+def hour_of(instant: str) -> str:
+    """Write an instant as an hour of that day, with `+1d` for the next."""
+    moment = parse_instant(instant)
+    days = (moment - at("00:00")) // DAY_MS
+    clock = format_instant(moment)[11:-1].removesuffix(":00")
+    return f"+{days}d {clock}" if days else clock
+
+
+def _tell(decision: dict[str, Any]) -> str:
+    words = [hour_of(decision["at"]), decision["message"], decision["outcome"], decision["reason"]]
+    if decision["channel"]:
+        words.append(decision["channel"])
+    if decision["next_eligible"]:
+        words += ["->", hour_of(decision["next_eligible"])]
+    return " ".join(words)
+
+
