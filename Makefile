@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types test test-long bench demo run lock clean
+.PHONY: help setup check lint types test test-long bench demo run docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ demo: $(READY) ## a shop day in a minute, decided live
 
 run: $(READY) ## serve a workspace: make run ARGS="--workspace DIR --data DIR --port 8080"
 	"$(BIN)/nextbeat" serve $(ARGS)
+
+docs: $(READY) ## renew the files and outputs that the documentation shows
+	"$(BIN)/python" tests/test_docs.py
 
 lock: $(READY) ## renew requirements/ci.txt from pyproject.toml
 	"$(BIN)/python" -m pip install --quiet pip-tools

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import msgspec
 import structlog
@@ -19,11 +20,13 @@ import uvloop
 
 from actors.ports import Channel, Clock, Store
 from actors.runtime import Runtime, Settings
-from adapters.channels.registry import build_channels, build_pacing
+from adapters.channels.registry import build_channels, build_pacing, find_inbox
 from adapters.clock import WallClock
-from adapters.files.workspaces import Workspace, read_workspace
-from adapters.gateway.app import Gateway, serve
+from adapters.files.workspaces import load_workspace, read_workspace, source_bytes
+from adapters.gateway import inbox, unsubscribe
+from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
+from adapters.signing import Signer
 from adapters.sqlite.store import SqliteStore
 from engine.errors import ProgramError
 from engine.program.compile import compile_source
@@ -40,6 +43,19 @@ SWITCH_INTERVAL_S = 0.0005
 COLLECT_AFTER = (50_000, 50, 200)
 
 
+class Workspace(msgspec.Struct, frozen=True):
+    """A workspace ready to be put into force: compiled, and as the bytes it is kept as."""
+
+    program: Program
+    source: bytes
+
+
+def open_workspace(folder: Path) -> Workspace:
+    """Read a workspace from its files. Raises ProgramError with every fault."""
+    program = load_workspace(folder)
+    return Workspace(program, source_bytes(read_workspace(folder)))
+
+
 class App:
     """A shard with its gateway, from start to stop. Use it as an asynchronous context manager."""
 
@@ -54,14 +70,18 @@ class App:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._workspace = workspace
+        self._environ = environ
         self._gateway_settings = gateway_settings
         program = workspace.program
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store: Store = SqliteStore(data)
-        self.channels: Mapping[str, Channel] = build_channels(program.channels, data, environ)
+        clock = clock or WallClock()
+        self.channels: Mapping[str, Channel] = build_channels(
+            program.channels, data, environ, clock.now
+        )
         self.runtime = Runtime(
             self.store,
-            clock or WallClock(),
+            clock,
             program,
             self.channels,
             settings=settings,
@@ -75,14 +95,25 @@ class App:
         assert self._gateway is not None
         return self._gateway.port
 
-    async def __aenter__(self) -> "App":
+    async def __aenter__(self) -> Self:
         """Recover, then listen."""
         folded = await self.runtime.open()
         await self.use(self._workspace)
         await self.runtime.start()
-        self._gateway = await serve(self.runtime, self._gateway_settings)
+        self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts())
         logger.info("ready", port=self.port, recovered=folded, program=self.runtime.program.version)
         return self
+
+    def _mounts(self) -> list[Routes]:
+        """Give the routes that need more than the runtime."""
+        mounts: list[Routes] = []
+        signer = Signer.from_environment(self._environ)
+        box = find_inbox(self.channels)
+        if box is not None:
+            mounts.append(lambda host: inbox.routes(host, box, signer))
+        if signer is not None:
+            mounts.append(lambda host: unsubscribe.routes(host, signer))
+        return mounts
 
     async def __aexit__(
         self,
@@ -135,7 +166,7 @@ def run_server(workspace: Path, data: Path, *, host: str, port: int) -> None:
     what ran goes on running.
     """
     settings = GatewaySettings.from_environment(os.environ, host=host, port=port)
-    loaded = read_workspace(workspace)
+    loaded = open_workspace(workspace)
     uvloop.run(_serve(workspace, loaded, data, settings))
 
 
@@ -158,7 +189,7 @@ async def _reload(app: App, folder: Path, again: asyncio.Event) -> None:
         await again.wait()
         again.clear()
         try:
-            await app.use(read_workspace(folder))
+            await app.use(open_workspace(folder))
             logger.info("workspace replaced", program=app.runtime.program.version)
         except ProgramError as error:
             logger.error("workspace refused; the one before goes on", problems=str(error))  # noqa: TRY400

@@ -178,6 +178,10 @@ class Inbox:
 
         return stop
 
+    def listener_count(self, customer: str) -> int:
+        """Count who listens for a customer's messages."""
+        return len(self._listeners.get(customer, ()))
+
     async def _migrate(self) -> None:
         version = (await self._select("PRAGMA user_version", ()))[0][0]
         if version > _VERSION:

@@ -13,7 +13,7 @@ from bisect import insort
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Input, Receipt
+from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Input, Tick
 from engine.ids import dedup_key
 from engine.instants import DAY_MS
 from engine.limits import (
@@ -59,11 +59,11 @@ def fold(profile: Profile, given: Input, records: Iterable[Record], now: int) ->
 
 def evolve_input(profile: Profile, given: Input, now: int) -> None:
     """Take an accepted input into the profile: what it says, apart from what it leads to."""
+    if isinstance(given, Tick):
+        return
+    _remember(profile, dedup_key(given.id), now)
     if isinstance(given, Event):
-        _remember(profile, given.id, now)
         _evolve_event(profile, given)
-    elif isinstance(given, Receipt):
-        _remember(profile, given.id, now)
 
 
 def evolve(profile: Profile, record: Record, now: int) -> None:
@@ -73,9 +73,9 @@ def evolve(profile: Profile, record: Record, now: int) -> None:
         change(profile, record, now)
 
 
-def _remember(profile: Profile, event_id: str, now: int) -> None:
+def _remember(profile: Profile, key: int, now: int) -> None:
     seen = profile.seen
-    seen[dedup_key(event_id)] = now
+    seen[key] = now
     oldest = next(iter(seen))
     while seen[oldest] <= now - SEEN_KEEP_MS or len(seen) > SEEN_MAX:
         del seen[oldest]
@@ -88,17 +88,21 @@ def _evolve_event(profile: Profile, event: Event) -> None:
         if len(profile.history) >= HISTORY_NAMES_MAX:
             del profile.history[min(profile.history, key=lambda n: profile.history[n].last_at)]
         history = profile.history[event.name] = History(first_at=event.at, last_at=event.at)
+    at = event.at
     history.count += 1
-    history.first_at = min(history.first_at, event.at)
-    history.last_at = max(history.last_at, event.at)
+    # Comparisons rather than min and max: this is done for every event there is.
+    if at > history.last_at:
+        history.last_at = at
+    elif at < history.first_at:
+        history.first_at = at
     if profile.first_at == 0:
-        profile.first_at = event.at
+        profile.first_at = at
     if event.traits:
         _merge_traits(profile.traits, event)
     if event.context:
         _evolve_context(profile, event)
-    else:
-        profile.active_at = max(profile.active_at, event.at)
+    elif at > profile.active_at:
+        profile.active_at = at
     for statement in event.consents:
         _evolve_consent(profile, statement)
 
@@ -115,8 +119,8 @@ def _merge_traits(traits: dict[str, Any], event: Event) -> None:
 
 def _evolve_context(profile: Profile, event: Event) -> None:
     context = event.context
-    if context.get("active") is not False:
-        profile.active_at = max(profile.active_at, event.at)
+    if event.at > profile.active_at and context.get("active") is not False:
+        profile.active_at = event.at
     timezone = context.get("timezone")
     if timezone:
         profile.context_timezone = timezone

@@ -44,8 +44,7 @@ def parse_instant(text: str) -> int:
 def format_instant(at: int) -> str:
     """Write an instant as `YYYY-MM-DDTHH:MM:SSZ`, with milliseconds where they are not zero."""
     seconds, ms = divmod(at, SECOND_MS)
-    moment = datetime.fromtimestamp(seconds, UTC)
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    text = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
     return f"{text}.{ms:03d}Z" if ms else f"{text}Z"
 
 

@@ -10,13 +10,12 @@ that failed and consent that changed.
 - The reason of a deferral is the rule that releases last.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 
-from engine.choice.channel import Choice, check_channel, choose_channels
+from engine.choice.channel import candidates, feasible
 from engine.choice.content import render
 from engine.gates.dedup import check_same_message
 from engine.gates.order import Timing, next_eligible
@@ -30,6 +29,15 @@ from engine.program.templates import TemplateAbort, TemplateError
 from engine.reasons import Outcome, Reason
 from engine.records import Check, Decided, WakeCleared, WakeSet
 from engine.turn import Turn
+
+
+# What the first channel in order says where none can carry the message, by the check that said it.
+_REASONS = {
+    "consent": Reason.NO_CONSENT,
+    "reachable": Reason.UNREACHABLE,
+    "capability": Reason.CAPABILITY,
+    "content": Reason.NO_CONTENT,
+}
 
 
 class Proposal(msgspec.Struct, frozen=True, gc=False):
@@ -122,43 +130,71 @@ def _rule(turn: Turn, proposal: Proposal, message: Message) -> Ruling:
     )
     if repeated is not None:
         return Ruling(Outcome.DROP, Reason.SAME_MESSAGE, trace=(_check("", repeated),))
-    choice = choose_channels(
-        turn.profile, turn.program, message, pinned=proposal.pinned, failed=proposal.failed
-    )
-    trace = [_check(name, block, "passed_over") for name, block in choice.passed_over]
-    if not choice.feasible:
-        return _nowhere(proposal, choice, trace)
-    zone = customer_zone(turn.profile, turn.program)
-    first = choice.feasible[0]
-    timing = next_eligible(turn.profile, turn.program, message.type, first, zone=zone, now=turn.now)
-    trace += _checks(first.name, timing)
+    ways = Ways(turn, proposal, message)
+    first = next(ways.feasible, None)
+    if first is None:
+        return _nowhere(proposal, ways)
+    timing = ways.timing(first)
     if not timing.blocks:
-        return _carry(turn, proposal, message, first, trace=trace)
-    return _ways_out(turn, proposal, message, choice, zone=zone, timing=timing, trace=trace)
+        return _carry(ways, first)
+    return _ways_out(ways, first, timing)
 
 
-def _nowhere(proposal: Proposal, choice: Choice, trace: list[Check]) -> Ruling:
+class Ways:
+    """The channels one proposal may take, and the trace of what was found on each."""
+
+    __slots__ = ("_passed_over", "_trace", "feasible", "message", "proposal", "turn", "zone")
+
+    def __init__(self, turn: Turn, proposal: Proposal, message: Message) -> None:
+        self.turn = turn
+        self.proposal = proposal
+        self.message = message
+        self.zone = customer_zone(turn.profile, turn.program)
+        self._trace: list[Check] = []
+        self._passed_over: list[tuple[str, Block]] = []
+        names = candidates(turn.profile, message, pinned=proposal.pinned, failed=proposal.failed)
+        self.feasible = feasible(turn.profile, turn.program, message, names, self._passed_over)
+
+    def timing(self, channel: Channel) -> Timing:
+        """Find out when a channel may be used, and put down what stands in the way."""
+        turn = self.turn
+        timing = next_eligible(
+            turn.profile, turn.program, self.message.type, channel, zone=self.zone, now=turn.now
+        )
+        self.add(*_checks(channel.name, timing))
+        return timing
+
+    def add(self, *checks: Check) -> None:
+        """Put down what was found, after the channels that were passed over before it."""
+        self._trace += [_check(name, block, "passed_over") for name, block in self._passed_over]
+        self._passed_over.clear()
+        self._trace += checks
+
+    def substitute(self, blocked: Channel) -> Iterator[Channel]:
+        """Give the channel that may take a blocked one's place, if it can carry the message."""
+        if blocked.substitute:
+            turn, names = self.turn, (blocked.substitute,)
+            yield from feasible(turn.profile, turn.program, self.message, names, self._passed_over)
+
+    def trace(self) -> tuple[Check, ...]:
+        """Give everything that was found."""
+        self.add()
+        return tuple(self._trace)
+
+
+def _nowhere(proposal: Proposal, ways: Ways) -> Ruling:
     """Say why no channel can carry the message: as the first channel in order says."""
+    trace = ways.trace()
     if proposal.failed:
-        return Ruling(Outcome.DROP, Reason.PROVIDER_FAILED, proposal.failed[-1], trace=tuple(trace))
-    name, block = choice.passed_over[0]
-    return Ruling(Outcome.DROP, block.reason, name, trace=tuple(trace))
+        return Ruling(Outcome.DROP, Reason.PROVIDER_FAILED, proposal.failed[-1], trace=trace)
+    return Ruling(Outcome.DROP, _REASONS[trace[0].check], trace[0].channel, trace=trace)
 
 
-def _ways_out(
-    turn: Turn,
-    proposal: Proposal,
-    message: Message,
-    choice: Choice,
-    *,
-    zone: ZoneInfo,
-    timing: Timing,
-    trace: list[Check],
-) -> Ruling:
+def _ways_out(ways: Ways, blocked: Channel, timing: Timing) -> Ruling:
     """Try what the type says to do about a block, in order; the first that can succeed wins."""
-    blocked = choice.feasible[0]
     assert timing.last is not None
-    expires_at = _expires_at(proposal, message)
+    message = ways.message
+    expires_at = _expires_at(ways.proposal, message)
     too_late = False
     for way in message.type.on_block:
         if way == "defer":
@@ -166,55 +202,27 @@ def _ways_out(
                 continue
             if expires_at is None or timing.at < expires_at:
                 return Ruling(
-                    Outcome.DEFER, timing.last.reason, blocked.name, timing.at, tuple(trace)
+                    Outcome.DEFER, timing.last.reason, blocked.name, timing.at, ways.trace()
                 )
             too_late = True
         elif way == "drop":
             break
         else:
-            others = _alternatives(turn, message, choice, way, trace)
-            for channel in others:
-                found = next_eligible(
-                    turn.profile, turn.program, message.type, channel, zone=zone, now=turn.now
-                )
-                trace += _checks(channel.name, found)
-                if not found.blocks:
-                    replaced = timing.last.reason if way == "substitute" else None
-                    return _carry(turn, proposal, message, channel, trace=trace, replaced=replaced)
+            is_substitute = way == "substitute"
+            for channel in ways.substitute(blocked) if is_substitute else ways.feasible:
+                if not ways.timing(channel).blocks:
+                    return _carry(ways, channel, timing.last.reason if is_substitute else None)
+    reason = timing.last.reason
     if too_late:
-        trace.append(_expired(message))
-        return Ruling(Outcome.DROP, Reason.EXPIRED, blocked.name, trace=tuple(trace))
-    return Ruling(Outcome.DROP, timing.last.reason, blocked.name, trace=tuple(trace))
+        ways.add(_expired(message))
+        reason = Reason.EXPIRED
+    return Ruling(Outcome.DROP, reason, blocked.name, trace=ways.trace())
 
 
-def _alternatives(
-    turn: Turn, message: Message, choice: Choice, way: str, trace: list[Check]
-) -> tuple[Channel, ...]:
-    """Give the channels that `substitute` or `fallback` may turn to."""
-    if way == "fallback":
-        return choice.feasible[1:]
-    name = choice.feasible[0].substitute
-    if not name:
-        return ()
-    channel = turn.program.channels[name]
-    block = check_channel(turn.profile, turn.program, message, channel)
-    if block is not None:
-        trace.append(_check(name, block, "passed_over"))
-        return ()
-    return (channel,)
-
-
-def _carry(
-    turn: Turn,
-    proposal: Proposal,
-    message: Message,
-    channel: Channel,
-    *,
-    trace: list[Check],
-    replaced: Reason | None = None,
-) -> Ruling:
+def _carry(ways: Ways, channel: Channel, replaced: Reason | None = None) -> Ruling:
     """Render the message and send it; what can't be rendered is dropped, never sent broken."""
-    name = message_id(turn.profile.customer, str(proposal.number), proposal.step, proposal.attempt)
+    turn, proposal, message = ways.turn, ways.proposal, ways.message
+    name = message_id(turn.profile.customer, proposal.number, proposal.attempt)
     try:
         content = render(
             turn.profile,
@@ -226,26 +234,24 @@ def _carry(
             now=turn.now,
         )
     except TemplateAbort as abort:
-        return _unrendered(channel, message, trace, Reason.NO_CONTENT, str(abort))
+        return _unrendered(ways, channel, Reason.NO_CONTENT, str(abort))
     except TemplateError as error:
-        return _unrendered(channel, message, trace, Reason.TEMPLATE_ERROR, str(error))
+        return _unrendered(ways, channel, Reason.TEMPLATE_ERROR, str(error))
     return Ruling(
         Outcome.SEND if replaced is None else Outcome.SUBSTITUTE,
         replaced or Reason.SENT,
         channel.name,
-        trace=tuple(trace),
+        trace=ways.trace(),
         address=address(turn.profile, channel),
         content=content,
         message_id=name,
     )
 
 
-def _unrendered(
-    channel: Channel, message: Message, trace: list[Check], reason: Reason, seen: str
-) -> Ruling:
-    rule = f"messages.{message.name}.content.{channel.name}"
-    trace.append(Check(channel.name, "content", "blocked", rule, None, seen[:200]))
-    return Ruling(Outcome.DROP, reason, channel.name, trace=tuple(trace))
+def _unrendered(ways: Ways, channel: Channel, reason: Reason, seen: str) -> Ruling:
+    rule = f"messages.{ways.message.name}.content.{channel.name}"
+    ways.add(Check(channel.name, "content", "blocked", rule, None, seen[:200]))
+    return Ruling(Outcome.DROP, reason, channel.name, trace=ways.trace())
 
 
 def _put_down(turn: Turn, proposal: Proposal, message: Message | None, ruling: Ruling) -> None:

@@ -40,17 +40,15 @@ _LOOKS_LIKE_HTML = re.compile(
     re.IGNORECASE,
 )
 
-# How HTML becomes text. Each pattern is linear, and a tag never spans another.
-_UNSEEN = re.compile(
-    r"<(style|script|head|title)\b[^>]*>.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL
-)
-_LINK = re.compile(r"<a\s[^>]*?href\s*=\s*[\"']?([^\"'\s>]+)[^>]*>([^<]*)</a\s*>", re.IGNORECASE)
-_BREAK = re.compile(r"<(?:br|/p|/div|/h[1-6]|/tr|/li|/table|hr)\b[^>]*>", re.IGNORECASE)
-_ITEM = re.compile(r"<li\b[^>]*>", re.IGNORECASE)
-_TAG = re.compile(r"<[^<>]*>")
-_SPACES = re.compile(r"[ \t\r\f\v\n\xa0]+")
+# How HTML becomes text, in one pass over its tags. All is linear: a tag never spans another.
+_TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)([^<>]*)>")
+_HREF = re.compile(r"\bhref\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
+_SPACES = re.compile(r"[ \t\r\n\f\v]{2,}|[\t\r\n\f\v]")
+_BLANKS = re.compile(r"[ \t\xa0]+")
 _LINES = re.compile(r"\n{3,}")
 _EDGES = re.compile(r" *\n *")
+_UNSEEN = ("style", "script", "head", "title")
+_BREAKS = ("p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "li", "table", "ul", "ol")
 
 
 class AddressError(ValueError):
@@ -140,18 +138,51 @@ def write_text(header: str, text: str) -> str:
 
 def write_as_text(html: str) -> str:
     """Say in plain text what an HTML body says, for those who read mail so."""
-    text = _UNSEEN.sub(" ", html)
-    text = _SPACES.sub(" ", text)
-    text = _LINK.sub(_write_link, text)
-    text = _BREAK.sub("\n", text)
-    text = _ITEM.sub("\n- ", text)
-    text = unescape(_TAG.sub("", text))
+    pieces = _TAG.split(_SPACES.sub(" ", _drop_comments(html)))
+    said = [pieces[0]]
+    unseen, link, link_at = "", "", 0
+    for place in range(1, len(pieces), 4):
+        is_end, tag = pieces[place] == "/", pieces[place + 1].lower()
+        if unseen:
+            if not is_end or tag != unseen:
+                continue
+            unseen = ""
+        elif tag in _UNSEEN and not is_end:
+            unseen = tag
+            continue
+        elif tag == "a":
+            if is_end:
+                said.append(_write_link(link, "".join(said[link_at:])))
+            found = None if is_end else _HREF.search(pieces[place + 2])
+            link, link_at = (found[1] if found else ""), len(said)
+        else:
+            said.append(_write_break(tag, is_end=is_end))
+        said.append(pieces[place + 3])
+    text = _BLANKS.sub(" ", unescape("".join(said)))
     return _LINES.sub("\n\n", _EDGES.sub("\n", text)).strip()
 
 
-def _write_link(match: re.Match[str]) -> str:
-    url, label = match[1], match[2].strip()
-    return label if label in ("", url) else f"{label} ({url})"
+def _write_break(tag: str, *, is_end: bool) -> str:
+    if tag == "li" and not is_end:
+        return "\n- "
+    return "\n" if tag in ("br", "hr") or (is_end and tag in _BREAKS) else ""
+
+
+def _write_link(url: str, label: str) -> str:
+    return "" if not url or label.strip() in ("", url) else f" ({url})"
+
+
+def _drop_comments(html: str) -> str:
+    """Remove comments; one that never ends hides the rest, as it does in a browser."""
+    if "<!--" not in html:
+        return html
+    kept: list[str] = []
+    at = 0
+    while (start := html.find("<!--", at)) >= 0:
+        kept.append(html[at:start])
+        end = html.find("-->", start)
+        at = len(html) if end < 0 else end + 3
+    return "".join(kept) + html[at:]
 
 
 def _write_sender(sender: Sender) -> str:

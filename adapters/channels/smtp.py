@@ -126,7 +126,11 @@ class SmtpChannel:
     async def deliver(self, send: Send) -> str:
         """Send one mail; gives its Message-ID, which bounces and complaints will name."""
         to = self._read_recipient(send)
-        letter = write_letter(send, self._sender, to, self._unsubscribe_url(send))
+        try:
+            letter = write_letter(send, self._sender, to, self._unsubscribe_url(send))
+        except UnicodeEncodeError:
+            message = "the message holds text that is no Unicode"
+            raise Permanent(message, code="bad_content") from None
         async with self._places:
             connection = self._reuse()
             if connection is not None:

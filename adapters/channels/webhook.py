@@ -60,7 +60,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"url: {error}") from None
 
 
-class WebhookData(msgspec.Struct, frozen=True):
+class WebhookMessage(msgspec.Struct, frozen=True):
     """The message, as the receiver reads it."""
 
     message_id: str
@@ -81,7 +81,7 @@ class WebhookBody(msgspec.Struct, frozen=True):
 
     type: str
     timestamp: str
-    data: WebhookData
+    data: WebhookMessage
 
 
 class WebhookChannel:
@@ -148,7 +148,7 @@ class WebhookChannel:
                 if _OK <= response.status < _REDIRECT:
                     return await _provider_id(response) or send.message_id
                 raise _refusal(response)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _translate(error) from error
 
     def _target(self, send: Send) -> URL:
@@ -182,7 +182,7 @@ def _is_secret(secret: str) -> bool:
 
 def encode_body(send: Send) -> bytes:
     """Write the request's body: the same bytes at every attempt."""
-    data = WebhookData(
+    data = WebhookMessage(
         message_id=send.message_id,
         customer=send.customer,
         channel=send.channel,
@@ -238,6 +238,8 @@ def _translate(error: Exception) -> Temporary | Permanent:
         return Permanent(str(cause), code="address_refused")
     if isinstance(error, aiohttp.InvalidURL):
         return Permanent("the address is not a URL", code="address_refused")
+    if isinstance(error, ValueError):  # refused by the client before anything was sent
+        return Permanent("the message holds text that a request can't carry", code="bad_content")
     never_connected = isinstance(
         error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
     )

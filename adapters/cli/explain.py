@@ -30,8 +30,16 @@ _INDENT = 4
 @source_options
 @click.option("--message", default="", help="Only decisions about this message.")
 @click.option("--journey", default="", help="Only decisions of this journey.")
-@click.option("--outcome", default="", type=click.Choice(["", *Outcome]), help="Only this outcome.")
-@click.option("--reason", default="", type=click.Choice(["", *Reason]), help="Only this reason.")
+@click.option(
+    "--outcome",
+    type=click.Choice([outcome.value for outcome in Outcome]),
+    help="Only this outcome.",
+)
+@click.option(
+    "--reason",
+    type=click.Choice([reason.value for reason in Reason]),
+    help="Only this reason.",
+)
 @click.option("--since", "since_at", type=INSTANT, help="Only from this instant on.")
 @click.option("--until", "until_at", type=INSTANT, help="Only up to this instant.")
 @click.option(
@@ -49,8 +57,8 @@ def explain(  # noqa: PLR0913 - one argument for each option
     url: str,
     message: str,
     journey: str,
-    outcome: str,
-    reason: str,
+    outcome: str | None,
+    reason: str | None,
     since_at: int | None,
     until_at: int | None,
     limit: int,
@@ -60,7 +68,9 @@ def explain(  # noqa: PLR0913 - one argument for each option
 
     CUSTOMER is a customer's id, an anonymous id, or the id of one decision (d_...).
     """
-    wanted = Wanted(customer, message, journey, outcome, reason, since_at, until_at, limit)
+    wanted = Wanted(
+        customer, message, journey, outcome or "", reason or "", since_at, until_at, limit
+    )
     decisions = open_source(data, url).decisions(wanted)
     if as_json:
         write_json(decisions)

@@ -14,7 +14,6 @@ import msgspec
 
 from actors.ports import DecisionQuery, DecisionRow, Store
 from adapters.cli.remote import Remote, path_of
-from adapters.gateway.parameters import PAGE_LIMIT_MAX, write_cursor
 from adapters.gateway.readable import quarantine_view
 from adapters.gateway.views import Decision, DecisionPage, QuarantinedItem, QuarantinePage
 from adapters.sqlite.store import open_reader
@@ -24,6 +23,7 @@ from engine.transcript import decision_object
 
 _URL = "http://127.0.0.1:8080"
 _DECISION = "d_"
+_PAGE_MAX = 200  # the most the API gives at once
 
 _decode_decided = msgspec.msgpack.Decoder(Decided).decode
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -110,15 +110,14 @@ class RemoteSource:
     def quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
         """List quarantined items with numbers under `before`, newest first."""
         found: list[QuarantinedItem] = []
-        cursor = write_cursor("quarantine", before) or ""
-        while True:
-            wanted = str(min(limit - len(found), PAGE_LIMIT_MAX))
-            body = self._remote.get("/v1/quarantine", {"cursor": cursor, "limit": wanted})
+        cursor: str | None = ""
+        while cursor is not None and len(found) < limit:
+            parameters = {"cursor": cursor, "limit": str(_PAGE_MAX)}
+            body = self._remote.get("/v1/quarantine", parameters)
             page = msgspec.json.decode(body, type=QuarantinePage)
-            found.extend(page.items)
-            if page.next is None or len(found) >= limit:
-                return found
+            found.extend(item for item in page.items if before is None or item.number < before)
             cursor = page.next
+        return found[:limit]
 
 
 class StoredSource:
@@ -170,7 +169,7 @@ async def _collect(store: Store, wanted: Wanted) -> list[Decision]:
                 since_at=wanted.since_at,
                 until_at=wanted.until_at,
                 before=before,
-                limit=PAGE_LIMIT_MAX,
+                limit=_PAGE_MAX,
             )
         )
         found.extend(_view(row) for row in page.rows if wanted.message in {"", row.message})
@@ -187,7 +186,7 @@ def _parameters(wanted: Wanted) -> dict[str, str]:
         "reason": wanted.reason,
         "since": "" if wanted.since_at is None else format_instant(wanted.since_at),
         "until": "" if wanted.until_at is None else format_instant(wanted.until_at),
-        "limit": str(PAGE_LIMIT_MAX if wanted.message else min(wanted.limit, PAGE_LIMIT_MAX)),
+        "limit": str(_PAGE_MAX if wanted.message else min(wanted.limit, _PAGE_MAX)),
     }
 
 

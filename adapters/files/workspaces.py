@@ -23,6 +23,7 @@ from engine.limits import WORKSPACE_FILE_BYTES_MAX, WORKSPACE_FILES_MAX
 from engine.program.compile import canonical_bytes, compile_source
 from engine.program.model import WorkspaceSpec
 from engine.program.places import Path as SourcePath, Place, format_path
+from engine.program.plain import dict_or_none
 from engine.program.program import Program
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -139,29 +140,35 @@ class _Reading:
             return
         if document.value is None:  # an empty file, or one of comments only
             return
-        if not isinstance(document.value, dict):
+        given = dict_or_none(document.value)
+        if given is None:
             place = document.places.get((0,)) or Place("", 1, 1)
             message = "a workspace file is a mapping of top-level keys"
             self._fail(Problem("$", message, "like `journeys:`", place.file, place.line, 1))
             return
-        for key, value in document.value.items():
+        for key, value in given.items():
+            section, known = dict_or_none(value), dict_or_none(self.raw.get(key))
             if key not in self.raw:
-                self.raw[key] = dict(value) if isinstance(value, dict) else value
-            elif isinstance(value, dict) and isinstance(self.raw[key], dict):
-                self._merge_section(key, value, document.places)
+                self.raw[key] = value if section is None else dict(section)
+            elif section is not None and known is not None:
+                self._merge_section(key, known, section, document.places)
             else:
                 self._refuse_twice((key,), document.places)
         for path, place in document.places.items():
             self.places.setdefault(path, place)
 
     def _merge_section(
-        self, key: str, value: Mapping[str, Any], places: Mapping[SourcePath, Place]
+        self,
+        key: str,
+        known: dict[str, object],
+        section: Mapping[str, object],
+        places: Mapping[SourcePath, Place],
     ) -> None:
-        for name, item in value.items():
-            if name in self.raw[key]:
+        for name, item in section.items():
+            if name in known:
                 self._refuse_twice((key, name), places)
             else:
-                self.raw[key][name] = item
+                known[name] = item
 
     def _refuse_twice(self, path: SourcePath, places: Mapping[SourcePath, Place]) -> None:
         nowhere = Place("", 0, 0)
@@ -175,11 +182,12 @@ class _Reading:
         """Put the texts of `content/` where messages refer to them."""
         for fields, path in list(_walk_contents(self.raw.get("messages"))):
             for field, text in fields.items():
-                if isinstance(text, dict) and list(text) == ["file"]:
-                    self._include(fields, field, text["file"], (*path, field))
+                reference = dict_or_none(text)
+                if reference is not None and list(reference) == ["file"]:
+                    self._include(fields, field, reference["file"], (*path, field))
 
     def _include(
-        self, fields: dict[str, Any], field: str, name: object, path: SourcePath
+        self, fields: dict[str, object], field: str, name: object, path: SourcePath
     ) -> None:
         root = self._folder / _CONTENT
         file = root / name if isinstance(name, str) else root
@@ -220,12 +228,11 @@ def _find_below(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def _walk_contents(messages: object) -> Iterator[tuple[dict[str, Any], SourcePath]]:
+def _walk_contents(messages: object) -> Iterator[tuple[dict[str, object], SourcePath]]:
     """Give the fields of each channel's content, whatever the shape of what surrounds them."""
-    if not isinstance(messages, dict):
-        return
-    for name, message in messages.items():
-        content = message.get(_CONTENT) if isinstance(message, dict) else None
-        for channel, fields in content.items() if isinstance(content, dict) else ():
-            if isinstance(fields, dict):
+    for name, message in (dict_or_none(messages) or {}).items():
+        content = dict_or_none((dict_or_none(message) or {}).get(_CONTENT))
+        for channel, given in (content or {}).items():
+            fields = dict_or_none(given)
+            if fields is not None:
                 yield fields, ("messages", name, _CONTENT, channel)

@@ -102,13 +102,13 @@ class _Reader:
         self._file = file
         self._lines: list[str] = []
         self._values = 0
-        self._anchors: dict[str, tuple[Any, int]] = {}  # name -> value, and how many it holds
+        self._anchors: dict[str, tuple[object, int]] = {}  # name -> value, and how many it holds
 
-    def read(self, text: str) -> Any:
+    def read(self, text: str) -> object:
         self._lines = text.splitlines()
-        value: Any = None
+        value: object = None
         documents = 0
-        self._events: Iterator[Any] = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
@@ -117,7 +117,7 @@ class _Reader:
                 value = self._read_node(next(self._events), (), 0)
         return value
 
-    def _read_node(self, event: Any, path: Path, depth: int) -> Any:
+    def _read_node(self, event: yaml.Event, path: Path, depth: int) -> object:
         if depth > WORKSPACE_DEPTH_MAX:
             raise self._unreadable(event, path[:4], "is nested too deeply")
         self._values += 1
@@ -125,16 +125,18 @@ class _Reader:
             return self._read_alias(event, path)
         before = self._values
         if isinstance(event, yaml.MappingStartEvent):
-            value: Any = self._read_mapping(event, path, depth)
+            value: object = self._read_mapping(event, path, depth)
         elif isinstance(event, yaml.SequenceStartEvent):
             value = self._read_sequence(event, path, depth)
         else:
+            assert isinstance(event, yaml.ScalarEvent)  # nothing else stands where a value does
             value = self._read_scalar(event, path)
         if event.anchor is not None:
             self._anchors[event.anchor] = value, self._values - before + 1
         return value
 
-    def _read_alias(self, event: Any, path: Path) -> Any:
+    def _read_alias(self, event: yaml.AliasEvent, path: Path) -> object:
+        assert event.anchor is not None
         if event.anchor not in self._anchors:
             shown = event.anchor[:_SHOWN_MAX]
             raise self._unreadable(event, path, f"there is no '&{shown}' before this '*{shown}'")
@@ -145,32 +147,35 @@ class _Reader:
         self._place(event, path)
         return value
 
-    def _read_mapping(self, event: Any, path: Path, depth: int) -> dict[str, Any]:
+    def _read_mapping(
+        self, event: yaml.CollectionStartEvent, path: Path, depth: int
+    ) -> dict[str, object]:
         self._check_tag(event, path, (_CORE + "map",))
-        mapping: dict[str, Any] = {}
+        mapping: dict[str, object] = {}
         while not isinstance(key_event := next(self._events), yaml.MappingEndEvent):
             key = self._read_key(key_event, path)
             key_path = (*path, key)
-            mark = key_event.start_mark
             if key in mapping:
                 self._note(key_event, key_path, f"duplicate key {key[:_SHOWN_MAX]!r}", key_path)
                 self._read_node(next(self._events), (*path, f"{key} (again)"), depth + 1)
                 continue
             value_event = next(self._events)
             mapping[key] = self._read_node(value_event, key_path, depth + 1)
-            self._place(value_event, key_path, (mark.line + 1, mark.column + 1))
+            self._place(value_event, key_path, _position(key_event))
         return mapping
 
-    def _read_sequence(self, event: Any, path: Path, depth: int) -> list[Any]:
+    def _read_sequence(
+        self, event: yaml.CollectionStartEvent, path: Path, depth: int
+    ) -> list[object]:
         self._check_tag(event, path, (_CORE + "seq",))
-        sequence: list[Any] = []
+        sequence: list[object] = []
         while not isinstance(item_event := next(self._events), yaml.SequenceEndEvent):
             item_path = (*path, len(sequence))
             sequence.append(self._read_node(item_event, item_path, depth + 1))
             self._place(item_event, item_path)
         return sequence
 
-    def _read_key(self, event: Any, path: Path) -> str:
+    def _read_key(self, event: yaml.Event, path: Path) -> str:
         if not isinstance(event, yaml.ScalarEvent):
             raise self._unreadable(event, path, "a key must be plain text")
         if event.implicit[0] and not isinstance(_resolve(event.value), str):
@@ -178,7 +183,7 @@ class _Reader:
             self._note(event, path, f"the key {shown} is not text", None, f'quote it: "{shown}"')
         return str(event.value)
 
-    def _read_scalar(self, event: Any, path: Path) -> Any:
+    def _read_scalar(self, event: yaml.ScalarEvent, path: Path) -> object:
         if not event.implicit[0]:
             self._check_tag(event, path, _TEXT_TAGS)
             return str(event.value)
@@ -197,48 +202,57 @@ class _Reader:
             return str(text)
         return value
 
-    def _check_tag(self, event: Any, path: Path, known: tuple[str, ...]) -> None:
+    def _check_tag(
+        self,
+        event: yaml.CollectionStartEvent | yaml.ScalarEvent,
+        path: Path,
+        known: tuple[str, ...],
+    ) -> None:
         if event.tag is not None and event.tag not in known:
             tag = event.tag.replace(_CORE, "!!")[:_SHOWN_MAX]
             self._note(event, path, f"the tag {tag} is not known", None, "leave it out")
 
-    def _place(self, event: Any, path: Path, key: tuple[int, int] = (0, 0)) -> None:
-        mark = event.start_mark
-        line, column = mark.line + 1, mark.column + 1
+    def _place(self, event: yaml.Event, path: Path, key: tuple[int, int] = (0, 0)) -> None:
         if isinstance(event, yaml.ScalarEvent):
+            line, column = _position(event)
             text_line, text_column = self._place_text(event)
-            self.places[path] = Place(self._file, line, column, *key, text_line, text_column)
         else:
-            at = key if key[0] else (line, column)
-            self.places[path] = Place(self._file, *at, *key)
+            line, column = key if key[0] else _position(event)
+            text_line, text_column = 0, 0
+        self.places[path] = Place(self._file, line, column, key[0], key[1], text_line, text_column)
 
-    def _place_text(self, event: Any) -> tuple[int, int]:
-        start, end = event.start_mark, event.end_mark
+    def _place_text(self, event: yaml.ScalarEvent) -> tuple[int, int]:
+        line, column = _position(event)
         if event.style == "|":
-            first = self._lines[start.line + 1] if start.line + 1 < len(self._lines) else ""
-            return start.line + 2, len(first) - len(first.lstrip(" ")) + 1
+            first = self._lines[line] if line < len(self._lines) else ""
+            return line + 1, len(first) - len(first.lstrip(" ")) + 1
+        assert event.end_mark is not None
         quotes = 1 if event.style in {"'", '"'} else 0
-        is_verbatim = end.column - start.column == len(event.value) + 2 * quotes
-        if event.style != ">" and start.line == end.line and is_verbatim:
-            return start.line + 1, start.column + 1 + quotes
-        return 0, 0
+        length = event.end_mark.column + 1 - column
+        is_verbatim = event.end_mark.line + 1 == line and length == len(event.value) + 2 * quotes
+        return (line, column + quotes) if is_verbatim and event.style != ">" else (0, 0)
 
     def _note(
-        self, event: Any, path: Path, message: str, first: Path | None = None, hint: str = ""
+        self, event: yaml.Event, path: Path, message: str, first: Path | None = None, hint: str = ""
     ) -> None:
         if first is not None and (place := self.places.get(first)) is not None:
             hint = f"it is also in line {place.key_line}"
         self.problems.append(self._problem(event, path, message, hint))
 
     def _unreadable(
-        self, event: Any, path: Path, message: str, hint: str = ""
+        self, event: yaml.Event, path: Path, message: str, hint: str = ""
     ) -> _UnreadableError:
         return _UnreadableError(self._problem(event, path, message, hint))
 
-    def _problem(self, event: Any, path: Path, message: str, hint: str) -> Problem:
-        mark = event.start_mark
-        place = (self._file, mark.line + 1, mark.column + 1)
-        return Problem(format_path(path), message, hint, *place)
+    def _problem(self, event: yaml.Event, path: Path, message: str, hint: str) -> Problem:
+        line, column = _position(event)
+        return Problem(format_path(path), message, hint, self._file, line, column)
+
+
+def _position(event: yaml.Event) -> tuple[int, int]:
+    """Give the line and column at which something begins, counted from 1."""
+    assert event.start_mark is not None
+    return event.start_mark.line + 1, event.start_mark.column + 1
 
 
 def _resolve(text: str) -> str | int | float | bool | None:
@@ -278,6 +292,6 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return mapping
 
 
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> object:
     message = f"{name} is not JSON"
     raise ValueError(message)

@@ -108,7 +108,7 @@ def succeed(request: web.BaseRequest, errors: Sequence[ItemError] = ()) -> web.S
 
 def spell_success(errors: Sequence[ItemError] = ()) -> web.Response:
     """Make an answer of success that headers can be added to."""
-    return answer_json(Success(success=True, errors=errors))
+    return answer_json(Success(success=True, errors=errors) if errors else _SUCCESS)
 
 
 def answer_json(body: object, status: int = 200) -> web.Response:

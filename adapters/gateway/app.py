@@ -19,10 +19,12 @@ from adapters.gateway import (
     health,
     lines,
     metrics,
+    openapi,
     query,
     receipts,
     segment,
     sources,
+    stream,
 )
 from adapters.gateway.answers import refuse
 from adapters.gateway.connections import Connection, Connections, raise_descriptor_limit
@@ -40,10 +42,12 @@ _MODULES: tuple[Routes, ...] = (
     receipts.routes,
     consent.routes,
     sources.routes,
+    stream.routes,
     query.routes,
     feed.routes,
     health.routes,
     metrics.routes,
+    openapi.routes,
 )
 _BACKLOG = 1_024  # connections the kernel holds while the loop is busy
 

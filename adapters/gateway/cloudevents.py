@@ -14,7 +14,7 @@ from aiohttp import web
 from adapters.gateway.cors import allow_browsers
 from adapters.gateway.host import Host
 from adapters.gateway.intake import Portion, take_body
-from adapters.gateway.wire import read_list, read_value
+from adapters.gateway.wire import is_list, read_list, read_value
 from engine.errors import InputError
 from engine.ids import stable_hash
 from engine.intake.item import check_size
@@ -40,7 +40,7 @@ def routes(host: Host) -> list[web.RouteDef]:
 
 def _read_events(body: bytes, portion: Portion, request: web.BaseRequest) -> None:
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if content_type == _BATCHED or (content_type == _STRUCTURED and body[:1] == b"["):
+    if content_type == _BATCHED or (content_type == _STRUCTURED and is_list(body)):
         for index, raw in enumerate(read_list(body, portion.envelope.oddities)):
             portion.take_foreign(bytes(raw), translate_event, index)
     elif content_type == _STRUCTURED:

@@ -13,7 +13,7 @@ from aiohttp import web
 from adapters.gateway.cors import allow_browsers
 from adapters.gateway.host import Host
 from adapters.gateway.intake import Portion, take_body
-from adapters.gateway.wire import read_list
+from adapters.gateway.wire import is_list, read_list
 
 _SOURCE = "consent"
 _STATEMENT = ("purpose", "channel", "status", "at", "source")
@@ -27,8 +27,12 @@ def routes(host: Host) -> list[web.RouteDef]:
 
 
 def _read_statements(body: bytes, portion: Portion, _request: web.BaseRequest) -> None:
-    for index, raw in enumerate(read_list(body, portion.envelope.oddities)):
-        portion.take_foreign(bytes(raw), translate_statement, index)
+    if is_list(body):
+        for index, raw in enumerate(read_list(body, portion.envelope.oddities)):
+            portion.take_foreign(bytes(raw), translate_statement, index)
+    else:
+        portion.take_foreign(body, translate_statement)
+        portion.insist_on_json(body)
     portion.errors = [
         msgspec.structs.replace(fault, path=_point_home(fault.path)) for fault in portion.errors
     ]

@@ -22,6 +22,7 @@ from adapters.gateway.intake import Handler, Portion, Reader, take_body
 from adapters.gateway.wire import read_batch
 
 _SOURCE = "customerio"
+_BUSY = 503  # its libraries try again after a 5xx only
 _CUSTOMER = "/api/v1/customers/{id:[^/]+}"
 
 Read = Callable[[dict[str, Any], web.BaseRequest], dict[str, Any]]
@@ -31,7 +32,7 @@ def routes(host: Host) -> list[web.RouteDef]:
     """List the routes. Ids come percent-encoded, slashes included, and are matched that way."""
 
     def take(translate: Read) -> Handler:
-        return take_body(host, _alone(translate), _SOURCE)
+        return take_body(host, _alone(translate), _SOURCE, busy_status=_BUSY)
 
     customer = [
         ("PUT", "", _identify),
@@ -48,7 +49,7 @@ def routes(host: Host) -> list[web.RouteDef]:
         ("/api/v1/push/events", take(lambda value, _: translate_delivery(value))),
         ("/api/v1/metrics", take(lambda value, _: translate_delivery(value))),
         ("/api/v2/entity", take(lambda value, _: translate_entity(value))),
-        ("/api/v2/batch", take_body(host, _read_batch, _SOURCE)),
+        ("/api/v2/batch", take_body(host, _read_batch, _SOURCE, busy_status=_BUSY)),
     ]
     return [
         *(
@@ -70,7 +71,8 @@ def _alone(translate: Read) -> Reader:
     """Read a body that is one item; where the address says everything there is none."""
 
     def read(body: bytes, portion: Portion, request: web.BaseRequest) -> None:
-        portion.take_foreign(body or b"{}", lambda value: translate(value, request))
+        body = body or b"{}"
+        portion.take_foreign(body, lambda value: translate(value, request))
         portion.insist_on_json(body)
 
     return read

@@ -23,6 +23,7 @@ from engine.intake.item import check_size, convert_item, read_item
 from engine.intake.normalise import normalise
 
 _STORE_RETRY_S = 1
+_BUSY = 429
 _encode = msgspec.json.Encoder().encode
 
 Translate = Callable[[dict[str, Any]], dict[str, Any]]
@@ -83,11 +84,11 @@ class Portion:
         )
 
     def insist_on_json(self, body: bytes) -> None:
-        """Raise InputError where the only item is no JSON at all: there is nothing to keep.
+        """Raise InputError where a body that is one item is no JSON: there is nothing to keep.
 
-        A wrong type may have been found before the place where the JSON breaks off.
+        Something else may be wrong before the place where the JSON breaks off.
         """
-        if self.errors and self.errors[0].code in ("unreadable_json", "invalid_type"):
+        if self.errors:
             read_value(body, [])
 
     def _whole(self, raw: bytes) -> bytes:
@@ -116,8 +117,14 @@ def _encode_anything(value: object) -> bytes:
 Reader = Callable[[bytes, Portion, web.BaseRequest], None]
 
 
-async def store(host: Host, request: web.BaseRequest, portion: Portion) -> web.StreamResponse:
-    """Answer 200 once everything is durable, or 503 where it can't be now."""
+async def store(
+    host: Host, request: web.BaseRequest, portion: Portion, *, busy_status: int = _BUSY
+) -> web.StreamResponse:
+    """Answer 200 once everything is durable, or say when to come back.
+
+    Most libraries count each 503 against the few times they try, but wait for a 429 as long as
+    they are told to. Those that give up on a 429 get 503 by `busy_status`.
+    """
     oddities = portion.envelope.oddities
     if oddities:
         for oddity in oddities:
@@ -127,7 +134,7 @@ async def store(host: Host, request: web.BaseRequest, portion: Portion) -> web.S
     except OverloadError as error:
         host.counters.count_refused("overloaded")
         message = "too much is waiting to be stored; send this again later"
-        return refuse(503, "overloaded", message, retry_after_s=error.retry_after_s)
+        return refuse(busy_status, "overloaded", message, retry_after_s=error.retry_after_s)
     except StoreError:
         host.counters.count_refused("not_stored")
         message = "this could not be stored; send it again later"
@@ -156,7 +163,9 @@ def refuse_slow(host: Host) -> web.Response:
     return response
 
 
-def take_body(host: Host, read: Reader, source: str, kind: str = "") -> Handler:
+def take_body(
+    host: Host, read: Reader, source: str, kind: str = "", *, busy_status: int = _BUSY
+) -> Handler:
     """Make a handler that lets in, reads the body, has it `read` into a portion, and stores that.
 
     This is the way of every request that brings something; `read` is all they differ in.
@@ -179,7 +188,7 @@ def take_body(host: Host, read: Reader, source: str, kind: str = "") -> Handler:
             return refuse_whole(host, error)
         except SlowBodyError:
             return refuse_slow(host)
-        return await store(host, request, portion)
+        return await store(host, request, portion, busy_status=busy_status)
 
     return take
 

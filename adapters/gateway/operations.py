@@ -79,18 +79,19 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     door: Literal["write", "admin", "token", "open"]
     text: str = ""
     parameters: type[msgspec.Struct] | None = None
-    body: Any = None
-    answer: Any = None
+    body: object = None
+    answer: object = None
     answer_type: str = "application/json"
     statuses: tuple[int, ...] = ()  # refusals, besides 401 where there is a door
     status: int = 200
+    also: tuple[tuple[int, object], ...] = ()  # further answers that are no refusals
 
 
 _TAKEN = (400, 408, 429, 503)
 _STATED = f"The answer comes when everything is durable. A body has {BODY_BYTES_MAX} bytes at most."
 
 
-def _take(path: str, summary: str, body: Any, method: str = "post") -> Operation:
+def _take(path: str, summary: str, body: object, method: str = "post") -> Operation:
     return Operation(
         method=method,
         path=path,
@@ -107,7 +108,7 @@ def _take(path: str, summary: str, body: Any, method: str = "post") -> Operation
 def _show(
     path: str,
     summary: str,
-    answer: Any,
+    answer: object,
     parameters: type[msgspec.Struct] | None = None,
 ) -> Operation:
     unknown = (404,) if "{" in path else ()
@@ -123,7 +124,13 @@ def _show(
     )
 
 
-def _tell(path: str, summary: str, answer: Any, answer_type: str = "application/json") -> Operation:
+def _tell(
+    path: str,
+    summary: str,
+    answer: object,
+    answer_type: str = "application/json",
+    also: tuple[tuple[int, object], ...] = (),
+) -> Operation:
     return Operation(
         method="get",
         path=path,
@@ -132,9 +139,11 @@ def _tell(path: str, summary: str, answer: Any, answer_type: str = "application/
         door="open",
         answer=answer,
         answer_type=answer_type,
+        also=also,
     )
 
 
+_UNREADY = ((503, views.Health),)
 _SEGMENT = (
     *(
         _take(path, "Take a batch of calls", Batch)
@@ -240,8 +249,8 @@ _READING = (
 )
 _RUNNING = (
     _tell("/livez", "Say that the process lives", views.Health),
-    _tell("/readyz", "Say whether inputs can be taken", views.Health),
-    _tell("/healthz", "Say the same as readyz", views.Health),
+    _tell("/readyz", "Say whether inputs can be taken", views.Health, also=_UNREADY),
+    _tell("/healthz", "Say the same as readyz", views.Health, also=_UNREADY),
     _tell("/metrics", "Give metrics to Prometheus", None, "text/plain"),
     _tell("/openapi.json", "Give this document", AnyObject),
 )
@@ -276,12 +285,12 @@ _INBOX = (
     *(
         Operation(
             method=method,
-            path="/u/{token}",
+            path="/v1/unsubscribe/{token}",
             summary=summary,
             tag="Inbox",
             door="open",
             answer_type="text/html",
-            statuses=(404, 503),
+            also=((404, None), (503, None)),
         )
         for method, summary in (("get", "Ask before unsubscribing"), ("post", "Unsubscribe"))
     ),

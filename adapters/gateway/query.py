@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from aiohttp import web
 
+from actors.identity import ANONYMOUS, ANONYMOUS_PREFIX
 from actors.ports import DecisionQuery, Entry
 from adapters.gateway.answers import answer_json, refuse
 from adapters.gateway.host import Host
@@ -137,12 +138,12 @@ class Query:
         return answer_json(QuarantinePage(items, write_cursor("quarantine", last)))
 
     async def _find(self, request: web.Request) -> Profile:
-        """Find the customer in the path: by its id, or by an anonymous id linked to it."""
+        """Find the customer in the path: by its id, or by an anonymous id."""
         given = _id_of(request)
         profile = await self._runtime.profile(given)
         if profile is None:
-            linked = await self._runtime.resolve("anonymous_id", given)
-            profile = await self._runtime.profile(linked) if linked else None
+            linked = await self._runtime.resolve(ANONYMOUS, given)
+            profile = await self._runtime.profile(linked or ANONYMOUS_PREFIX + given)
         if profile is None:
             raise UnknownError("there is no customer with this id")
         return profile

@@ -8,7 +8,7 @@ from aiohttp import web
 from adapters.gateway.cors import allow_browsers
 from adapters.gateway.host import Host
 from adapters.gateway.intake import Portion, take_body
-from adapters.gateway.wire import read_list
+from adapters.gateway.wire import is_list, read_list
 
 _SOURCE = "receipts"
 
@@ -20,5 +20,9 @@ def routes(host: Host) -> list[web.RouteDef]:
 
 
 def _read_receipts(body: bytes, portion: Portion, _request: web.BaseRequest) -> None:
-    for index, raw in enumerate(read_list(body, portion.envelope.oddities)):
-        portion.take(bytes(raw), index)
+    if is_list(body):
+        for index, raw in enumerate(read_list(body, portion.envelope.oddities)):
+            portion.take(bytes(raw), index)
+    else:
+        portion.take(body)
+        portion.insist_on_json(body)

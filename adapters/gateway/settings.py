@@ -48,6 +48,12 @@ class GatewaySettings(msgspec.Struct, frozen=True):
         cls, environment: Mapping[str, str], *, host: str = "127.0.0.1", port: int = 0
     ) -> "GatewaySettings":
         """Read the keys (comma separated) and refuse to listen beyond this machine without any."""
+        if environment.get("AIOHTTP_NO_EXTENSIONS"):
+            message = (
+                "AIOHTTP_NO_EXTENSIONS is set, which replaces the HTTP parser by one that takes "
+                "requests apart differently than proxies do: unset it"
+            )
+            raise SettingsError(message)
         write_keys = hash_keys(environment.get(_WRITE_KEYS, ""))
         admin_keys = hash_keys(environment.get(_ADMIN_KEYS, ""))
         settings = cls(host=host, port=port, write_keys=write_keys, admin_keys=admin_keys)

@@ -49,11 +49,13 @@ def read_batch(body: bytes, oddities: list[str]) -> Batch:
     return batch
 
 
+def is_list(body: bytes) -> bool:
+    """Say whether a body that may be one item or a list of them is a list."""
+    return body.lstrip(b" \t\r\n")[:1] == b"["
+
+
 def read_list(body: bytes, oddities: list[str]) -> list[msgspec.Raw]:
-    """Take one item or a list of items. Raises InputError."""
-    opening = body.lstrip(b" \t\r\n")[:1]
-    if opening != b"[":
-        return [msgspec.Raw(body)]
+    """Take a list apart into its items. Raises InputError."""
     try:
         items = _decode_list(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):

@@ -4,7 +4,7 @@ Called by `proposals`. What can't carry the message at all is passed over here, 
 when the rest may is for `gates.order` to say.
 """
 
-import msgspec
+from collections.abc import Iterator
 
 from engine.gates.consent import check_consent
 from engine.gates.reach import check_reach
@@ -16,34 +16,37 @@ PREFERENCES = "channel_preferences"  # trait: message type -> channel
 PREFERRED = "preferred_channel"  # trait: for every type that offers the channel
 
 
-class Choice(msgspec.Struct, frozen=True, gc=False):
-    """Feasible channels in order, and why the others are not."""
-
-    feasible: tuple[Channel, ...]
-    passed_over: tuple[tuple[str, Block], ...]
-
-
-def choose_channels(
-    profile: Profile, program: Program, message: Message, *, pinned: str, failed: tuple[str, ...]
-) -> Choice:
-    """Sort a message's channels into those that can carry it and those that can't.
+def candidates(
+    profile: Profile, message: Message, *, pinned: str, failed: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Name a message's channels in the order to be tried.
 
     A pinned channel is the only candidate at first; when it has failed for good the type's other
     channels take its place. Channels that failed with this proposal are not tried again.
     """
-    names = (pinned,) if pinned and not failed else _ordered(profile, message.type)
-    feasible: list[Channel] = []
-    passed_over: list[tuple[str, Block]] = []
+    if not failed:
+        return (pinned,) if pinned else _ordered(profile, message.type)
+    return tuple(name for name in _ordered(profile, message.type) if name not in failed)
+
+
+def feasible(
+    profile: Profile,
+    program: Program,
+    message: Message,
+    names: tuple[str, ...],
+    passed_over: list[tuple[str, Block]],
+) -> Iterator[Channel]:
+    """Give the channels that can carry a message, one by one, and note why others can't.
+
+    Lazy: mostly the first channel will do, and the others need not be looked at.
+    """
     for name in names:
-        if name in failed:
-            continue
         channel = program.channels[name]
         block = check_channel(profile, program, message, channel)
         if block is None:
-            feasible.append(channel)
+            yield channel
         else:
             passed_over.append((name, block))
-    return Choice(tuple(feasible), tuple(passed_over))
 
 
 def check_channel(

@@ -11,6 +11,8 @@ never consent.
 - Other purposes need a grant, unless the workspace makes the purpose opt-out where the customer is.
 """
 
+from functools import cache
+
 from engine.events import ANY, ConsentStatement, ConsentStatus
 from engine.gates.verdict import Block
 from engine.profile import Profile
@@ -34,13 +36,19 @@ def check_consent(profile: Profile, program: Program, purpose: str, channel: str
 
 def _latest(profile: Profile, purpose: str, channel: str) -> ConsentStatement | None:
     latest: ConsentStatement | None = None
-    for key in (f"{purpose}/{channel}", f"{purpose}/{ANY}", f"{ANY}/{channel}", f"{ANY}/{ANY}"):
+    for key in _keys(purpose, channel):
         statement = profile.consents.get(key)
         if statement is None:
             continue
         if latest is None or _rank(statement) > _rank(latest):
             latest = statement
     return latest
+
+
+@cache
+def _keys(purpose: str, channel: str) -> tuple[str, ...]:
+    """Name the statements that speak of a purpose on a channel."""
+    return f"{purpose}/{channel}", f"{purpose}/{ANY}", f"{ANY}/{channel}", f"{ANY}/{ANY}"
 
 
 def _rank(statement: ConsentStatement) -> tuple[int, bool]:

@@ -1,4 +1,4 @@
-"""Do the parts of a workspace fit together? Names that exist, rules that can work.
+"""Whether the parts of a workspace fit together: names that exist, rules that can work.
 
 Called by `compile` between shape and compilation. A name counts as existing when it is written,
 even where what it names was refused for its shape: one mistake is reported once.
@@ -6,7 +6,6 @@ even where what it names was refused for its shape: one mistake is reported once
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from msgspec import UNSET
 
@@ -24,6 +23,7 @@ from engine.program.model import (
     WorkspaceSpec,
 )
 from engine.program.places import Path
+from engine.program.plain import dict_or_none
 
 _COUNTRY_DEFAULT = "default"
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -34,13 +34,11 @@ _SECTIONS = ("channels", "message_types", "messages", "segments", "journeys")
 class Names:
     """The names a workspace declares, by section, and references to them."""
 
-    def __init__(self, raw: Mapping[str, Any], faults: Faults) -> None:
+    def __init__(self, raw: Mapping[str, object], faults: Faults) -> None:
         self._faults = faults
         self._known: dict[str, dict[str, None]] = {}
         for section in _SECTIONS:
-            declared = raw.get(section)
-            names = declared if isinstance(declared, Mapping) else {}
-            self._known[section] = dict.fromkeys(str(name) for name in names)
+            self._known[section] = dict.fromkeys(dict_or_none(raw.get(section)) or ())
 
     def check(self, section: str, name: str, path: Path, *, at_key: bool = False) -> bool:
         """Note a name that is not declared, with what it may have meant."""
@@ -62,7 +60,7 @@ class Names:
                 seen[name] = None
 
 
-def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, Any], faults: Faults) -> None:
+def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faults) -> None:
     """Note everything in a workspace that does not fit together."""
     names = Names(raw, faults)
     _check_defaults(spec, faults)
@@ -150,19 +148,19 @@ def _list(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def _check_setting(key: str, value: Any, path: Path, faults: Faults) -> None:
-    if isinstance(value, Mapping):
-        if "env" in value:
-            _check_env(value, path, faults)
-            return
-        for inner, item in value.items():
+def _check_setting(key: str, value: object, path: Path, faults: Faults) -> None:
+    nested = dict_or_none(value)
+    if nested is not None and "env" in nested:
+        _check_env(nested, path, faults)
+    elif nested is not None:
+        for inner, item in nested.items():
             _check_setting(inner, item, (*path, inner), faults)
     elif isinstance(value, str) and _SECRET.search(key):
         hint = f"write {{env: {key.upper()}}} and set that in the environment"
         faults.add(path, "a secret does not belong in a file", hint)
 
 
-def _check_env(value: Mapping[str, Any], path: Path, faults: Faults) -> None:
+def _check_env(value: Mapping[str, object], path: Path, faults: Faults) -> None:
     name = value["env"]
     is_name = isinstance(name, str) and _ENV_NAME.fullmatch(name) is not None
     if len(value) > 1 or not is_name:

@@ -18,7 +18,7 @@ from engine.program.check import Names, check_workspace
 from engine.program.faults import Faults
 from engine.program.leaves import Leaves
 from engine.program.model import WorkspaceSpec
-from engine.program.places import Path, Places
+from engine.program.places import Places
 from engine.program.program import Defaults, Program
 from engine.program.sections import (
     compile_backoff,
@@ -101,8 +101,7 @@ def _compile(
         session_ms=leaves.duration(spec.session, ("session",)),
         opt_out=compile_consent(spec.consent),
         channels={
-            name: compile_channel(name, channel, leaves)
-            for name, channel in spec.channels.items()
+            name: compile_channel(name, channel, leaves) for name, channel in spec.channels.items()
         },
         types=types,
         messages={name: one for name, one in messages.items() if one is not None},
@@ -122,16 +121,15 @@ def _compile(
 def _check_segments(leaves: Leaves, names: Names, faults: Faults) -> None:
     """Note conditions that ask for unknown segments, and segments that ask for each other."""
     uses: dict[str, list[str]] = {}
-    for path, segment in leaves.segment_uses:
-        names.check("segments", segment, path)
-        if path[0] == "segments":
-            uses.setdefault(str(path[1]), []).append(segment)
+    for where, segment in leaves.segment_uses:
+        names.check("segments", segment, where)
+        if where[0] == "segments":
+            uses.setdefault(str(where[1]), []).append(segment)
     for name in uses:
         trail = _find_segment_circle(name, uses)
         if trail:
-            path: Path = ("segments", name)
             message = f"this segment rests on itself: {' → '.join(trail)}"
-            faults.add(path, message, "write out what one of them means")
+            faults.add(("segments", name), message, "write out what one of them means")
 
 
 def _find_segment_circle(name: str, uses: Mapping[str, list[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The flow of journeys: can every step be reached, does every wait have something to wait for?
+"""The flow of journeys: whether every step can be reached and every wait can end.
 
 Called by `check` with journeys whose shape is right. Looks at steps only; whether the things they
 name exist is the business of `check`.
@@ -162,7 +162,9 @@ def _explain_engagement(
     wanted: str, seen: dict[str, None], placed: list[Placed]
 ) -> tuple[str, str]:
     sends = [one.name for one in placed if one.step.send]
-    earlier = f"sends before it: {enumerate_names(seen)}" if seen else "no message is sent before it"
+    earlier = (
+        f"sends before it: {enumerate_names(seen)}" if seen else "no message is sent before it"
+    )
     if wanted in sends:
         return f"the send step {quote(wanted)} is not before this wait", earlier
     if any(one.name == wanted for one in placed):

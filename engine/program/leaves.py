@@ -107,9 +107,7 @@ class Leaves:
             return compile_template(source, html=html, rule=format_path(path))
         except TemplateError as error:
             hint = "the text is Liquid: {{ value }} and {% tag %}"
-            self.faults.add_within(
-                path, error.message, hint, line=error.line, column=error.column
-            )
+            self.faults.add_within(path, error.message, hint, line=error.line, column=error.column)
             return _EMPTY
 
     def history(self) -> dict[str, HistoryNeed]:
@@ -119,9 +117,7 @@ class Leaves:
             for name, window_ms in sorted(self._windows_ms.items())
         }
 
-    def _compile(
-        self, compiler: Callable[[str], Compiled], source: str, path: Path
-    ) -> Condition:
+    def _compile(self, compiler: Callable[[str], Compiled], source: str, path: Path) -> Condition:
         try:
             compiled = compiler(source)
         except CelError as error:
@@ -129,8 +125,10 @@ class Leaves:
                 path, error.message, error.hint, line=error.line, column=error.column
             )
             return _NEVER
-        for name, need in compiled.history.items():
-            self._windows_ms[name] = max(self._windows_ms.get(name, 0), need.window_ms)
-            self._values.setdefault(name, {}).update(dict.fromkeys(need.values))
+        for name, window_ms, value in compiled.history:
+            self._windows_ms[name] = max(self._windows_ms.get(name, 0), window_ms)
+            values = self._values.setdefault(name, {})
+            if value is not None:
+                values[value] = None
         self.segment_uses.extend((path, name) for name in compiled.segments)
         return compiled.condition

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from engine.instants import format_duration
+from engine.limits import SESSION_MS_DEFAULT
 from engine.program.countries import COUNTRIES
 
 ADAPTERS = ("log", "smtp", "webhook", "inbox")
@@ -114,9 +116,7 @@ class ChannelSpec(Struct, frozen=True, forbid_unknown_fields=True):
             )
         ),
     ] = UNSET
-    caps: Annotated[
-        tuple[CapText, ...], Meta(description="The most one customer gets here.")
-    ] = ()
+    caps: Annotated[tuple[CapText, ...], Meta(description="The most one customer gets here.")] = ()
     substitute: Annotated[
         str,
         Meta(min_length=1, description="The channel a blocked message goes to instead."),
@@ -334,9 +334,7 @@ class StepSpec(Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, str | int | float | bool | ValueSpec],
         Meta(description="Profile attributes and their new values; `{cel: …}` is computed."),
     ] = {}
-    exit: Annotated[
-        str, Meta(min_length=1, description="Leave the journey, for this reason.")
-    ] = ""
+    exit: Annotated[str, Meta(min_length=1, description="Leave the journey, for this reason.")] = ""
 
 
 class JourneySpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -358,12 +356,10 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A workspace: everything a team decides about how its customers are contacted."""
 
     workspace: Annotated[str, Meta(min_length=1, description="Its name.")]
-    seed: Annotated[
-        int, Meta(description="The same seed replays the same choices of chance.")
-    ] = 0
+    seed: Annotated[int, Meta(description="The same seed replays the same choices of chance.")] = 0
     session: Annotated[
         Duration, Meta(description="How long after their last event a customer is still there.")
-    ] = "30m"
+    ] = format_duration(SESSION_MS_DEFAULT)
     defaults: DefaultsSpec = DefaultsSpec()
     consent: Annotated[
         dict[str, ConsentMode | dict[str, ConsentMode]],

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 
 from engine.program.model import StepSpec, WorkspaceSpec
+from engine.program.plain import dict_or_none, list_or_none
 from engine.program.steps import ACTIONS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SUFFIX = "Spec"
-_NO_DEFAULT = ("", [], {})
+_NO_DEFAULT: tuple[object, ...] = ("", [], {})
 
 
 def workspace_schema() -> dict[str, Any]:
@@ -22,27 +23,30 @@ def workspace_schema() -> dict[str, Any]:
     )
     steps = definitions[StepSpec.__name__]
     steps["oneOf"] = [{"required": [action]} for action in ACTIONS]
-    named = {name.removesuffix(_SUFFIX): _tidy(one) for name, one in definitions.items()}
+    # Through JSON once, so that defaults which are tuples here are lists, as they will be there.
+    plain = msgspec.json.decode(msgspec.json.encode({**root, "$defs": definitions}))
+    named = {name.removesuffix(_SUFFIX): _tidy(one) for name, one in plain["$defs"].items()}
     return {
         "$schema": _DIALECT,
         "title": "Nextbeat workspace",
-        **{key: _tidy(value) for key, value in root.items()},
+        "$ref": plain["$ref"].removesuffix(_SUFFIX),
         "$defs": named,
     }
 
 
-def _tidy(value: Any) -> Any:
+def _tidy(value: object) -> object:
     """Drop defaults that only say "absent", and the suffix our structs are told apart by."""
-    if isinstance(value, list):
-        return [_tidy(item) for item in value]
-    if not isinstance(value, dict):
+    items = list_or_none(value)
+    if items is not None:
+        return [_tidy(item) for item in items]
+    given = dict_or_none(value)
+    if given is None:
         return value
-    tidied = {key: _tidy(item) for key, item in value.items()}
-    if "$ref" in tidied:
-        tidied["$ref"] = tidied["$ref"].removesuffix(_SUFFIX)
+    tidied = {key: _tidy(item) for key, item in given.items()}
+    for key in ("$ref", "title"):
+        name = tidied.get(key)
+        if isinstance(name, str):
+            tidied[key] = name.removesuffix(_SUFFIX)
+    if "$ref" in tidied or ("type" in tidied and tidied.get("default") in _NO_DEFAULT):
         tidied.pop("default", None)
-    if isinstance(tidied.get("title"), str):
-        tidied["title"] = tidied["title"].removesuffix(_SUFFIX)
-    if tidied.get("default") in _NO_DEFAULT and "type" in tidied:
-        del tidied["default"]
     return tidied

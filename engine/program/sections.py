@@ -7,7 +7,7 @@ the ones that can't be.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -186,12 +186,10 @@ def compile_suppressions(policies: PoliciesSpec, leaves: Leaves) -> list[Suppres
 
 def compile_segments(segments: Mapping[str, str], leaves: Leaves) -> dict[str, Condition]:
     """Compile the named conditions."""
-    return {
-        name: leaves.condition(source, ("segments", name)) for name, source in segments.items()
-    }
+    return {name: leaves.condition(source, ("segments", name)) for name, source in segments.items()}
 
 
-def compile_journey(name: str, spec: JourneySpec, text: Any, leaves: Leaves) -> Journey:
+def compile_journey(name: str, spec: JourneySpec, text: object, leaves: Leaves) -> Journey:
     """Compile a journey; `text` is what its version is the hash of."""
     path: Path = ("journeys", name)
     event, condition = "", None
@@ -221,7 +219,7 @@ def _compile_goal(spec: JourneySpec, path: Path, leaves: Leaves) -> Goal | None:
     )
 
 
-def _hash_journey(name: str, text: Any) -> str:
+def _hash_journey(name: str, text: object) -> str:
     canonical = msgspec.json.encode([name, text], order="deterministic")
     return sha256(canonical).hexdigest()[:_VERSION_DIGITS]
 
@@ -231,9 +229,7 @@ def duration_or_none(text: str | UnsetType, path: Path, leaves: Leaves) -> int |
     return None if text is UNSET else leaves.duration(text, path)
 
 
-def group(
-    items: Sequence[_Item], name: Callable[[_Item], str]
-) -> dict[str, tuple[_Item, ...]]:
+def group(items: Sequence[_Item], name: Callable[[_Item], str]) -> dict[str, tuple[_Item, ...]]:
     """Gather items by a name of theirs, each group in the order given."""
     groups: dict[str, tuple[_Item, ...]] = {}
     for item in items:

@@ -1,4 +1,4 @@
-"""The shape of a workspace: are the keys known, are the values of the right kind?
+"""The shape of a workspace: whether keys are known and values are of the right kind.
 
 Called by `compile` with what a file loader read; hands on a `WorkspaceSpec`. Decoding by msgspec
 alone would stop at the first fault, so this walks the same struct types first, notes every fault,
@@ -9,7 +9,7 @@ same run.
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 from msgspec import inspect
@@ -18,6 +18,7 @@ from engine.limits import WORKSPACE_DEPTH_MAX, WORKSPACE_NAME_LENGTH_MAX
 from engine.program.faults import Faults, enumerate_names, quote, suggest
 from engine.program.model import UNAVAILABLE, WorkspaceSpec
 from engine.program.places import Path
+from engine.program.plain import dict_or_none, list_or_none
 
 _PLAIN_NAME = "_"
 
@@ -30,6 +31,9 @@ class _Nothing(Enum):
 
 _NOTHING: Final = _Nothing.NOTHING
 _WORKSPACE = inspect.type_info(WorkspaceSpec)
+_NAME_FORM = (
+    f"use 1 to {WORKSPACE_NAME_LENGTH_MAX} characters without '/', '*' and control characters"
+)
 _RESERVED = re.compile(r"[/*\x00-\x1f]")
 
 
@@ -45,7 +49,7 @@ def read_shape(raw: Mapping[str, Any], faults: Faults) -> WorkspaceSpec:
     return msgspec.convert(kept, WorkspaceSpec)
 
 
-def _keep(value: Any, kind: inspect.Type, path: Path, faults: Faults) -> Any:
+def _keep(value: object, kind: inspect.Type, path: Path, faults: Faults) -> object:
     if len(path) > WORKSPACE_DEPTH_MAX:
         faults.add(path[:4], "is nested too deeply", f"{WORKSPACE_DEPTH_MAX} levels are the most")
         return _NOTHING
@@ -54,12 +58,13 @@ def _keep(value: Any, kind: inspect.Type, path: Path, faults: Faults) -> Any:
     return _KEEPERS[type(kind)](value, kind, path, faults)
 
 
-def _keep_struct(value: Any, kind: inspect.StructType, path: Path, faults: Faults) -> Any:
-    if not isinstance(value, Mapping):
+def _keep_struct(value: object, kind: inspect.StructType, path: Path, faults: Faults) -> object:
+    given = dict_or_none(value)
+    if given is None:
         return _refuse(value, "a mapping", path, faults)
     fields = {field.encode_name: field for field in kind.fields}
-    kept: dict[str, Any] = {}
-    for key, item in value.items():
+    kept: dict[str, object] = {}
+    for key, item in given.items():
         if key not in fields:
             _refuse_key(key, kind, path, faults)
             continue
@@ -68,21 +73,22 @@ def _keep_struct(value: Any, kind: inspect.StructType, path: Path, faults: Fault
             kept[key] = kept_item
     required = [name for name, field in fields.items() if field.required]
     for name in required:
-        if name not in value:
+        if name not in given:
             faults.add((*path, name), f"{name!r} is missing", _describe_field(fields[name].type))
     return kept if all(name in kept for name in required) else _NOTHING
 
 
-def _keep_dict(value: Any, kind: inspect.DictType, path: Path, faults: Faults) -> Any:
-    if not isinstance(value, Mapping):
+def _keep_dict(value: object, kind: inspect.DictType, path: Path, faults: Faults) -> object:
+    given = dict_or_none(value)
+    if given is None:
         return _refuse(value, "a mapping", path, faults)
-    kept: dict[str, Any] = {}
-    for name, item in value.items():
+    kept: dict[str, object] = {}
+    for name, item in given.items():
         if not name or len(name) > WORKSPACE_NAME_LENGTH_MAX or _RESERVED.search(name):
             faults.add(
                 (*path, name),
                 f"{quote(name)} can't be a name",
-                f"use 1 to {WORKSPACE_NAME_LENGTH_MAX} characters without '/', '*' and control characters",
+                _NAME_FORM,
                 at_key=True,
             )
             continue
@@ -92,18 +98,19 @@ def _keep_dict(value: Any, kind: inspect.DictType, path: Path, faults: Faults) -
     return kept
 
 
-def _keep_list(value: Any, kind: inspect.VarTupleType, path: Path, faults: Faults) -> Any:
-    if not isinstance(value, list):
+def _keep_list(value: object, kind: inspect.VarTupleType, path: Path, faults: Faults) -> object:
+    given = list_or_none(value)
+    if given is None:
         return _refuse(value, "a list", path, faults)
-    if kind.min_length is not None and len(value) < kind.min_length:
+    if kind.min_length is not None and len(given) < kind.min_length:
         faults.add(path, "is empty", f"at least {kind.min_length} is needed")
         return _NOTHING
-    kept = [_keep(item, kind.item_type, (*path, i), faults) for i, item in enumerate(value)]
+    kept = [_keep(item, kind.item_type, (*path, i), faults) for i, item in enumerate(given)]
     # A list with a hole would give every later item another index, and so another path.
     return _NOTHING if any(item is _NOTHING for item in kept) else kept
 
 
-def _keep_union(value: Any, kind: inspect.UnionType, path: Path, faults: Faults) -> Any:
+def _keep_union(value: object, kind: inspect.UnionType, path: Path, faults: Faults) -> object:
     for choice in kind.types:
         bare = choice.type if isinstance(choice, inspect.Metadata) else choice
         if _ACCEPTS[type(bare)](value):
@@ -112,7 +119,7 @@ def _keep_union(value: Any, kind: inspect.UnionType, path: Path, faults: Faults)
     return _refuse(value, " or ".join(dict.fromkeys(words)), path, faults)
 
 
-def _keep_text(value: Any, kind: inspect.StrType, path: Path, faults: Faults) -> Any:
+def _keep_text(value: object, kind: inspect.StrType, path: Path, faults: Faults) -> object:
     if not isinstance(value, str):
         return _refuse(value, "text", path, faults)
     if kind.min_length and not value.strip():
@@ -121,34 +128,35 @@ def _keep_text(value: Any, kind: inspect.StrType, path: Path, faults: Faults) ->
     return value
 
 
-def _keep_int(value: Any, kind: inspect.IntType, path: Path, faults: Faults) -> Any:
+def _keep_int(value: object, _kind: inspect.IntType, path: Path, faults: Faults) -> object:
     if not _is_int(value):
         return _refuse(value, "a whole number", path, faults)
     return value
 
 
-def _keep_float(value: Any, kind: inspect.FloatType, path: Path, faults: Faults) -> Any:
+def _keep_float(value: object, kind: inspect.FloatType, path: Path, faults: Faults) -> object:
     if not _is_number(value):
         return _refuse(value, "a number", path, faults)
     number = float(value)
-    for bound, holds, words in (
-        (kind.ge, lambda limit: number >= limit, "at least"),
-        (kind.gt, lambda limit: number > limit, "more than"),
-        (kind.le, lambda limit: number <= limit, "at most"),
-    ):
-        if bound is not None and not holds(bound):
-            faults.add(path, f"{quote(value)} is out of range", f"it must be {words} {bound:g}")
-            return _NOTHING
-    return number
+    if kind.ge is not None and number < kind.ge:
+        bound = f"at least {kind.ge:g}"
+    elif kind.gt is not None and number <= kind.gt:
+        bound = f"more than {kind.gt:g}"
+    elif kind.le is not None and number > kind.le:
+        bound = f"at most {kind.le:g}"
+    else:
+        return number
+    faults.add(path, f"{quote(value)} is out of range", f"it must be {bound}")
+    return _NOTHING
 
 
-def _keep_bool(value: Any, kind: inspect.BoolType, path: Path, faults: Faults) -> Any:
+def _keep_bool(value: object, _kind: inspect.BoolType, path: Path, faults: Faults) -> object:
     if not isinstance(value, bool):
         return _refuse(value, "true or false", path, faults)
     return value
 
 
-def _keep_choice(value: Any, kind: inspect.LiteralType, path: Path, faults: Faults) -> Any:
+def _keep_choice(value: object, kind: inspect.LiteralType, path: Path, faults: Faults) -> object:
     if isinstance(value, str) and value in kind.values:
         return value
     names = [str(choice) for choice in kind.values]
@@ -157,17 +165,19 @@ def _keep_choice(value: Any, kind: inspect.LiteralType, path: Path, faults: Faul
     return _NOTHING
 
 
-def _keep_any(value: Any, kind: inspect.AnyType, path: Path, faults: Faults) -> Any:
+def _keep_any(value: object, _kind: inspect.AnyType, _path: Path, _faults: Faults) -> object:
     return value
 
 
-def _refuse(value: Any, expected: str, path: Path, faults: Faults) -> _Nothing:
+def _refuse(value: object, expected: str, path: Path, faults: Faults) -> _Nothing:
     hint = ""
     if expected.startswith("text") and isinstance(value, (int, float)):
         written = {True: "true", False: "false"}[value] if isinstance(value, bool) else f"{value}"
         hint = f'quote it: "{written}"'
     elif expected == "a list" and isinstance(value, str):
-        hint = f"write it as a list: [{value}]" if len(value) <= WORKSPACE_NAME_LENGTH_MAX // 4 else ""
+        hint = (
+            f"write it as a list: [{value}]" if len(value) <= WORKSPACE_NAME_LENGTH_MAX // 4 else ""
+        )
     faults.add(path, f"expected {expected}, found {_name_kind(value)}", hint)
     return _NOTHING
 
@@ -184,7 +194,8 @@ def _refuse_key(key: str, kind: inspect.StructType, path: Path, faults: Faults) 
 
 def _describe_field(kind: inspect.Type) -> str:
     if isinstance(kind, inspect.Metadata):
-        described = (kind.extra_json_schema or {}).get("description", "")
+        schema = dict_or_none(msgspec.structs.asdict(kind)["extra_json_schema"]) or {}
+        described = schema.get("description", "")
         return str(described).rstrip(".") or _describe_field(kind.type)
     return f"expected {_describe(kind)}"
 
@@ -200,7 +211,7 @@ def _describe(kind: inspect.Type) -> str:
     return _NAMES[type(kind)]
 
 
-def _name_kind(value: Any) -> str:
+def _name_kind(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -212,15 +223,15 @@ def _name_kind(value: Any) -> str:
     return "a list" if isinstance(value, list) else "a mapping"
 
 
-def _is_int(value: Any) -> bool:
+def _is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-_KEEPERS: dict[type, Callable[[Any, Any, Path, Faults], Any]] = {
+_KEEPERS: dict[type, Callable[[object, Any, Path, Faults], object]] = {
     inspect.StructType: _keep_struct,
     inspect.DictType: _keep_dict,
     inspect.VarTupleType: _keep_list,
@@ -232,7 +243,7 @@ _KEEPERS: dict[type, Callable[[Any, Any, Path, Faults], Any]] = {
     inspect.LiteralType: _keep_choice,
     inspect.AnyType: _keep_any,
 }
-_ACCEPTS: dict[type, Callable[[Any], bool]] = {
+_ACCEPTS: dict[type, Callable[[object], bool]] = {
     inspect.StructType: lambda value: isinstance(value, Mapping),
     inspect.DictType: lambda value: isinstance(value, Mapping),
     inspect.VarTupleType: lambda value: isinstance(value, list),

@@ -6,7 +6,6 @@ the condition held (or what was waited for came) and jumps to the `else` steps o
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from msgspec import UNSET
 
@@ -61,9 +60,7 @@ def _compile_list(
                 code.extend(_PLAIN[action](step, name_step(step, step_path), step_path, leaves))
 
 
-def _compile_branches(
-    step: StepSpec, path: Path, leaves: Leaves, code: list[Instruction]
-) -> None:
+def _compile_branches(step: StepSpec, path: Path, leaves: Leaves, code: list[Instruction]) -> None:
     name = name_step(step, path)
     head = len(code)
     code.append(Instruction(Op.JUMP, name))  # its place is kept until its target is known
@@ -94,9 +91,7 @@ def _compile_wait_for(
         kinds=(spec.kinds or ENGAGEMENT_DEFAULT) if spec.engagement else (),
     )
     longest_ms = 0 if spec.up_to is UNSET else leaves.duration(spec.up_to, (*path, "up_to"))
-    return Instruction(
-        Op.WAIT_FOR, name, duration_ms=longest_ms, wait_for=wait_for, target=target
-    )
+    return Instruction(Op.WAIT_FOR, name, duration_ms=longest_ms, wait_for=wait_for, target=target)
 
 
 def _send(step: StepSpec, name: str, _path: Path, _leaves: Leaves) -> list[Instruction]:
@@ -139,7 +134,7 @@ def _exit(step: StepSpec, name: str, _path: Path, _leaves: Leaves) -> list[Instr
     return [Instruction(Op.EXIT, name, reason=step.exit)]
 
 
-def _constant(value: Any) -> Condition:
+def _constant(value: str | float) -> Condition:
     return Condition(repr(value), test=lambda _: value is True, evaluate=lambda _: value)
 
 

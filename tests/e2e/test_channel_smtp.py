@@ -65,8 +65,7 @@ class Post:
     ) -> str:
         reply = self.replies["data"].pop(0) if self.replies["data"] else "250 2.0.0 queued as 4F2"
         if reply == "hang up":
-            assert server.transport is not None
-            server.transport.abort()
+            hang_up(server)
             return "250 too late"
         if self.hold is not None:
             await self.hold.wait()
@@ -83,7 +82,12 @@ class Post:
 
 
 def parse(raw: bytes) -> EmailMessage:
-    return cast("EmailMessage", message_from_bytes(raw, policy=policy.default))
+    return message_from_bytes(raw, policy=policy.default)
+
+
+def hang_up(server: SMTP) -> None:
+    if isinstance(server.transport, asyncio.WriteTransport):
+        server.transport.abort()
 
 
 class Server:
@@ -111,8 +115,7 @@ class Server:
 
     def drop_connections(self) -> None:
         for server in self._servers:
-            if server.transport is not None:
-                server.transport.abort()
+            hang_up(server)
 
 
 Serve = Callable[..., Awaitable[Server]]
@@ -139,8 +142,7 @@ async def serve() -> AsyncIterator[Serve]:
     for server in listening:
         server.close()
     for smtp in servers:
-        if smtp.transport is not None:
-            smtp.transport.abort()
+        hang_up(smtp)
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -428,7 +430,7 @@ async def test_a_refused_login_is_ours_to_mend_and_fails_no_message(serve: Serve
     def judge(
         server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword
     ) -> AuthResult:
-        return AuthResult(success=data.password == b"right")
+        return AuthResult(success=data.password == b"right", handled=False)
 
     server = await serve(authenticator=judge, auth_require_tls=False, auth_required=True)
     with pytest.raises(Temporary, match="login"):

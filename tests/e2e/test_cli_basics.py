@@ -2,23 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-NEXTBEAT = str(Path(sys.executable).with_name("nextbeat"))
+from tests.e2e.command_line import nextbeat
+
 COMMANDS = ("demo", "serve", "check", "schema", "replay", "explain", "quarantine")
-
-
-def nextbeat(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [NEXTBEAT, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", **environment},
-    )
 
 
 def test_help_names_every_command() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from conftest import Story
+from stories import Story
 
 
 def story(**changes: Any) -> Story:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from conftest import Story
+from stories import Story
 
 
 def story(steps: list[dict[str, Any]], **journey: Any) -> Story:
@@ -89,7 +89,7 @@ def test_a_journey_can_start_another_and_go_on() -> None:
 
 def test_set_writes_a_trait_that_later_conditions_see() -> None:
     steps = [
-        {"set": {"stage": "'warm'"}},
+        {"set": {"stage": "warm"}},
         {"if": "profile.stage == 'warm'", "then": [{"send": "a"}]},
     ]
     world = story(steps).track("08:00", "Go")

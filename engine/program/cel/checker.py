@@ -325,8 +325,10 @@ class _Checker:
             message = f"{macro} goes through a list or a map, this is {SPOKEN[source.kind]}"
             raise self.fault(source, message)
         if count != 2 and not (macro == "map" and count == 3):  # noqa: PLR2004 - variable and body
-            form = "event.items.map(item, item.price)" if macro == "map" else (
-                f'event.items.{macro}(item, item.sku == "A1")'
+            form = (
+                "event.items.map(item, item.price)"
+                if macro == "map"
+                else (f'event.items.{macro}(item, item.sku == "A1")')
             )
             message = f"{macro} takes a name and an expression"
             raise fault(self.source, node.function_at, message, f"write {form}")
@@ -345,9 +347,7 @@ class _Checker:
         shadowed, self.variables = self.variables, {**self.variables, name.name: variable}
         self.macros += 1
         transform = self.element(rest[-1]) if macro == "map" else None
-        if macro != "map":
-            body = self.logical(rest[0], macro)
-        elif len(rest) > 1:
+        if macro != "map" or len(rest) > 1:
             body = self.logical(rest[0], macro)
         else:
             body = Constant(kind=Kind.BOOL, value=True)

@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from engine.program.cel.checker import check
-from engine.program.cel.emitter import NAMESPACE, Emitter
+from engine.program.cel.emitter import NAMESPACE, Written, write_export, write_truth
 from engine.program.cel.ir import (
     SPOKEN,
     Constant,
@@ -35,7 +35,6 @@ __all__ = ["EVERYTHING", "CelError", "Compiled", "build", "compile_condition", "
 EVERYTHING = "*"  # stands for all traits or fields, where a condition goes through them
 
 _PAST = frozenset({"count", "sum", "last", "since", "in_segment"})
-_EXPORTS = {Kind.TIMESTAMP: "export_instant", Kind.DURATION: "export_duration"}
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -70,8 +69,8 @@ def compile_value(source: str) -> Compiled:
 
 
 def _compile(source: str, typed: Typed) -> Compiled:
-    test = cast("Callable[[Scope], bool]", build(typed, lambda emitter: emitter.truth(typed)))
-    evaluate = test if typed.kind is Kind.BOOL else build_export(typed)
+    test = cast("Callable[[Scope], bool]", build(write_truth(typed)))
+    evaluate = test if typed.kind is Kind.BOOL else build(write_export(typed))
     calls = list(_calls(typed))
     segments = (str(args[0]) for name, args in calls if name == "in_segment")
     history = (_look_back(args) for name, args in calls if name != "in_segment")
@@ -93,21 +92,13 @@ def _look_back(args: tuple[Scalar, ...]) -> tuple[str, int, str | None]:
     return str(name), window_ms, str(rest[0]) if rest[1:] else None
 
 
-def build_export(typed: Typed) -> Callable[[Scope], Any]:
-    """Make the function that gives a checked expression's value as JSON, None where absent."""
-    export = _EXPORTS.get(typed.kind, "export")
-    return build(typed, lambda emitter: f"{export}({emitter.value(typed)})")
-
-
-def build(typed: Typed, write: Callable[[Emitter], str]) -> Callable[[Scope], Any]:
-    """Make one Python function of a checked expression."""
-    emitter = Emitter()
-    result = write(emitter)
-    roots = "".join(f"    {root} = s.{root}\n" for root in emitter.roots)
-    code = compile(f"def condition(s):\n{roots}    return {result}\n", "<condition>", "exec")
-    namespace = {**NAMESPACE, **emitter.objects}
-    # The text holds nothing but operators, numbers, quoted texts and names of NAMESPACE.
-    exec(code, namespace)  # noqa: S102
+def build(written: Written) -> Callable[[Scope], Any]:
+    """Make one Python function of a written expression."""
+    roots = "".join(f"    {root} = s.{root}\n" for root in written.roots)
+    text = f"def condition(s):\n{roots}    return {written.text}\n"
+    namespace = {**NAMESPACE, **written.objects}
+    # The text holds nothing but operators, numbers, quoted texts and names of this namespace.
+    exec(compile(text, "<condition>", "exec"), namespace)  # noqa: S102
     return cast("Callable[[Scope], Any]", namespace["condition"])
 
 

@@ -11,6 +11,8 @@ operator does. Closures were rejected: four times slower, as a call costs more t
 from collections.abc import Callable
 from typing import TypeVar, cast
 
+import msgspec
+
 from engine.program.cel import datefields, operations
 from engine.program.cel.ir import (
     NUMBERS,
@@ -35,6 +37,7 @@ _HELPER_ORDER = {
     ">": "less({1}, {0})",
     ">=": "less_equal({1}, {0})",
 }
+_EXPORTS = {Kind.TIMESTAMP: "export_instant", Kind.DURATION: "export_duration"}
 _HISTORY = frozenset({"count", "sum", "in_segment", "engagement"})
 _HISTORY_OPTIONAL = frozenset({"last", "since"})
 
@@ -88,7 +91,36 @@ NAMESPACE: dict[str, object] = {
 TypedT = TypeVar("TypedT", bound=Typed)
 
 
-class Emitter:
+class Written(msgspec.Struct, frozen=True):
+    """A Python expression over a scope `s`: its text, the roots and the objects it names."""
+
+    text: str
+    roots: tuple[str, ...]
+    objects: dict[str, object]
+
+
+def write_value(node: Typed) -> Written:
+    """Write the value of a checked expression; `...` is absent."""
+    emitter = _Emitter()
+    return emitter.written(emitter.value(node))
+
+
+def write_truth(node: Typed) -> Written:
+    """Write whether a checked expression is true."""
+    emitter = _Emitter()
+    return emitter.written(emitter.truth(node))
+
+
+def write_export(node: Typed) -> Written:
+    """Write the value of a checked expression as JSON; None is absent."""
+    emitter = _Emitter()
+    text = emitter.value(node)
+    if node.kind is Kind.BOOL:
+        return emitter.written(text)
+    return emitter.written(f"{_EXPORTS.get(node.kind, 'export')}({text})")
+
+
+class _Emitter:
     """Writes one expression; collects which roots and which objects it needs."""
 
     def __init__(self) -> None:
@@ -96,14 +128,18 @@ class Emitter:
         self.objects: dict[str, object] = {}
         self.local_count = 0
 
+    def written(self, text: str) -> Written:
+        return Written(text, tuple(self.roots), self.objects)
+
     def value(self, node: Typed) -> str:
         """Write the value of a node; `...` is absent."""
         return _WRITERS[type(node)](self, node)
 
     def truth(self, node: Typed) -> str:
         """Write whether a node is true: nothing but true is."""
-        text = self.value(node)
-        return text if node.kind is Kind.BOOL else f"({text} is True)"
+        if node.kind is Kind.BOOL:
+            return self.value(node)
+        return f"({self.value(node)} is True)" if node.kind is Kind.DYNAMIC else "False"
 
     def bind(self, node: Typed) -> tuple[str, str]:
         """Write a node that is needed twice: what to write first, and what again."""
@@ -342,37 +378,37 @@ def _constants(node: Typed) -> tuple[object, ...]:
 
 
 def _by_type(
-    node_type: type[TypedT], write: Callable[[Emitter, TypedT], str]
-) -> tuple[type[Typed], Callable[[Emitter, Typed], str]]:
+    node_type: type[TypedT], write: Callable[[_Emitter, TypedT], str]
+) -> tuple[type[Typed], Callable[[_Emitter, Typed], str]]:
     return node_type, lambda emitter, node: write(emitter, cast("TypedT", node))
 
 
-_WRITERS: dict[type[Typed], Callable[[Emitter, Typed], str]] = dict(
+_WRITERS: dict[type[Typed], Callable[[_Emitter, Typed], str]] = dict(
     (
-        _by_type(Constant, Emitter.constant),
-        _by_type(Name, Emitter.name),
-        _by_type(Root, Emitter.root),
-        _by_type(Trait, Emitter.trait),
-        _by_type(Field, Emitter.field),
-        _by_type(Match, Emitter.match),
-        _by_type(Operation, Emitter.operation),
-        _by_type(Loop, Emitter.loop),
+        _by_type(Constant, _Emitter.constant),
+        _by_type(Name, _Emitter.name),
+        _by_type(Root, _Emitter.root),
+        _by_type(Trait, _Emitter.trait),
+        _by_type(Field, _Emitter.field),
+        _by_type(Match, _Emitter.match),
+        _by_type(Operation, _Emitter.operation),
+        _by_type(Loop, _Emitter.loop),
     )
 )
-_OPERATIONS: dict[str, Callable[[Emitter, Operation], str]] = {
-    "&&": Emitter.chain,
-    "||": Emitter.chain,
-    "!": Emitter.negation,
-    "?:": Emitter.ternary,
-    "list": Emitter.list_of,
-    "map": Emitter.map_of,
-    "has": Emitter.has,
-    "in": Emitter.membership,
-    "==": Emitter.equality,
-    "!=": Emitter.inequality,
-    "between": Emitter.between,
-    **dict.fromkeys(("<", "<=", ">", ">="), Emitter.ordering),
-    **dict.fromkeys(("startsWith", "endsWith", "contains"), Emitter.text_test),
-    **dict.fromkeys(_HISTORY, Emitter.history),
-    **dict.fromkeys(_HISTORY_OPTIONAL, Emitter.history_optional),
+_OPERATIONS: dict[str, Callable[[_Emitter, Operation], str]] = {
+    "&&": _Emitter.chain,
+    "||": _Emitter.chain,
+    "!": _Emitter.negation,
+    "?:": _Emitter.ternary,
+    "list": _Emitter.list_of,
+    "map": _Emitter.map_of,
+    "has": _Emitter.has,
+    "in": _Emitter.membership,
+    "==": _Emitter.equality,
+    "!=": _Emitter.inequality,
+    "between": _Emitter.between,
+    **dict.fromkeys(("<", "<=", ">", ">="), _Emitter.ordering),
+    **dict.fromkeys(("startsWith", "endsWith", "contains"), _Emitter.text_test),
+    **dict.fromkeys(_HISTORY, _Emitter.history),
+    **dict.fromkeys(_HISTORY_OPTIONAL, _Emitter.history_optional),
 }

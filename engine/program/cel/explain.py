@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from engine.program.cel.checker import check
-from engine.program.cel.compiler import build, build_export, parts_of
+from engine.program.cel.compiler import build, parts_of
+from engine.program.cel.emitter import write_export, write_value
 from engine.program.cel.ir import Constant, Field, Kind, Loop, Name, Operation, Trait, Typed
-from engine.program.cel.operations import ABSENT
+from engine.program.cel.operations import ABSENT, Json
 from engine.program.cel.parser import parse
 from engine.program.scope import Scope
 
@@ -94,16 +95,12 @@ def _split(source: str, node: Typed, leaves: list[_Leaf]) -> _Logic:
     if is_logical and node.kind in (Kind.BOOL, Kind.DYNAMIC) and isinstance(node, Operation):
         return _Logic(node.name, 0, tuple(_split(source, part, leaves) for part in node.args))
     reads = tuple(
-        (source[one.start : one.end], build(one, _writer(one)), build_export(one))
+        (source[one.start : one.end], build(write_value(one)), build(write_export(one)))
         for one in dict.fromkeys(_looks_at(node))
         if one is not node
     )
-    leaves.append(_Leaf(source[node.start : node.end], build_export(node), reads))
+    leaves.append(_Leaf(source[node.start : node.end], build(write_export(node)), reads))
     return _Logic("", len(leaves) - 1)
-
-
-def _writer(node: Typed) -> Callable[[Any], str]:
-    return lambda emitter: emitter.value(node)
 
 
 def _looks_at(node: Typed) -> list[Typed]:
@@ -150,6 +147,6 @@ def _written(reading: Reading) -> str:
     return "absent" if reading.is_absent else _shown(reading.value)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Json) -> str:
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…"

@@ -5,12 +5,15 @@ with its name, so that nobody wonders whether it was a typing error.
 """
 
 import re
+from collections.abc import Callable
 
 import msgspec
 
 from engine.program.cel.syntax import fault, quoted
 
 INT_MAX = 2**63 - 1
+_CODE_MAX = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
 
 _TOKEN = re.compile(
     r"""
@@ -116,7 +119,7 @@ def _escaped(escape: str) -> str | None:
     if len(escape) == 1:
         return _SIMPLE.get(escape)
     code = int(escape, 8) if escape[0] in "0123" else int(escape[1:], 16)
-    is_character = code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF
+    is_character = code <= _CODE_MAX and code not in _SURROGATES
     return chr(code) if is_character else None
 
 
@@ -148,7 +151,7 @@ def _reject_suffix(source: str, end: int, text: str) -> None:
         raise fault(source, end, f"unexpected letter {quoted(suffix)} after a number", hint)
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str, int, str], tuple[str, str | float]]] = {
     "bytes": _read_bytes,
     "raw": _read_raw,
     "string": _read_string,

@@ -30,9 +30,12 @@ Value: TypeAlias = "Json | EllipsisType"
 ABSENT = ...
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+_DURATION_LENGTH_MAX = 64  # longer texts of digits would take time squared to refuse
 DURATION_MS_MAX = INSTANT_MAX - INSTANT_MIN
 _INT = re.compile(r"[+-]?\d{1,19}", re.ASCII)
-_DOUBLE = re.compile(r"[+-]?(?:\d{1,400}(?:\.\d{0,400})?|\.\d{1,400})(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_DOUBLE = re.compile(
+    r"[+-]?(?:\d{1,400}(?:\.\d{0,400})?|\.\d{1,400})(?:[eE][+-]?\d{1,4})?", re.ASCII
+)
 _EXPONENT_MIN, _EXPONENT_MAX = -4, 6  # outside, CEL writes doubles with an exponent
 
 
@@ -117,16 +120,16 @@ def size(value: Value) -> Value:
 
 def present(items: list[Value]) -> Value:
     """Give a list, absent if an element of it is."""
-    found = [item for item in items if item is not ABSENT]
+    found: list[Json] = [item for item in items if item is not ...]
     return found if len(found) == len(items) else ABSENT
 
 
 def mapping(keys: list[Value], values: list[Value]) -> Value:
     """Give a map, absent if a part of it is, if a key is no text, or if a key comes twice."""
-    found = {
+    found: dict[str, Json] = {
         key: value
         for key, value in zip(keys, values, strict=True)
-        if isinstance(key, str) and value is not ABSENT
+        if isinstance(key, str) and value is not ...
     }
     return found if len(found) == len(keys) else ABSENT
 
@@ -236,7 +239,7 @@ def to_string(value: Value) -> Value:
 
 
 def write_double(value: float) -> str:
-    """Write a double in its fewest digits, with an exponent where it has more than six before it."""
+    """Write a double in its fewest digits, with an exponent from a million on."""
     if not math.isfinite(value):
         return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
@@ -276,7 +279,7 @@ def to_instant(value: Value) -> Value:
 
 def to_duration(value: Value) -> Value:
     """Read a duration like `90m`, `1h30m`, `-2d` or `1w`."""
-    if type(value) is not str or len(value) > CEL_LIST_MAX:
+    if type(value) is not str or len(value) > _DURATION_LENGTH_MAX:
         return ABSENT
     sign = -1 if value.startswith("-") else 1
     try:
@@ -346,9 +349,9 @@ def write_duration(duration_ms: Value) -> Value:
 
 def export(value: Value) -> Json:
     """Hand a result to the outside: absent, and a double that JSON can't write, become None."""
-    if value is ABSENT or (type(value) is float and not math.isfinite(value)):
+    if value is ...:
         return None
-    return value
+    return None if type(value) is float and not math.isfinite(value) else value
 
 
 def export_instant(at: Value) -> Json:

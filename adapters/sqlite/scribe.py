@@ -1,0 +1,224 @@
+"""The only hand that writes: it owns the writing connection, the hash chain and the checkpoints.
+
+Synchronous. Hosted by `WriterThread` or, in a process of its own, by `WriterProcess`; exactly one
+scribe is open on a data directory (`adapters.sqlite.lock`).
+
+*Rules*
+- A group of commits is one transaction, durable when `write` returns.
+- A failed group has written nothing, and the chain stands where it stood.
+- After a failed read, write or sync the state of the page cache is unknowable: the scribe refuses
+  everything until it is opened anew, which recovers from disk.
+- Checkpoints happen here only, between commits: when it is idle, or when the write-ahead log has
+  grown to `WAL_BYTES_SOFT`. Beyond `WAL_BYTES_HARD` it waits for readers to let it start over.
+"""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from actors.ports import Commit, StoreState
+from adapters.sqlite.chain import GENESIS, Head, check_head, link_hash, write_head
+from adapters.sqlite.intake import (
+    ENTRY,
+    PROGRAM,
+    WIDTH,
+    Value,
+    flatten_effects,
+    flatten_rows,
+    statements,
+)
+from adapters.sqlite.schema import PAGE_BYTES, connect_writer, query
+from engine.errors import StoreError
+
+WAL_BYTES_SOFT = 16 * 1024 * 1024
+WAL_BYTES_HARD = 64 * 1024 * 1024
+HEAD_INTERVAL_S = 5.0  # how far the marker outside the log may lag behind
+IDLE_S = 0.2  # quiet for this long is idle
+_HARD_WAIT_MS = 2_000
+_FRAMES_PER_ROW = 1.5  # the first guess of how many pages a row costs; measured from then on
+
+assert WAL_BYTES_SOFT < WAL_BYTES_HARD
+
+# Primary result codes after which nothing in memory can be trusted: IOERR, CORRUPT, NOTADB.
+_FATAL_CODES = (10, 11, 26)
+_FULL_CODE = 13
+
+
+class Program(msgspec.Struct, frozen=True, tag="program"):
+    """A workspace that comes into force, to be kept."""
+
+    version: str
+    at: int
+    source: bytes
+
+
+class Scribe:
+    """The writing end of one data directory."""
+
+    def __init__(self, folder: Path, *, size_max: int | None = None) -> None:
+        """Open, migrate and check the file; `size_max` bounds its bytes. Raises StoreError."""
+        self.broken = ""
+        self._folder = folder
+        self._head = Head(0, GENESIS)
+        self._marked_seq = 0
+        self._marked_s = time.monotonic()
+        self._rows_pending = 0  # written since the log was last checkpointed to its end
+        self._frames_per_row = _FRAMES_PER_ROW
+        try:
+            self._connection = connect_writer(folder)
+        except sqlite3.Error as error:
+            raise StoreError(f"{folder} can't be opened: {explain_error(error)}") from error
+        try:
+            self.state = self._open(size_max)
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise StoreError(f"{folder} can't be read: {explain_error(error)}") from error
+        except StoreError:
+            self._connection.close()
+            raise
+
+    def _open(self, size_max: int | None) -> StoreState:
+        if size_max is not None:
+            self._connection.execute(f"PRAGMA max_page_count = {size_max // PAGE_BYTES}")
+        self._cursor = self._connection.cursor()
+        self._versions: dict[str, int] = dict(self._cursor.execute(query("versions")).fetchall())
+        self._head = check_head(self._connection, self._folder)
+        last_seq, covered_seq = self._cursor.execute(query("state")).fetchone()
+        return StoreState(last_seq, covered_seq)
+
+    def write(self, jobs: Sequence[Commit | Program]) -> None:
+        """Make a group durable as one; raises StoreError, having written nothing of it."""
+        if self.broken:
+            raise StoreError(self.broken)
+        flat: list[Value] = []
+        versions = dict(self._versions)
+        head = self._head
+        try:
+            for job in jobs:
+                if isinstance(job, Program):
+                    self._flatten_program(flat, versions, job)
+                else:
+                    head = self._flatten_entries(flat, versions, job, head)
+                    flatten_effects(flat, job)
+            if flat:
+                self._execute(flat)
+        except sqlite3.Error as error:
+            self._undo(error)
+            raise StoreError(explain_error(error)) from error
+        except (OverflowError, TypeError, ValueError) as error:
+            self._undo(None)
+            raise StoreError(f"the commit holds a value SQLite can't store: {error}") from error
+        self._head = head
+        self._versions = versions
+
+    def _flatten_program(
+        self, flat: list[Value], versions: dict[str, int], program: Program
+    ) -> None:
+        number = versions.setdefault(program.version, len(versions) + 1)
+        flatten_rows(flat, PROGRAM, [(number, program.version, program.at, program.source)])
+
+    def _flatten_entries(
+        self, flat: list[Value], versions: dict[str, int], commit: Commit, head: Head
+    ) -> Head:
+        last_seq, last_hash = head.seq, head.hash
+        for entry in commit.entries:
+            seq, customer, prev, at, program, given, records = entry
+            if seq <= last_seq:
+                raise StoreError(
+                    f"entry {seq} of the commit does not follow entry {last_seq}:"
+                    " the journal only grows"
+                )
+            number = versions.get(program)
+            if number is None:
+                number = versions[program] = len(versions) + 1
+                flatten_rows(flat, PROGRAM, [(number, program, None, None)])
+            last_hash = link_hash(last_hash, entry)
+            last_seq = seq
+            flat += (ENTRY, seq, customer, prev, at, number, given, records, last_hash, None, None)
+        return Head(last_seq, last_hash) if commit.entries else head
+
+    def _execute(self, flat: list[Value]) -> None:
+        parts = list(statements(flat))
+        if len(parts) == 1:
+            # One statement is its own transaction: no BEGIN and COMMIT, so no further waiting
+            # for the interpreter's lock.
+            self._cursor.execute(*parts[0])
+        else:
+            self._cursor.execute("BEGIN IMMEDIATE")
+            for sql, parameters in parts:
+                self._cursor.execute(sql, parameters)
+            self._cursor.execute("COMMIT")
+        self._rows_pending += sum(len(parameters) for _, parameters in parts) // WIDTH
+
+    def _undo(self, error: sqlite3.Error | None) -> None:
+        """Take back what a failed group began, and refuse to go on where that is not possible."""
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as failure:
+            error = failure
+        if error is not None and _primary_code(error) in _FATAL_CODES:
+            self.broken = explain_error(error)
+
+    def tend(self, *, idle: bool) -> None:
+        """Do what can be done between commits: checkpoint, and mark the head. Never raises."""
+        try:
+            wal_bytes = self._rows_pending * self._frames_per_row * PAGE_BYTES
+            if not self.broken and self._rows_pending and (idle or wal_bytes > WAL_BYTES_SOFT):
+                self._checkpoint()
+            due = time.monotonic() - self._marked_s >= HEAD_INTERVAL_S
+            if not self.broken and due:
+                self._mark()
+        except sqlite3.Error as error:
+            # A checkpoint that can't be done loses nothing: the log still has every commit. Only
+            # where the disk itself failed is there no going on.
+            self._undo(error)
+        except OSError as error:
+            self.broken = f"the journal's marker can't be written ({error}): {_REOPEN}"
+
+    def _checkpoint(self) -> None:
+        _, frames, moved = self._cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if frames > 0:
+            self._frames_per_row = max(0.1, frames / self._rows_pending)
+        if moved < frames and frames * PAGE_BYTES > WAL_BYTES_HARD:
+            self._connection.execute(f"PRAGMA busy_timeout = {_HARD_WAIT_MS}")
+            self._cursor.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            _, frames, moved = self._cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if moved == frames:
+            self._rows_pending = 0
+
+    def _mark(self) -> None:
+        if self._marked_seq != self._head.seq:
+            write_head(self._folder, self._head)
+            self._marked_seq = self._head.seq
+        self._marked_s = time.monotonic()
+
+    def close(self) -> None:
+        """Mark the head and close, which folds the log into the file. Raises StoreError."""
+        try:
+            if not self.broken:
+                self._mark()
+            self._connection.close()
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"the store could not be closed cleanly: {error}") from error
+
+
+_REOPEN = "nothing more is taken until the store is opened anew, which recovers from disk"
+
+
+def explain_error(error: sqlite3.Error) -> str:
+    """Say what SQLite's error means and what to do about it."""
+    name = getattr(error, "sqlite_errorname", "") or "SQLITE_ERROR"
+    code = _primary_code(error)
+    if code == _FULL_CODE:
+        return f"the disk is full ({name}): free some space and send again"
+    if code in _FATAL_CODES:
+        return f"the disk or the file failed ({name}: {error}): {_REOPEN}"
+    return f"the commit was refused ({name}: {error})"
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF

@@ -1,0 +1,206 @@
+"""The durable store: one SQLite file, one hand that writes, a few that read.
+
+Built by `adapters.app` and the command line; used by `actors.runtime` and the gateway through
+`actors.ports.Store`. A data directory holds `nextbeat.db` with its log, `head` (see `chain`) and
+`lock`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from actors.ports import (
+    Commit,
+    DecisionQuery,
+    DecisionRow,
+    Entry,
+    OutboxRow,
+    Page,
+    QuarantineRow,
+    SnapshotRow,
+    StoreState,
+    TimerRow,
+)
+from adapters.sqlite.lock import DataLock
+from adapters.sqlite.readers import Readers
+from adapters.sqlite.schema import FILE_NAME
+from adapters.sqlite.scribe import Program
+from adapters.sqlite.writer import Writer, WriterThread
+from adapters.sqlite.writer_process import WriterProcess
+from engine.errors import StoreError
+
+_LOCK_WAIT_S = 1.0
+
+
+class WriterKind(StrEnum):
+    """Where the writing connection lives.
+
+    In a thread it shares the interpreter's lock with the event loop: beside a loop that is busy
+    all the time a commit waits for several turns. A process of its own shares nothing.
+    """
+
+    THREAD = "thread"
+    PROCESS = "process"
+
+
+class _Reading:
+    """The reads of a store, which are the same whoever writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._readers = Readers(folder)
+
+    async def load(self, customers: Sequence[str]) -> dict[str, SnapshotRow]:
+        """Read snapshots; customers without one are left out."""
+        return await self._readers.load(customers)
+
+    async def timers(self, after_at: int, until_at: int, limit: int) -> list[TimerRow]:
+        """List timers due after `after_at`, up to and with `until_at`, by (at, seq, place)."""
+        return await self._readers.timers(after_at, until_at, limit)
+
+    async def outbox_open(self) -> list[OutboxRow]:
+        """List messages that are not done, in order of storing."""
+        return await self._readers.outbox_open()
+
+    def tail(self, after_seq: int) -> AsyncIterator[list[Entry]]:
+        """Give the entries after a seq, in order, in portions."""
+        return self._readers.tail(after_seq)
+
+    async def entries(self, last_seq: int, limit: int) -> list[Entry]:
+        """Walk one customer's entries backwards by `prev`, starting at `last_seq`."""
+        return await self._readers.entries(last_seq, limit)
+
+    async def resolve(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Find the customers of (namespace, value) identities; unknown ones are left out."""
+        return await self._readers.resolve(keys)
+
+    async def decisions(self, query: DecisionQuery) -> Page:
+        """List decisions, newest first."""
+        return await self._readers.decisions(query)
+
+    async def decision(self, decision_id: str) -> DecisionRow | None:
+        """Find a decision by its id."""
+        return await self._readers.decision(decision_id)
+
+    async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
+        """List quarantined items, newest first, with numbers below `before`."""
+        return await self._readers.quarantine(before, limit)
+
+    async def programs(self) -> list[tuple[str, int, bytes]]:
+        """List the workspaces that were in force: (version, since, source), oldest first."""
+        return await self._readers.programs()
+
+
+class SqliteStore(_Reading):
+    """One shard's durable memory on one SQLite file."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        writer: WriterKind = WriterKind.THREAD,
+        size_max: int | None = None,
+        lock_wait_s: float = _LOCK_WAIT_S,
+    ) -> None:
+        """Name a data directory; it is made, for its owner's eyes only, when the store opens.
+
+        `size_max` bounds the database file in bytes: beyond it commits fail as on a full disk.
+        """
+        super().__init__(path)
+        self._kind = writer
+        self._size_max = size_max
+        self._lock_wait_s = lock_wait_s
+        self._lock: DataLock | None = None
+        self._writer: Writer | None = None
+
+    @property
+    def broken(self) -> str:
+        """Say why the store takes nothing more until it is opened anew, or "" if it does."""
+        return self._writer.broken if self._writer is not None else ""
+
+    async def open(self) -> StoreState:
+        """Take hold of the data directory, alone; raises StoreError: damaged, newer or in use."""
+        loop = asyncio.get_running_loop()
+        self._lock = await loop.run_in_executor(None, self._take)
+        try:
+            self._writer = self._host(self._lock)
+            state = await self._writer.open()
+            await self._readers.open()
+        except BaseException:
+            await self.close()
+            raise
+        return state
+
+    def _take(self) -> DataLock:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return DataLock(self._folder, wait_s=self._lock_wait_s)
+        except OSError as error:
+            raise StoreError(f"the data directory can't be used: {error}") from error
+
+    def _host(self, lock: DataLock) -> Writer:
+        if self._kind is WriterKind.PROCESS:
+            return WriterProcess(self._folder, lock.descriptor, size_max=self._size_max)
+        return WriterThread(self._folder, size_max=self._size_max)
+
+    async def close(self) -> None:
+        """Finish what is queued, then let go of the data directory."""
+        # Readers first: the last connection to close folds the log into the file, and that has to
+        # be the writer.
+        await self._readers.close()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.close()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+
+    def commit(self, commit: Commit) -> asyncio.Future[None]:
+        """Make everything in a commit durable together.
+
+        The lists must not change until the future is done. It fails with StoreError, and then
+        nothing was written; `broken` tells whether the next one may succeed.
+        """
+        return self._submit(commit)
+
+    async def save_program(self, version: str, at: int, source: bytes) -> None:
+        """Keep the text of a workspace that comes into force; once for each version."""
+        await self._submit(Program(version, at, source))
+
+    def _submit(self, job: Commit | Program) -> asyncio.Future[None]:
+        if self._writer is None:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            future.set_exception(StoreError("the store is closed"))
+            return future
+        return self._writer.submit(job)
+
+
+class StoreReader(_Reading):
+    """A store that is only looked at, also while another process writes to it."""
+
+    async def open(self) -> StoreState:
+        """Connect to what is there; nothing is created. Raises StoreError."""
+        if not (self._folder / FILE_NAME).is_file():
+            raise StoreError(f"{self._folder} holds no Nextbeat store")
+        await self._readers.open()
+        return await self._readers.state()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._readers.close()
+
+    async def commit(self, commit: Commit) -> None:  # noqa: ARG002 - refuses whatever it is
+        """Refuse: this store is only looked at."""
+        raise StoreError(f"{self._folder} is open for reading only")
+
+    async def save_program(self, version: str, at: int, source: bytes) -> None:  # noqa: ARG002 - as above
+        """Refuse: this store is only looked at."""
+        raise StoreError(f"{self._folder} is open for reading only")
+
+
+async def open_reader(path: Path) -> StoreReader:
+    """Open a data directory for looking only, beside a running server or without one."""
+    reader = StoreReader(path)
+    await reader.open()
+    return reader

@@ -1,0 +1,106 @@
+"""Whatever is done to a workspace: it compiles, or it is refused with places. It never crashes."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import given, settings, strategies as st
+
+from adapters.files.yaml12 import read_yaml
+from engine.errors import Problem, ProgramError
+from engine.program.compile import compile_source
+from engine.program.plain import dict_or_none, list_or_none
+
+SOUND = read_yaml(
+    """
+workspace: shop
+consent: {marketing: {default: opt_out, DE: opt_in}}
+channels:
+  email: {adapter: smtp, identity: email, window: "09:00-20:00", caps: [2 / 24h], substitute: app}
+  app: {adapter: inbox, window: session, settings: {key: {env: KEY}}}
+message_types:
+  promotional: {purpose: marketing, channels: [email, app], expires: 2d, ignores: [caps]}
+policies:
+  caps: [{channels: [email], purposes: [marketing], limit: 3 / calendar_day}]
+  backoff: {from: 0.5, gap: 2h}
+  suppress: [{name: bought, after: Paid, if: event.total > 5, for: 1d}]
+messages:
+  hello: {type: promotional, content: {email: {subject: "{{ profile.name }}"}, app: {body: hi}}}
+segments: {vip: 'sum("Paid", "total", "30d") > 9', known: in_segment("vip")}
+journeys:
+  greeting:
+    trigger: {event: Signed Up, if: event.age > 17}
+    goal: {event: Paid, within: 3d}
+    steps:
+      - {send: hello, id: first, channel: email}
+      - wait_for: {engagement: first, kinds: [opened], up_to: 1d}
+        then: [{set: {a: 1, b: {cel: event.age}}}, {exit: done}]
+        else: [{if: in_segment("vip"), then: [{start: later}]}]
+      - wait: {until: Mon 09:00}
+  later: {steps: [{wait: 1h}, {start: greeting}]}
+""",
+    "shop.yaml",
+)
+Walk = tuple[str | int, ...]
+
+
+def walk(value: object, path: Walk = ()) -> Iterator[Walk]:
+    yield path
+    for key, item in (dict_or_none(value) or {}).items():
+        yield from walk(item, (*path, key))
+    for index, item in enumerate(list_or_none(value) or ()):
+        yield from walk(item, (*path, index))
+
+
+PATHS = [path for path in walk(SOUND.value) if path]
+PLAIN = st.none() | st.booleans() | st.integers(-5, 10**12) | st.floats(-9, 9) | st.text(max_size=9)
+WORDS = st.sampled_from(
+    ["email", "greeting", "1h", "2 / 24h", "{% if", "event.a >", "a/b", "", "{{"]
+)
+VALUES = st.recursive(
+    PLAIN | WORDS,
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(WORDS | st.text(), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+def put(raw: Any, path: Walk, value: object) -> None:  # noqa: ANN401 - any JSON
+    for key in path[:-1]:
+        raw = raw[key]
+    raw[path[-1]] = value
+
+
+def test_the_workspace_that_is_spoilt_is_sound() -> None:
+    assert SOUND.problems == []
+    assert len(compile_source(SOUND.value, SOUND.places).journeys) == 2
+
+
+def find_faults(raw: dict[str, Any]) -> list[Problem]:
+    try:
+        compile_source(raw, SOUND.places)
+    except ProgramError as error:
+        return error.problems or [Problem("$", "refused without a reason")]
+    return []
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(PATHS), VALUES)
+def test_a_spoilt_workspace_compiles_or_is_refused_with_places(path: Walk, value: object) -> None:
+    raw = copy.deepcopy(SOUND.value)
+    put(raw, path, value)
+    for fault in find_faults(raw):
+        assert 0 < len(fault.message) < 600
+        assert fault.line > 0 or "plain values" in fault.message
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(PATHS), st.sampled_from(PATHS))
+def test_parts_put_in_wrong_places_never_crash_the_checker(to: Walk, source: Walk) -> None:
+    raw = copy.deepcopy(SOUND.value)
+    part: Any = SOUND.value
+    for key in source:
+        part = part[key]
+    put(raw, to, copy.deepcopy(part))
+    assert all(fault.line > 0 for fault in find_faults(raw))
