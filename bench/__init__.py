@@ -1,1 +1,1 @@
-"""Measurements with the limit each is compared with taken in the same run: `python -m bench`."""
+"""Measurements, each with the limit it is compared with taken in the same run: `python -m bench`."""

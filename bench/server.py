@@ -18,22 +18,22 @@ import uvloop
 from aiohttp import web
 
 from actors.runtime import Settings
-from adapters.app import App, tune_interpreter
+from adapters.app import App, Workspace, tune_interpreter
 from adapters.clock import ScaledClock
-from adapters.demo.play import DEMO_WORKSPACE
-from adapters.files.workspaces import Workspace, read_source
+from adapters.files.workspaces import read_workspace
 from adapters.gateway.settings import GatewaySettings
 from engine.instants import parse_instant
 from engine.program.compile import canonical_bytes, compile_source
 
 # Ten in the morning where the demo shop is: windows are open, so that messages really go.
 ORIGIN_AT = parse_instant("2026-03-03T08:00:00Z")
+DEMO_WORKSPACE = Path("adapters/demo/workspace")
 ANSWER = b'{"success":true}'
 
 
 def bench_workspace() -> Workspace:
     """Read the demo workspace with every provider replaced by the log, which is off."""
-    raw: dict[str, Any] = msgspec.json.decode(canonical_bytes(read_source(DEMO_WORKSPACE).raw))
+    raw: dict[str, Any] = msgspec.json.decode(canonical_bytes(read_workspace(DEMO_WORKSPACE).raw))
     for channel in raw["channels"].values():
         if channel["adapter"] != "inbox":
             channel["adapter"] = "log"

@@ -1,12 +1,15 @@
 """`nextbeat serve`: take events over HTTP and websocket, decide, send, until told to stop."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from adapters.app import run_server
+from adapters.telemetry.logs import configure
 
 _PORT_MAX = 65_535
+_LEVELS = ("debug", "info", "warning", "error")
 
 
 @click.command()
@@ -26,10 +29,18 @@ _PORT_MAX = 65_535
 @click.option(
     "--port", default=8080, show_default=True, type=click.IntRange(0, _PORT_MAX), help="0: any."
 )
-def serve(*, workspace: Path, data: Path, host: str, port: int) -> None:
+@click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(_LEVELS),
+    help="How much goes to the log on standard error.",
+)
+def serve(*, workspace: Path, data: Path, host: str, port: int, log_level: str) -> None:
     """Serve a workspace.
 
     Keys come from the environment: NEXTBEAT_WRITE_KEYS for those who send events,
     NEXTBEAT_ADMIN_KEYS for those who read. Without keys only this machine is listened to.
     """
+    configure(log_level, json=not sys.stderr.isatty())
     run_server(workspace, data, host=host, port=port)

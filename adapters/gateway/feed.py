@@ -61,19 +61,19 @@ def routes(host: Host, limits: FeedLimits | None = None) -> list[web.RouteDef]:
 class Told:
     """One decision on its way to subscribers; it is written out once, for all of them."""
 
-    __slots__ = ("_data", "customer", "decided")
+    __slots__ = ("_written", "customer", "decided")
 
     def __init__(self, customer: str, decided: Decided) -> None:
         self.customer = customer
         self.decided = decided
-        self._data = b""
+        self._written = b""
 
     @property
-    def data(self) -> bytes:
+    def written(self) -> bytes:
         """The decision record as JSON."""
-        if not self._data:
-            self._data = _encode(decision_object(self.customer, self.decided))
-        return self._data
+        if not self._written:
+            self._written = _encode(decision_object(self.customer, self.decided))
+        return self._written
 
 
 class Subscriber:
@@ -272,7 +272,7 @@ def _write_events(told: Iterable[Told], *, lost: int | None) -> Iterable[bytes]:
     for one in told:
         yield b"id: %s\nevent: decision\ndata: %s\n\n" % (
             one.decided.decision_id.encode(),
-            one.data,
+            one.written,
         )
 
 
@@ -280,4 +280,4 @@ def _write_messages(told: Iterable[Told], *, lost: int | None) -> Iterable[bytes
     if lost != 0:
         yield b'{"lagged":{"lost":%s}}' % _encode(lost)
     for one in told:
-        yield b'{"decision":%s}' % one.data
+        yield b'{"decision":%s}' % one.written

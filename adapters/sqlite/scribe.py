@@ -182,7 +182,7 @@ class Scribe:
     def _checkpoint(self) -> None:
         _, frames, moved = self._cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if frames > 0:
-            self._frames_per_row = max(0.1, frames / self._rows_pending)
+            self._frames_per_row = max(0.01, frames / self._rows_pending)
         if moved < frames and frames * PAGE_BYTES > WAL_BYTES_HARD:
             self._connection.execute(f"PRAGMA busy_timeout = {_HARD_WAIT_MS}")
             self._cursor.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()

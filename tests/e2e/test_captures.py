@@ -17,6 +17,7 @@ import pytest
 
 from engine.events import Event
 from engine.instants import parse_instant
+from engine.limits import ITEM_BYTES_MAX
 from tests.e2e.gateway_host import NOW, Served, running
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -89,20 +90,23 @@ async def replay(served: Served, capture: dict[str, Any]) -> None:
 @pytest.mark.parametrize("folder", [name for name in FOLDERS if "cloudevents" not in name])
 async def test_everything_in_a_capture_arrives(served: Served, folder: str) -> None:
     expected: dict[str, dict[str, Any]] = {}
-    refused: list[str] = []
+    refused: list[tuple[str, str]] = []
     for capture in captures(folder):
         await replay(served, capture)
         for item in items_of(capture):
             if capture["scenario"] == "deep":
-                refused.append(item["messageId"])
+                refused.append((item["messageId"], "too_deep"))
+            elif len(json.dumps(item)) > ITEM_BYTES_MAX:
+                refused.append((item["messageId"], "too_large"))
             else:
                 expected[item["messageId"]] = item
     assert list(served.runtime.inputs) == list(expected)
     for event in served.runtime.events:
         _compare(event, expected[event.id])
-    in_quarantine = [msgspec.json.decode(row.payload) for row in served.runtime.quarantined]
-    assert [item["messageId"] for item in in_quarantine] == refused
-    assert {row.code for row in served.runtime.quarantined} <= {"too_deep"}
+    assert refused == [
+        (msgspec.json.decode(row.payload)["messageId"], row.code)
+        for row in served.runtime.quarantined
+    ]
     assert served.balanced()
 
 

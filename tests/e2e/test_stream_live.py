@@ -54,8 +54,13 @@ async def fetch(session: ClientSession, url: str) -> dict[str, Any]:
 
 
 async def test_what_goes_in_by_the_stream_is_decided_followed_and_found(gateway: Gateway) -> None:
-    identify = {"type": "identify", "messageId": "i-1", "userId": "u/1", "anonymousId": "a-1"}
-    identify |= {"traits": {"email": "zoe@example.com"}}
+    identify = {
+        "type": "identify",
+        "messageId": "i-1",
+        "userId": "u/1",
+        "anonymousId": "a-1",
+        "traits": {"email": "zoe@example.com"},
+    }
     added = {"type": "track", "messageId": "e-1", "userId": "u/1", "event": "Product Added"}
     async with ClientSession() as session:
         stream = await session.ws_connect(f"{gateway.url}/v1/stream")
