@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types test test-long bench demo run docs lock clean
+.PHONY: help setup check lint types format-check rules imports mypy pyright test test-long bench demo run docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,19 +25,29 @@ $(READY): requirements/ci.txt pyproject.toml
 	fi
 	@echo "making $(VENV) with $(PYTHON); the first time takes a minute"
 	@"$(PYTHON)" -m venv --clear "$(VENV)"
-	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/ci.txt
-	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@"$(BIN)/python" -m pip install -qq --disable-pip-version-check --require-hashes --requirement requirements/ci.txt
+	@"$(BIN)/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 check: lint types test ## everything that must pass before a change is merged
 
-lint: $(READY) ## formatting, lint and import contracts
+lint: format-check rules imports ## formatting, lint and import contracts
+
+types: mypy pyright ## both type checkers, strict
+
+format-check: $(READY)
 	"$(BIN)/ruff" format --check .
+
+rules: $(READY)
 	"$(BIN)/ruff" check .
+
+imports: $(READY)
 	"$(BIN)/lint-imports" --no-cache
 
-types: $(READY) ## both type checkers, strict
+mypy: $(READY)
 	"$(BIN)/mypy"
+
+pyright: $(READY)
 	"$(BIN)/pyright" --pythonpath "$(BIN)/python"
 
 test: $(READY) ## the tests
@@ -59,7 +69,7 @@ docs: $(READY) ## renew the files and outputs that the documentation shows
 	"$(BIN)/python" tests/test_docs.py
 
 lock: $(READY) ## renew requirements/ci.txt from pyproject.toml
-	"$(BIN)/python" -m pip install --quiet pip-tools
+	"$(BIN)/python" -m pip install -qq pip-tools
 	"$(BIN)/python" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > "$(VENV)/dev.in"
 	"$(BIN)/pip-compile" --quiet --upgrade --generate-hashes --strip-extras --all-extras --allow-unsafe \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \

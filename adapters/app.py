@@ -22,7 +22,7 @@ from actors.ports import Channel, Clock, Store
 from actors.runtime import Runtime, Settings
 from adapters.channels.registry import build_channels, build_pacing, find_inbox
 from adapters.clock import WallClock
-from adapters.files.workspaces import load_workspace, read_workspace, source_bytes
+from adapters.files.workspaces import read_workspace, source_bytes
 from adapters.gateway import inbox, unsubscribe
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
@@ -52,8 +52,8 @@ class Workspace(msgspec.Struct, frozen=True):
 
 def open_workspace(folder: Path) -> Workspace:
     """Read a workspace from its files. Raises ProgramError with every fault."""
-    program = load_workspace(folder)
-    return Workspace(program, source_bytes(read_workspace(folder)))
+    source = read_workspace(folder)
+    return Workspace(compile_source(source.raw, source.places), source_bytes(source))
 
 
 class App:

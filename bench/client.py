@@ -10,7 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 from aiohttp import ClientSession, WSMsgType
@@ -34,8 +34,7 @@ class Connection(asyncio.Protocol):
         self.intended_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         self._load.idle.append(self)
 
     def send(self, request: bytes, intended_at: float) -> None:

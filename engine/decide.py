@@ -52,6 +52,13 @@ def decide_event(turn: Turn, event: Event, active_before_at: int) -> None:
             name: number for name in need.values if (number := _number(event, name)) is not None
         }
         turn.note(Counted(event.name, event.at, need.window_ms, values))
+    if not (
+        profile.instances
+        or event.consents
+        or event.name in program.triggers
+        or event.name in program.suppressions
+    ):
+        return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, event.name, event.context)
     if event.name in program.suppressions:
         for suppressed in rouse(program, scope, event.name, event.at):

@@ -33,7 +33,6 @@ from engine.records import (
     ConsentNoted,
     Counted,
     Decided,
-    Duplicated,
     Entered,
     Exited,
     Moved,
@@ -50,20 +49,25 @@ LEDGER_KEEP_MS = 400 * DAY_MS
 
 def fold(profile: Profile, given: Input, records: Iterable[Record], now: int) -> None:
     """Bring a profile from before a journal entry to after it."""
-    records = list(records)
-    if not (records and isinstance(records[0], Duplicated)):
-        evolve_input(profile, given, now)
+    evolve_input(profile, given, now)
     for record in records:
         evolve(profile, record, now)
 
 
-def evolve_input(profile: Profile, given: Input, now: int) -> None:
-    """Take an accepted input into the profile: what it says, apart from what it leads to."""
+def evolve_input(profile: Profile, given: Input, now: int) -> bool:
+    """Take an input into the profile: what it says, apart from what it leads to.
+
+    Gives False, having changed nothing, where an input of this id was taken before.
+    """
     if isinstance(given, Tick):
-        return
-    _remember(profile, dedup_key(given.id), now)
+        return True
+    key = dedup_key(given.id)
+    if key in profile.seen:
+        return False
+    _remember(profile, key, now)
     if isinstance(given, Event):
         _evolve_event(profile, given)
+    return True
 
 
 def evolve(profile: Profile, record: Record, now: int) -> None:

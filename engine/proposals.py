@@ -30,7 +30,6 @@ from engine.reasons import Outcome, Reason
 from engine.records import Check, Decided, WakeCleared, WakeSet
 from engine.turn import Turn
 
-
 # What the first channel in order says where none can carry the message, by the check that said it.
 _REASONS = {
     "consent": Reason.NO_CONSENT,

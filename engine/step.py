@@ -17,7 +17,6 @@ from engine.decide import decide_event, decide_receipt, decide_tick
 from engine.effects import Effect, Send, Unwake, Wake
 from engine.events import Event, Input, Receipt
 from engine.evolve import evolve_input
-from engine.gates.dedup import is_duplicate
 from engine.limits import RECORDS_MAX
 from engine.profile import Profile
 from engine.program.program import Program
@@ -35,16 +34,14 @@ class StepResult(msgspec.Struct, frozen=True, gc=False):
 def step(profile: Profile, given: Input, program: Program, now: int) -> StepResult:
     """Take one input: evolve the profile and give the records and effects."""
     if isinstance(given, Event):
-        if is_duplicate(profile, given.id):
-            return StepResult([Duplicated(given.id)], [])
         active_before_at = profile.active_at
-        evolve_input(profile, given, now)
+        if not evolve_input(profile, given, now):
+            return StepResult([Duplicated(given.id)], [])
         turn = Turn(profile, program, now, cause_kind="event", cause=given.id)
         decide_event(turn, given, active_before_at)
     elif isinstance(given, Receipt):
-        if is_duplicate(profile, given.id):
+        if not evolve_input(profile, given, now):
             return StepResult([Duplicated(given.id)], [])
-        evolve_input(profile, given, now)
         turn = Turn(profile, program, now, cause_kind="receipt", cause=given.id)
         decide_receipt(turn, given)
     else:

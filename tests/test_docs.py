@@ -141,8 +141,6 @@ def test_every_command_and_option_is_in_the_reference() -> None:
     context = click.Context(nextbeat)
     missing: list[str] = []
     for name in nextbeat.list_commands(context):
-        if name == "demo":  # needs an extra that is not always installed
-            continue
         command = nextbeat.get_command(context, name)
         assert command is not None
         missing += [

@@ -162,7 +162,9 @@ def sleeps_and_mocks(tree: ast.Module) -> Iterator[Finding]:
             module = node.module if isinstance(node, ast.ImportFrom) else None
             if "mock" in ".".join([module or "", *names]).split("."):
                 yield node.lineno, "a mock says nothing about the real thing"
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"time.sleep", "sleep"}:
+            if module == "time" and "sleep" in names:
+                yield node.lineno, "a sleeping test is slow or wrong: wait for what must happen"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep":
             yield node.lineno, "a sleeping test is slow or wrong: wait for what must happen"
 
 

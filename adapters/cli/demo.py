@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from adapters.demo.play import run_demo
+_EXTRA = ("aiosmtpd", "segment")
 
 
 @click.command()
@@ -24,4 +24,12 @@ from adapters.demo.play import run_demo
 )
 def demo(*, data: Path, seconds: float) -> None:
     """Play one day of a shop: real events in, real e-mail out, each decision with its reason."""
+    try:
+        # Needs a mail server and a client library that nothing else of Nextbeat does.
+        from adapters.demo.play import run_demo
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        message = "the demo needs a little more: pip install 'nextbeat[demo]'"
+        raise click.ClickException(message) from None
     run_demo(data, seconds)

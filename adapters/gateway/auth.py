@@ -21,6 +21,9 @@ class KeyRing:
         self._hashes = hashes
         self._remembered: dict[str, bool | None] = {}
 
+    def __len__(self) -> int:
+        return len(self._remembered)
+
     def admits(self, key: object) -> bool:
         """Say whether this is a key. Anything may be asked about: it comes from the wire."""
         if self.is_open:

@@ -18,6 +18,7 @@ from adapters.gateway.wire import is_list, read_list, read_value
 from engine.errors import InputError
 from engine.ids import stable_hash
 from engine.intake.item import check_size
+from engine.intake.shapes import is_object
 from engine.limits import ID_LENGTH_MAX
 
 _SOURCE = "cloudevents"
@@ -29,7 +30,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def routes(host: Host) -> list[web.RouteDef]:
-    """List the routes; libraries post to whatever address they are given, `/` being the plainest."""
+    """List the routes; libraries post to the address they are given, often just `/`."""
     handler = take_body(host, _read_events, _SOURCE)
     return [
         route
@@ -107,7 +108,7 @@ def translate_event(event: dict[str, Any]) -> dict[str, Any]:
     data = event.get("data")
     if data is None and event.get("data_base64") is not None:
         data = {"data_base64": event["data_base64"]}
-    if data is not None and not isinstance(data, dict):
+    if data is not None and not is_object(data):
         data = {"data": data}
     return {
         "type": "track",

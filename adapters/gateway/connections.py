@@ -19,7 +19,11 @@ from adapters.gateway.settings import Deadlines
 _SHARE_OF_DESCRIPTORS = 0.8  # the rest is for the store, channels and logs
 _CONNECTIONS_MAX = 50_000
 
-_FULL = spell(503, Refusal("overloaded", "too many connections are open"), "Retry-After: 1\r\nConnection: close")
+_FULL = spell(
+    503,
+    Refusal("overloaded", "too many connections are open"),
+    "Retry-After: 1\r\nConnection: close",
+)
 
 
 class Connections:
@@ -84,7 +88,7 @@ class Connection(web.RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,
+        message: str | None = None,  # noqa: ARG002 - it quotes what was sent
     ) -> web.StreamResponse:
         """Answer what is not HTTP, and what we failed at, without repeating what was sent."""
         if not isinstance(exc, HttpProcessingError):

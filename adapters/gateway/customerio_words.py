@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.errors import InputError
+from engine.intake.shapes import is_object
 
 _SOURCE = "customerio"
 _HOUSEHOLD = ("_update", "_timestamp", "cio_relationships", "anonymous_id", "cio_id")
@@ -42,7 +43,7 @@ def translate_entity(value: dict[str, Any]) -> dict[str, Any]:
     kind = value.get("type")
     if kind == "delivery":
         attributes = value.get("attributes")
-        said = {**value, **attributes} if isinstance(attributes, dict) else value
+        said = {**value, **attributes} if is_object(attributes) else value
         return translate_delivery(said | {"identifiers": value.get("identifiers")})
     if kind != "person":
         message = "expected person or delivery: nothing else can be written to here"
@@ -60,7 +61,7 @@ def person(action: str, identifiers: object, value: dict[str, Any]) -> dict[str,
     call = _PERSON_ACTIONS[action](value)
     timestamp = value.get("timestamp")
     attributes = value.get("attributes")
-    if timestamp is None and isinstance(attributes, dict):
+    if timestamp is None and is_object(attributes):
         timestamp = attributes.get("_timestamp")
     known = _identify(identifiers) if identifiers is not None else {}
     return {"timestamp": timestamp, "context": _SERVER_SIDE} | call | known
@@ -108,7 +109,7 @@ def translate_delivery(value: dict[str, Any]) -> dict[str, Any]:
 
 def _identify(identifiers: object, path: str = "identifiers") -> dict[str, Any]:
     """Name the person; the id is preferred to the address, and both to Customer.io's own."""
-    if not isinstance(identifiers, dict):
+    if not is_object(identifiers):
         raise InputError("invalid_type", "expected an object with id, email or cio_id", path)
     known: dict[str, Any] = {}
     for name in ("id", "email", "cio_id"):
@@ -124,7 +125,7 @@ def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
     found = value.get(name)
     if found is None:
         return {}
-    if not isinstance(found, dict):
+    if not is_object(found):
         raise InputError("invalid_type", "expected an object", name)
     return found
 
@@ -143,7 +144,7 @@ def _identity(value: dict[str, Any]) -> dict[str, Any]:
 def _event(value: dict[str, Any], kind: object = None) -> dict[str, Any]:
     """Read an event; pages and screens are named by where they are."""
     data = value.get("data") if value.get("data") is not None else value.get("attributes")
-    if data is not None and not isinstance(data, dict):
+    if data is not None and not is_object(data):
         raise InputError("invalid_type", "expected an object", "data")
     kind = kind or value.get("type")
     call: dict[str, Any] = {"properties": data, "messageId": value.get("id")}

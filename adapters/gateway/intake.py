@@ -24,6 +24,7 @@ from engine.intake.normalise import normalise
 
 _STORE_RETRY_S = 1
 _BUSY = 429
+_UNWRITABLE = b'"this item can not be written as JSON"'
 _encode = msgspec.json.Encoder().encode
 
 Translate = Callable[[dict[str, Any]], dict[str, Any]]
@@ -49,13 +50,13 @@ class Portion:
         except InputError as error:
             self.refuse(error, index, self._whole(raw))
 
-    def take_value(self, value: object, index: int = 0) -> None:
-        """Take one item that was decoded, or put together, before."""
+    def take_value(self, value: object, index: int = 0, raw: bytes = _UNWRITABLE) -> None:
+        """Take one item that was decoded, or put together, before; `raw` is what it was made of."""
         envelope = self.envelope
         try:
             self.inputs.append(normalise(convert_item(value), envelope))
         except InputError as error:
-            self.refuse(error, index, _encode_anything(value))
+            self.refuse(error, index, _encode_anything(value, raw))
 
     def take_foreign(self, raw: bytes, translate: Translate, index: int = 0) -> None:
         """Take one item of another vocabulary, which `translate` brings into Segment's."""
@@ -65,7 +66,7 @@ class Portion:
         except InputError as error:
             self.refuse(error, index, raw)
         else:
-            self.take_value(value, index)
+            self.take_value(value, index, raw)
 
     def refuse(self, error: InputError, index: int, payload: bytes) -> None:
         """Put an item into quarantine."""
@@ -107,11 +108,12 @@ class Portion:
         return _encode(value)
 
 
-def _encode_anything(value: object) -> bytes:
+def _encode_anything(value: object, raw: bytes) -> bytes:
+    """Write down what can be written; msgpack has keys and depths that JSON does not."""
     try:
         return _encode(value)
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
-        return repr(value).encode("utf-8", "replace")
+        return raw
 
 
 Reader = Callable[[bytes, Portion, web.BaseRequest], None]

@@ -120,7 +120,7 @@ def _show(
         door="admin",
         parameters=parameters,
         answer=answer,
-        statuses=(400, 503),
+        statuses=(400, *unknown, 503),
     )
 
 

@@ -59,7 +59,7 @@ def _segment_settings(request: web.BaseRequest, key: str) -> dict[str, Any]:
     destination: dict[str, Any] = {"apiKey": key}
     if _HOST.fullmatch(request.host):
         destination |= {"apiHost": f"{request.host}/v1", "protocol": request.scheme}
-    allowed = {"__default": {"enabled": True, "integrations": {}}}
+    allowed: dict[str, Any] = {"__default": {"enabled": True, "integrations": {}}}
     return {
         "integrations": {"Segment.io": destination},
         "plan": {"track": allowed, "identify": allowed, "group": allowed},

@@ -10,6 +10,7 @@ import msgspec
 
 from engine.errors import InputError
 from engine.intake.mending import mend_json
+from engine.intake.shapes import is_object
 from engine.limits import BATCH_ITEMS_MAX
 
 
@@ -30,6 +31,7 @@ class Keyed(msgspec.Struct, frozen=True, rename="camel"):
 
 _decode_keyed = msgspec.json.Decoder(Keyed).decode
 _decode_batch = msgspec.json.Decoder(Batch).decode
+_decode_any = msgspec.json.Decoder(object).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -67,19 +69,19 @@ def read_list(body: bytes, oddities: list[str]) -> list[msgspec.Raw]:
 def read_object(raw: bytes, oddities: list[str]) -> dict[str, Any]:
     """Decode one JSON object of any content. Raises InputError."""
     value = read_value(raw, oddities)
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise InputError("invalid_type", "expected a JSON object")
     return value
 
 
-def read_value(raw: bytes, oddities: list[str]) -> Any:
+def read_value(raw: bytes, oddities: list[str]) -> object:
     """Decode any JSON. Raises InputError."""
     if b"\\u0000" not in raw:
         try:
-            return msgspec.json.decode(raw)
+            return _decode_any(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
             pass
-    return msgspec.json.decode(mend_json(raw, oddities))
+    return _decode_any(mend_json(raw, oddities))
 
 
 def read_key(body: bytes) -> object:

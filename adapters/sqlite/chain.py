@@ -10,17 +10,19 @@ import sqlite3
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
+from actors.ports import Entry
 from adapters.sqlite.schema import query, reader_uri
 from engine.errors import StoreError
 
 HEAD_NAME = "head"
 GENESIS = bytes(32)  # what the first row is chained to
 
-ChainRow = tuple[int, str, int, int, str | None, bytes | None, bytes | None, bytes]
+# seq, customer, prev, at, program, input, records, hash: text as bytes, for damaged text need not
+# be text any more.
+ChainRow = tuple[int, bytes, int, int, bytes | None, bytes | None, bytes | None, bytes]
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -30,40 +32,38 @@ class Head(msgspec.Struct, frozen=True):
     hash: bytes
 
 
-class Link(NamedTuple):
-    """The parts of a journal row that its hash covers."""
-
-    seq: int
-    customer: str
-    prev: int
-    at: int
-    program: str
-    input: bytes
-    records: bytes
+def link_hash(before: bytes, entry: Entry) -> bytes:
+    """Hash an entry onto the one before."""
+    seq, customer, prev, at, program, given, records = entry
+    return _hash(before, (seq, customer.encode(), prev, at, program.encode(), given, records))
 
 
-def link_hash(before: bytes, row: Link | tuple[int, str, int, int, str, bytes, bytes]) -> bytes:
-    """Hash a row onto the row before. The lengths keep the parts from flowing together."""
-    seq, customer, prev, at, program, given, records = row
-    who = customer.encode()
-    under = program.encode()
+def _hash(before: bytes, row: tuple[int, bytes, int, int, bytes, bytes, bytes]) -> bytes:
+    """Hash the parts of a row; their lengths keep them from flowing into each other."""
+    seq, who, prev, at, under, given, records = row
     return sha256(
         b"%b%d %d %d %d %d %d %b%b%b%b"
         % (before, seq, prev, at, len(who), len(under), len(given), who, under, given, records)
     ).digest()
 
 
-def find_break(rows: Iterable[ChainRow], before: bytes) -> tuple[int | None, bytes]:
-    """Follow the chain; gives the first seq that does not fit, if any, and the last hash.
+def find_break(rows: Iterable[ChainRow], start: int, before: bytes) -> tuple[int | None, bytes]:
+    """Follow the chain from `start`; gives the first seq that does not fit, and the last hash.
 
     A row whose payload was erased can't be hashed again; the row after it still proves its hash.
     """
-    for seq, customer, prev, at, program, given, records, stored in rows:
-        if given is not None and records is not None:
-            row = (seq, customer, prev, at, program or "", given, records)
-            if link_hash(before, row) != stored:
-                return seq, before
-        before = stored
+    seq = start
+    try:
+        for seq, who, prev, at, under, given, records, stored in rows:
+            if given is not None and records is not None:
+                row = (seq, who, prev, at, under or b"", given, records)
+                if _hash(before, row) != stored:
+                    return seq, before
+            before = stored
+    except TypeError:
+        return seq, before  # a value is not even of its type any more
+    except sqlite3.DatabaseError:
+        return seq + 1, before  # the pages after this row are not even SQLite's any more
     return None, before
 
 
@@ -78,10 +78,9 @@ def verify_chain(folder: Path) -> int | None:
         last_seq, _ = connection.execute(query("state")).fetchone()
         if head is not None and head.seq > last_seq:
             return int(last_seq) + 1
-        broken, _ = find_break(connection.execute(query("chain"), (0,)), GENESIS)
-        if broken is None and head is not None and head.seq:
-            stored = connection.execute(query("hash_at"), (head.seq,)).fetchone()
-            return None if stored is not None and stored[0] == head.hash else head.seq
+        broken, _ = find_break(connection.execute(query("chain"), (0,)), 0, GENESIS)
+        if broken is None and head is not None and head.seq and not _holds(connection, head):
+            return head.seq
         return broken
     finally:
         connection.close()
@@ -90,24 +89,30 @@ def verify_chain(folder: Path) -> int | None:
 def check_head(connection: sqlite3.Connection, folder: Path) -> Head:
     """Compare a store with its marker when it is opened; gives the true head.
 
-    Raises StoreError with the seq where they part. Rows after the marker, of a process that was
-    killed, are hashed again.
+    Raises StoreError with the seq where they part. Hashed again are the rows after the marker, of
+    a process that was killed, and those that no snapshot covers, which recovery will fold.
     """
     head = read_head(folder) or Head(0, GENESIS)
-    last_seq, _ = connection.execute(query("state")).fetchone()
+    last_seq, covered_seq = connection.execute(query("state")).fetchone()
     if head.seq > last_seq:
         raise StoreError(
             f"the journal in {folder} ends at {last_seq}, but it had reached {head.seq}: entries"
             f" {last_seq + 1} to {head.seq} were lost; restore the data directory from a backup"
         )
-    if head.seq:
-        stored = connection.execute(query("hash_at"), (head.seq,)).fetchone()
-        if stored is None or stored[0] != head.hash:
-            raise StoreError(_damaged(folder, head.seq))
-    broken, last = find_break(connection.execute(query("chain"), (head.seq,)), head.hash)
+    if head.seq and not _holds(connection, head):
+        raise StoreError(_damaged(folder, head.seq))
+    start = min(head.seq, covered_seq)
+    before = connection.execute(query("hash_before"), (start,)).fetchone()
+    rows = connection.execute(query("chain"), (start,))
+    broken, last = find_break(rows, start, before[0] if before else GENESIS)
     if broken is not None:
         raise StoreError(_damaged(folder, broken))
     return Head(last_seq, last)
+
+
+def _holds(connection: sqlite3.Connection, head: Head) -> bool:
+    stored = connection.execute(query("hash_at"), (head.seq,)).fetchone()
+    return stored is not None and stored[0] == head.hash
 
 
 def _damaged(folder: Path, seq: int) -> str:

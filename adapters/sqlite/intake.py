@@ -55,6 +55,17 @@ def flatten_effects(flat: list[Value], commit: Commit) -> None:
         flatten_rows(flat, COVERED, [(commit.covered_seq,)])
 
 
+def payload_bytes(commit: Commit) -> int:
+    """Add up the parts of a commit that have no fixed size."""
+    return (
+        sum(len(row.input) + len(row.records) for row in commit.entries)
+        + sum(len(row.body) for row in commit.decisions)
+        + sum(len(row.body) for row in commit.outbox)
+        + sum(len(row.body) for row in commit.snapshots)
+        + sum(len(row.payload) for row in commit.quarantined)
+    )
+
+
 def statements(flat: list[Value]) -> Iterator[tuple[str, list[Value]]]:
     """Give the statements that write these rows: one, unless there are very many."""
     span = ROWS_MAX * WIDTH

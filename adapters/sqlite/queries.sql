@@ -9,11 +9,16 @@ SELECT
 -- name: hash_at
 SELECT hash FROM journal WHERE seq = ?1;
 
+-- name: hash_before
+SELECT hash FROM journal WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1;
+
 -- name: versions
 SELECT version, id FROM programs;
 
 -- name: chain
-SELECT j.seq, j.customer, j.prev, j.at, p.version, j.input, j.records, j.hash
+SELECT
+    j.seq, CAST(j.customer AS BLOB), j.prev, j.at, CAST(p.version AS BLOB),
+    j.input, j.records, j.hash
 FROM journal AS j LEFT JOIN programs AS p ON p.id = j.program
 WHERE j.seq > ?1 ORDER BY j.seq;
 

@@ -30,6 +30,11 @@ PRAGMA cache_size = -32768;
 """
 
 
+def query_names() -> tuple[str, ...]:
+    """Name every query there is."""
+    return tuple(_queries())
+
+
 @cache
 def query(name: str) -> str:
     """Give a query of `queries.sql` by its name."""

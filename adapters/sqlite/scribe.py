@@ -28,17 +28,20 @@ from adapters.sqlite.intake import (
     Value,
     flatten_effects,
     flatten_rows,
+    payload_bytes,
     statements,
 )
 from adapters.sqlite.schema import PAGE_BYTES, connect_writer, query
 from engine.errors import StoreError
 
-WAL_BYTES_SOFT = 16 * 1024 * 1024
+# Each checkpoint holds up the commit behind it: 4 MiB for up to 20 ms, 16 MiB for up to 80.
+WAL_BYTES_SOFT = 4 * 1024 * 1024
 WAL_BYTES_HARD = 64 * 1024 * 1024
 HEAD_INTERVAL_S = 5.0  # how far the marker outside the log may lag behind
 IDLE_S = 0.2  # quiet for this long is idle
 _HARD_WAIT_MS = 2_000
-_FRAMES_PER_ROW = 1.5  # the first guess of how many pages a row costs; measured from then on
+_ROW_BYTES = 200  # what a row is taken to cost besides its payload, index pages apart
+_LOG_FACTOR = 3.0  # log bytes for each byte written: the first guess; measured from then on
 
 assert WAL_BYTES_SOFT < WAL_BYTES_HARD
 
@@ -65,8 +68,8 @@ class Scribe:
         self._head = Head(0, GENESIS)
         self._marked_seq = 0
         self._marked_s = time.monotonic()
-        self._rows_pending = 0  # written since the log was last checkpointed to its end
-        self._frames_per_row = _FRAMES_PER_ROW
+        self._bytes_pending = 0  # written since the log was last checkpointed to its end
+        self._log_factor = _LOG_FACTOR
         try:
             self._connection = connect_writer(folder)
         except sqlite3.Error as error:
@@ -113,6 +116,8 @@ class Scribe:
             raise StoreError(f"the commit holds a value SQLite can't store: {error}") from error
         self._head = head
         self._versions = versions
+        self._bytes_pending += _ROW_BYTES * (len(flat) // WIDTH)
+        self._bytes_pending += sum(payload_bytes(job) for job in jobs if isinstance(job, Commit))
 
     def _flatten_program(
         self, flat: list[Value], versions: dict[str, int], program: Program
@@ -151,7 +156,6 @@ class Scribe:
             for sql, parameters in parts:
                 self._cursor.execute(sql, parameters)
             self._cursor.execute("COMMIT")
-        self._rows_pending += sum(len(parameters) for _, parameters in parts) // WIDTH
 
     def _undo(self, error: sqlite3.Error | None) -> None:
         """Take back what a failed group began, and refuse to go on where that is not possible."""
@@ -166,12 +170,12 @@ class Scribe:
     def tend(self, *, idle: bool) -> None:
         """Do what can be done between commits: checkpoint, and mark the head. Never raises."""
         try:
-            wal_bytes = self._rows_pending * self._frames_per_row * PAGE_BYTES
-            if not self.broken and self._rows_pending and (idle or wal_bytes > WAL_BYTES_SOFT):
+            wal_bytes = self._bytes_pending * self._log_factor
+            if not self.broken and self._bytes_pending and (idle or wal_bytes > WAL_BYTES_SOFT):
                 self._checkpoint()
             due = time.monotonic() - self._marked_s >= HEAD_INTERVAL_S
             if not self.broken and due:
-                self._mark()
+                self.mark()
         except sqlite3.Error as error:
             # A checkpoint that can't be done loses nothing: the log still has every commit. Only
             # where the disk itself failed is there no going on.
@@ -182,15 +186,16 @@ class Scribe:
     def _checkpoint(self) -> None:
         _, frames, moved = self._cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if frames > 0:
-            self._frames_per_row = max(0.01, frames / self._rows_pending)
+            self._log_factor = frames * PAGE_BYTES / self._bytes_pending
         if moved < frames and frames * PAGE_BYTES > WAL_BYTES_HARD:
             self._connection.execute(f"PRAGMA busy_timeout = {_HARD_WAIT_MS}")
             self._cursor.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
             _, frames, moved = self._cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if moved == frames:
-            self._rows_pending = 0
+            self._bytes_pending = 0
 
-    def _mark(self) -> None:
+    def mark(self) -> None:
+        """Write the marker outside the log, if the journal has grown since. Raises OSError."""
         if self._marked_seq != self._head.seq:
             write_head(self._folder, self._head)
             self._marked_seq = self._head.seq
@@ -200,7 +205,7 @@ class Scribe:
         """Mark the head and close, which folds the log into the file. Raises StoreError."""
         try:
             if not self.broken:
-                self._mark()
+                self.mark()
             self._connection.close()
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"the store could not be closed cleanly: {error}") from error

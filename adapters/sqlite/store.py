@@ -122,9 +122,9 @@ class SqliteStore(_Reading):
     async def open(self) -> StoreState:
         """Take hold of the data directory, alone; raises StoreError: damaged, newer or in use."""
         loop = asyncio.get_running_loop()
-        self._lock = await loop.run_in_executor(None, self._take)
+        self._lock = lock = await loop.run_in_executor(None, self._take)
         try:
-            self._writer = self._host(self._lock)
+            self._writer = self._host(lock)
             state = await self._writer.open()
             await self._readers.open()
         except BaseException:

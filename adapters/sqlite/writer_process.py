@@ -106,6 +106,11 @@ class WriterProcess(asyncio.Protocol):
         """Say why nothing more is taken, or "" while all is well."""
         return self._broken
 
+    @property
+    def child_id(self) -> int:
+        """Give the process id of the child, or 0."""
+        return self._child.pid if self._child is not None else 0
+
     async def open(self) -> StoreState:
         """Start the child; it opens the store."""
         loop = asyncio.get_running_loop()

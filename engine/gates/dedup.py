@@ -1,18 +1,12 @@
-"""The same thing once: an event by its id, a message by its name within a time.
+"""The same message once within a time, whatever the channel.
 
-Called by `decide` for events and by `proposals` for messages, before any channel is looked at.
+Called by `proposals` before any channel is looked at. (The same event once is `evolve`'s part.)
 """
 
 from engine.gates.verdict import Block
-from engine.ids import dedup_key
 from engine.profile import Profile
 from engine.program.program import Message
 from engine.reasons import Reason
-
-
-def is_duplicate(profile: Profile, event_id: str) -> bool:
-    """Say whether an event or receipt of this id was already taken."""
-    return dedup_key(event_id) in profile.seen
 
 
 def check_same_message(

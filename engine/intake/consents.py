@@ -9,6 +9,7 @@ from typing import Any
 from engine.errors import InputError
 from engine.events import ANY, ConsentStatement, ConsentStatus
 from engine.intake.clocks import read_instant
+from engine.intake.shapes import is_array, is_object
 from engine.limits import FUTURE_SKEW_MS_MAX, NAME_LENGTH_MAX
 
 _STATUSES = {status.value: status for status in ConsentStatus}
@@ -18,18 +19,18 @@ _PLACE = "context.consent"
 
 def read_consents(consent: object, at: int, source: str) -> tuple[ConsentStatement, ...]:
     """Read `context.consent`: a list of statements, or Segment's map of categories."""
-    if isinstance(consent, list):
+    if is_array(consent):
         return tuple(
             _read_statement(entry, f"{_PLACE}[{index}]", at, source)
             for index, entry in enumerate(consent)
         )
-    if isinstance(consent, dict):
+    if is_object(consent):
         return _read_preferences(consent, at, source)
     raise _bad("expected a list of statements, or categoryPreferences", _PLACE)
 
 
 def _read_statement(entry: object, path: str, at: int, source: str) -> ConsentStatement:
-    if not isinstance(entry, dict):
+    if not is_object(entry):
         raise _bad("expected {purpose, channel, status, source}", path)
     status = _STATUSES.get(entry["status"]) if isinstance(entry.get("status"), str) else None
     if status is None:
@@ -53,7 +54,7 @@ def _read_preferences(
 ) -> tuple[ConsentStatement, ...]:
     path = f"{_PLACE}.categoryPreferences"
     preferences = consent.get("categoryPreferences")
-    if not isinstance(preferences, dict):
+    if not is_object(preferences):
         raise _bad("expected a map of categories to true or false", path)
     return tuple(
         _read_preference(category, value, path, at, source)

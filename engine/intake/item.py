@@ -12,6 +12,7 @@ import msgspec
 
 from engine.errors import InputError
 from engine.intake.mending import INT_MAX, INT_MIN, mend_json, mend_value
+from engine.intake.shapes import is_array, is_object
 from engine.limits import ITEM_BYTES_MAX, ITEM_DEPTH_MAX, ITEM_KEYS_MAX
 
 Text = str | int | float | None  # ids and instants: numbers in some clients, null in most
@@ -142,10 +143,10 @@ def _count_keys(value: object) -> int:
     keys, rest = 0, [value]
     while rest and keys <= ITEM_KEYS_MAX:
         each = rest.pop()
-        if isinstance(each, dict):
+        if is_object(each):
             keys += len(each)
             rest.extend(each.values())
-        elif isinstance(each, list):
+        elif is_array(each):
             rest.extend(each)
     return keys
 

@@ -19,12 +19,15 @@ from typing import Any
 import msgspec
 
 from engine.errors import InputError
+from engine.intake.shapes import is_array, is_object
+
+Json = Any  # a decoded value of any shape
 
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1  # what msgpack and most databases can hold
 
 _REPLACEMENT = "\ufffd"
 _UNSTORABLE = re.compile("[\ud800-\udfff\x00]")
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
+_MARK = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
 _INT_DIGITS = 19  # every integer this long or shorter fits
 _DEPTH_KEPT = 100
 
@@ -44,11 +47,11 @@ def mend_json(raw: bytes, oddities: list[str]) -> bytes:
         raise unreadable() from None
 
 
-def mend_value(value: Any, oddities: list[str]) -> Any:
+def mend_value(value: Json, oddities: list[str]) -> Json:
     """Copy a decoded value without integers that can't be stored."""
-    if isinstance(value, dict):
+    if is_object(value):
         return {key: mend_value(each, oddities) for key, each in value.items()}
-    if isinstance(value, list):
+    if is_array(value):
         return [mend_value(each, oddities) for each in value]
     if isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
         return _shrink(value, oddities)
@@ -104,15 +107,15 @@ def _shrink(number: int | str, oddities: list[str], oddity: str = "big_integer")
     return None if shrunk in (float("inf"), float("-inf")) else shrunk
 
 
-def _mend_strings(value: Any, oddities: list[str]) -> Any:
+def _mend_strings(value: Json, oddities: list[str]) -> Json:
     if isinstance(value, str):
         return _mend_string(value, oddities)
-    if isinstance(value, dict):
+    if is_object(value):
         return {
             _mend_string(key, oddities): _mend_strings(each, oddities)
             for key, each in value.items()
         }
-    if isinstance(value, list):
+    if is_array(value):
         return [_mend_strings(each, oddities) for each in value]
     return value
 
@@ -128,13 +131,13 @@ def _cut(text: str) -> str:
     """Empty what is nested too deep, without recursion."""
     pieces: list[str] = []
     depth = position = 0
-    for match in _TOKEN.finditer(text):
-        token = match[0]
-        if token in "[{":
+    for match in _MARK.finditer(text):
+        mark = match[0]
+        if mark in "[{":
             depth += 1
             if depth == _DEPTH_KEPT + 1:
                 pieces.append(text[position : match.start()] + "null")
-        elif token in "]}":
+        elif mark in "]}":
             if depth == _DEPTH_KEPT + 1:
                 position = match.end()
             depth -= 1

@@ -16,13 +16,14 @@ from typing import Any
 import msgspec
 
 from engine.errors import InputError
-from engine.events import KIND_NAMES, Event, EventKind, Receipt, ReceiptStatus
+from engine.events import KIND_NAMES, ConsentStatement, Event, EventKind, Receipt, ReceiptStatus
 from engine.ids import stable_hash
 from engine.instants import MINUTE_MS
 from engine.intake.clocks import Envelope, correct_instant, measure_skew, read_instant
 from engine.intake.consents import read_consents
 from engine.intake.item import Item, Text, read_item, settle_values
 from engine.intake.names import canonical_name
+from engine.intake.shapes import is_object
 from engine.limits import ID_LENGTH_MAX, NAME_LENGTH_MAX
 from engine.localtime import zone
 
@@ -49,9 +50,7 @@ def normalise(item: Item, envelope: Envelope) -> Event | Receipt:
     """Read one call. Raises InputError with the path of what is wrong."""
     kind = _KINDS.get(envelope.kind or item.type)
     if kind is None:
-        if (envelope.kind or item.type) == _RECEIPT:
-            return _normalise_receipt(item, envelope)
-        raise InputError("unknown_type", _EXPECTED_TYPE, "type")
+        return _normalise_other(item, envelope)
     user, anonymous = _read_id(item.user_id, "userId"), None
     if item.anonymous_id is not None:
         anonymous = _read_id(item.anonymous_id, "anonymousId")
@@ -65,7 +64,8 @@ def normalise(item: Item, envelope: Envelope) -> Event | Receipt:
         raise InputError("no_user_anon_id", _EXPECTED_ID, "userId")
     at = _read_at(item, envelope)
     context = {**envelope.context, **(item.context or {})} if envelope.context else item.context
-    traits, consents = item.traits or {}, ()
+    traits = item.traits or {}
+    consents: tuple[ConsentStatement, ...] = ()
     if context:
         if "traits" in context:
             traits = _merge_traits(kind, context["traits"], traits)
@@ -169,7 +169,7 @@ def _merge_traits(kind: EventKind, told: object, traits: dict[str, Any]) -> dict
     """
     if kind is EventKind.GROUP or told is None:
         return traits
-    if not isinstance(told, dict):
+    if not is_object(told):
         raise InputError("invalid_type", "expected an object of traits", "context.traits")
     return {**told, **traits}
 
@@ -199,10 +199,15 @@ def _read_message_id(item: Item, envelope: Envelope) -> str:
     bare = msgspec.structs.replace(item, sent_at=None, write_key=None)
     is_timed = bool(item.original_timestamp or item.timestamp)
     minute = "" if is_timed else str(envelope.received_at // MINUTE_MS)
-    return "h_" + stable_hash("call", envelope.source, minute, _encode(bare).decode(), size=16).hex()
+    return (
+        "h_" + stable_hash("call", envelope.source, minute, _encode(bare).decode(), size=16).hex()
+    )
 
 
-def _normalise_receipt(item: Item, envelope: Envelope) -> Receipt:
+def _normalise_other(item: Item, envelope: Envelope) -> Receipt:
+    """Read what is not one of the calls: a receipt, or nothing known."""
+    if (envelope.kind or item.type) != _RECEIPT:
+        raise InputError("unknown_type", _EXPECTED_TYPE, "type")
     user = _read_id(item.user_id, "userId")
     if user is None:
         raise InputError("no_user_anon_id", "expected the userId of who was written to", "userId")

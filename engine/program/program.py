@@ -52,7 +52,7 @@ class SharedCap(msgspec.Struct, frozen=True):
 
 
 class Backoff(msgspec.Struct, frozen=True):
-    """The fuller a shared cap, the longer the gap: `gap_ms * factor ** (used - ceil(share * n))`."""
+    """The fuller a shared cap, the longer the gap: gap_ms * factor ** (used - ceil(share * n))."""
 
     share: float
     gap_ms: int

@@ -26,9 +26,7 @@ KEY = "write-key"
 ADMIN_KEY = "admin-key"
 SOON = Deadlines(linger_s=0.05)
 OPEN = GatewaySettings(deadlines=SOON)
-LOCKED = GatewaySettings(
-    write_keys=hash_keys(KEY), admin_keys=hash_keys(ADMIN_KEY), deadlines=SOON
-)
+LOCKED = GatewaySettings(write_keys=hash_keys(KEY), admin_keys=hash_keys(ADMIN_KEY), deadlines=SOON)
 
 
 class StillClock:
@@ -173,7 +171,9 @@ async def running(settings: GatewaySettings = OPEN) -> AsyncGenerator[Served]:
     """Run a gateway on a free port of this machine; without settings it is open."""
     gateway = await serve(KeepingRuntime(), settings)
     try:
-        async with ClientSession(auto_decompress=False, skip_auto_headers=["Content-Type"]) as session:
+        async with ClientSession(
+            auto_decompress=False, skip_auto_headers=["Content-Type"]
+        ) as session:
             yield Served(gateway, session)
     finally:
         await gateway.stop()

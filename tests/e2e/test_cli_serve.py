@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -20,9 +20,9 @@ pytestmark = pytest.mark.slow
 
 
 @contextmanager
-def serving(shop: Path, data: Path, **environment: str) -> Iterator[str]:
+def serving(shop: Path, data: Path, **environment: str) -> Generator[str]:
     """Run a server until the block ends; gives its URL."""
-    command = [NEXTBEAT, "serve", "--workspace", shop, "--data", data, "--port", "0"]
+    command = [NEXTBEAT, "serve", "--workspace", str(shop), "--data", str(data), "--port", "0"]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
     ) as server:

@@ -183,3 +183,20 @@ async def test_bad_input_is_counted(served: Served) -> None:
     assert served.counters.requests == 2
     assert served.counters.refused == {"unreadable_json": 1}
     assert served.runtime.counters.received == 1
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_depth_never_breaks_the_server(served: Served, path: str) -> None:
+    for depth in (20, 200, 450, 480, 900, 940, 980, 1_000, 1_100, 8_000):
+        for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
+            deep = opening * depth + b"1" + closing * depth
+            for body in (
+                b'{"batch":[{"type":"track","userId":"u","event":"x","properties":{"v":%s}}]}',
+                b'{"type":"person","action":"event","identifiers":{"id":"u"},"name":"x","data":{"v":%s}}',
+                b'{"type":"track","userId":"u","event":"x","unknown":%s,"bad":NaN}',
+                b'{"specversion":"1.0","id":"i","source":"s","type":"t","subject":"u","data":%s}',
+                b"%s",
+            ):
+                answer = await served.send(path, body % deep, headers=STRUCTURED)
+                assert answer.status in (200, 400), (depth, body)
+    assert served.balanced()

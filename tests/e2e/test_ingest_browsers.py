@@ -17,7 +17,15 @@ async def served() -> AsyncIterator[Served]:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/i", "/v1/track", "/v1/b", "/v1/batch/", "/beacon/v1/batch", "/v1/consent", "/v1/cloudevents"],
+    [
+        "/v1/i",
+        "/v1/track",
+        "/v1/b",
+        "/v1/batch/",
+        "/beacon/v1/batch",
+        "/v1/consent",
+        "/v1/cloudevents",
+    ],
 )
 @pytest.mark.parametrize(
     "asked",
@@ -27,9 +35,7 @@ async def served() -> AsyncIterator[Served]:
         "anonymousid,authorization,content-type,sentat,rsa-retry-attempt",
     ],
 )
-async def test_a_preflight_allows_what_was_asked_for(
-    served: Served, path: str, asked: str
-) -> None:
+async def test_a_preflight_allows_what_was_asked_for(served: Served, path: str, asked: str) -> None:
     headers = ORIGIN | {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": asked,

@@ -115,7 +115,12 @@ async def test_text_in_a_header_is_read_whatever_the_library_did_to_it(
     served: Served, written: bytes, meant: str
 ) -> None:
     lines = [f"{name}: {value}".encode() for name, value in BINARY.items() if "subject" not in name]
-    head = [b"POST /v1/cloudevents HTTP/1.1", b"Host: a", b"Connection: close", b"Content-Length: 0"]
+    head = [
+        b"POST /v1/cloudevents HTTP/1.1",
+        b"Host: a",
+        b"Connection: close",
+        b"Content-Length: 0",
+    ]
     said = await served.speak(b"\r\n".join([*head, *lines, b"CE-Subject: " + written, b"", b""]))
     assert b" 200 OK" in said
     assert only(served).user == meant
@@ -162,5 +167,7 @@ async def test_an_event_is_held_to_the_limits_of_one(served: Served) -> None:
 
 
 async def test_what_is_no_cloudevent_is_400(served: Served) -> None:
-    answer = await served.send("/v1/cloudevents", EVENT, headers={"Content-Type": "application/json"})
+    answer = await served.send(
+        "/v1/cloudevents", EVENT, headers={"Content-Type": "application/json"}
+    )
     answer.refused(400, "not_a_cloudevent")

@@ -73,7 +73,7 @@ async def test_a_page_and_a_screen_are_named_by_where_they_are(served: Served) -
 
 
 async def test_an_event_of_somebody_unknown(served: Served) -> None:
-    body = {"name": "looked", "anonymous_id": "a-1", "data": {}}
+    body = {"name": "looked", "anonymous_id": "a-1"}
     event = await take(served, "POST", "/api/v1/events", body)
     assert (event.user, event.anonymous, event.name) == (None, "a-1", "looked")
     answer = await served.send("/api/v1/events", {"name": "looked"})
@@ -150,12 +150,20 @@ async def test_the_fate_of_a_message_needs_somebody_it_was_for(served: Served, p
 
 
 async def test_a_bounce_is_a_failure_for_good(served: Served) -> None:
-    body = {"delivery_id": "m_1", "metric": "bounced", "recipient": "a@b.c", "reason": "no such user"}
+    body = {
+        "delivery_id": "m_1",
+        "metric": "bounced",
+        "recipient": "a@b.c",
+        "reason": "no such user",
+    }
     (await served.send("/api/v1/metrics", body)).accepted()
     receipt = next(iter(served.runtime.inputs.values()))
     assert isinstance(receipt, Receipt)
     assert (receipt.status, receipt.permanent) == (ReceiptStatus.FAILED, True)
     assert (receipt.user, receipt.code) == ("a@b.c", "no such user")
+
+
+NOTHING: dict[str, Any] = {}
 
 
 def person(action: str, **said: object) -> dict[str, Any]:
@@ -212,13 +220,13 @@ async def test_one_entity_comes_alone(served: Served) -> None:
     ("entity", "fault"),
     [
         ({"type": "object", "action": "identify"}, ("unknown_type", "type")),
-        ({}, ("unknown_type", "type")),
+        (NOTHING, ("unknown_type", "type")),
         (person("explode"), ("unknown_action", "action")),
-        (person("identify") | {"action": {}}, ("unknown_action", "action")),
+        (person("identify") | {"action": NOTHING}, ("unknown_action", "action")),
         (person("event"), ("no_event_name", "event")),
         (person("event", name="x", attributes=[1]), ("invalid_type", "data")),
         (person("identify", attributes=7), ("invalid_type", "attributes")),
-        (person("event", name="x") | {"identifiers": {}}, ("no_user_anon_id", "userId")),
+        (person("event", name="x") | {"identifiers": NOTHING}, ("no_user_anon_id", "userId")),
         (person("event", name="x") | {"identifiers": "u1"}, ("invalid_type", "identifiers")),
         (person("event", name="x", timestamp="soon"), ("bad_timestamp", "timestamp")),
         ({"type": "delivery", "metric": "lost"}, ("bad_receipt", "metric")),
@@ -247,9 +255,7 @@ async def test_the_key_may_be_user_or_password() -> None:
         for credentials in ("c2l0ZTp3cml0ZS1rZXk=", "d3JpdGUta2V5OnNlY3JldA=="):
             headers = {"Authorization": f"Basic {credentials}"}
             body = {"plan": "pro"}
-            answer = await served.send(
-                "/api/v1/customers/u1", body, method="PUT", headers=headers
-            )
+            answer = await served.send("/api/v1/customers/u1", body, method="PUT", headers=headers)
             answer.accepted()
         answer = await served.send("/api/v1/customers/u1", {}, method="PUT")
         answer.refused(401, "unauthorized")

@@ -3,7 +3,6 @@
 import asyncio
 import resource
 import time
-from typing import Any
 
 import msgspec
 import pytest
@@ -142,11 +141,11 @@ async def test_a_stop_answers_what_was_taken() -> None:
         slow: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entered = asyncio.Event()
 
-        def submit(*_given: Any) -> asyncio.Future[None]:
+        def submit(*_given: object) -> asyncio.Future[None]:
             entered.set()
             return slow
 
-        served.runtime.submit = submit  # type: ignore[method-assign]
+        served.runtime.submit = submit  # type: ignore[method-assign, assignment]
         answering = asyncio.ensure_future(served.send("/v1/track", call()))
         await entered.wait()
         stopping = asyncio.ensure_future(served.gateway.stop())

@@ -35,7 +35,8 @@ implementation. Where CEL gives an error while running, this gives *absent* or f
   `false && x` is false, `true || x` is true, on whichever side, as in CEL.
 - A whole condition that is absent is false; a whole value that is absent is None.
 - Two integers divide to an integer, toward zero, and `%` has the sign of its left side. An integer
-  with a double gives a double (an error in CEL): JSON does not tell 10 from 10.0.
+  with a double gives a double (an error in CEL): JSON does not tell 10 from 10.0. The two compare
+  exactly, where Google's implementation rounds beyond 2**53.
 - `x / 0.0` is absent, too (in CEL it is infinite). A double too large is infinite, and None when it
   is handed out.
 - Texts are ordered by code point, and `size` counts code points. `false < true`.

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TypeVar, cast
 
 from engine.limits import CEL_DEPTH_MAX, CEL_LIST_INNER_MAX, CEL_LIST_MAX, CEL_MACROS_MAX
-from engine.program.cel.functions import MACROS, CallCheck
+from engine.program.cel.functions import MACROS, CallCheck, require_known
 from engine.program.cel.ir import (
     NUMBERS,
     SPOKEN,
@@ -301,6 +301,7 @@ class _Checker:
             return self.has(node)
         if node.function in MACROS and node.target is not None:
             return self.loop(node, node.target)
+        require_known(self.source, node)
         target = None if node.target is None else self.check(node.target)
         args = tuple(self.check(arg) for arg in node.args)
         return CallCheck(self.source, node, target=target, args=args).typed()

@@ -4,6 +4,7 @@ Called by `nextbeat explain` and by whoever writes a trace for people; never on 
 event. It evaluates the very functions conditions are compiled to, one for each term.
 """
 
+import json
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -148,5 +149,6 @@ def _written(reading: Reading) -> str:
 
 
 def _shown(value: Json) -> str:
-    text = msgspec.json.encode(value).decode()
+    # Not msgspec: unlike it, json takes what only odd senders send, like half a surrogate pair.
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…"

@@ -81,15 +81,12 @@ class CallCheck:
     def typed(self) -> Typed:
         """Give the typed operation of this call. Raises CelError."""
         table = _FUNCTIONS if self.target is None else _METHODS
-        check = table.get(self.call.function)
-        if check is None:
-            raise self.unknown()
-        return check(self)
+        return table[self.call.function](self)
 
     def unknown(self) -> CelError:
         """Say what is wrong with a name that is not in the table."""
         name = self.call.function
-        is_method = self.target is not None
+        is_method = self.call.target is not None
         known = [*_METHODS, *MACROS] if is_method else [*_FUNCTIONS, "has"]
         if is_method and name in (*_FUNCTIONS, "has"):
             return self.fault(f"{name} is not a method", f"write {name}(…)")
@@ -159,6 +156,12 @@ class CallCheck:
     def constant(self, kind: Kind, value: float) -> Constant:
         """Make a constant that stands for the whole call."""
         return Constant(kind=kind, value=value, start=self.call.start, end=self.call.end)
+
+
+def require_known(source: str, call: Call) -> None:
+    """Refuse a name that does not exist, before its arguments are looked at. Raises CelError."""
+    if call.function not in (_FUNCTIONS if call.target is None else _METHODS):
+        raise CallCheck(source, call, target=None, args=()).unknown()
 
 
 def _size(check: CallCheck) -> Typed:

@@ -191,7 +191,7 @@ def divide(left: Value, right: Value) -> Value:
 
 def modulo(left: Value, right: Value) -> Value:
     """Give the rest of dividing two integers; it has the sign of the first."""
-    if type(left) is not int or type(right) is not int or right == 0:
+    if type(left) is not int or type(right) is not int or divide(left, right) is ABSENT:
         return ABSENT
     rest = abs(left) % abs(right)
     return _whole(-rest if left < 0 else rest)
@@ -206,8 +206,8 @@ def negate(value: Value) -> Value:
 
 def to_int(value: Value) -> Value:
     """Read an integer from a text, or cut a double toward zero."""
-    if type(value) is int:
-        return _whole(value)
+    if type(value) is int or type(value) is bool:
+        return _whole(int(value))
     if type(value) is float:
         return _whole(int(value)) if math.isfinite(value) else ABSENT
     if type(value) is str and _INT.fullmatch(value):
@@ -343,7 +343,7 @@ def write_duration(duration_ms: Value) -> Value:
     if type(duration_ms) is not int:
         return ABSENT
     seconds, ms = divmod(abs(duration_ms), SECOND_MS)
-    fraction = f".{ms:03d}".rstrip("0") if ms else ""
+    fraction = f".{ms:03d}" if ms else ""
     return f"{'-' if duration_ms < 0 else ''}{seconds}{fraction}s"
 
 

@@ -1,6 +1,6 @@
 """From tokens to a syntax tree: a Pratt parser for the CEL subset.
 
-Called by `checker`'s caller `compiler`. It knows precedence and nothing of names or kinds. How
+Called by `compiler`. It knows precedence and nothing of names or kinds. How
 deep and how large an expression may be is enforced here, before anything recursive looks at it.
 """
 
@@ -102,9 +102,7 @@ class _Parser:
             raise self.fault(f"the expression has more than {CEL_NODES_MAX:,} parts")
 
     def binding(self) -> int:
-        token = self.token
-        is_operator = token.kind == "op" or token.text == "in"
-        return _POWERS.get(token.text, 0) if is_operator and token.kind != "string" else 0
+        return _POWERS.get(self.token.text, 0)
 
     def infix(self, left: Node, start: int, binding: int) -> Node:
         token = self.advance()
@@ -131,11 +129,10 @@ class _Parser:
         return Ternary(start, self.end, test, then, other)
 
     def member(self, target: Node, start: int) -> Node:
-        token = self.advance()
-        if token.kind != "name" or token.text in ("in", *_WORDS):
-            self.position -= 1
+        if self.token.kind != "name" or self.token.text in ("in", *_WORDS):
             raise self.unexpected("a name after the point")
-        if self.token.text == "(" and self.token.kind == "op":
+        token = self.advance()
+        if self.token.text == "(":
             args = self.args()
             return Call(start, self.end, token.text, token.at, target, args)
         if self.token.text == "{":
@@ -144,14 +141,13 @@ class _Parser:
 
     def prefix(self) -> Node:
         self.count()
-        token = self.advance()
+        token = self.token
         if token.kind in ("string", "int", "double"):
-            return self.literal(token, "")
+            return self.literal(self.advance(), "")
         if token.kind == "name":
-            return self.word(token)
+            return self.word(self.advance())
         if token.kind == "op" and token.text in _PREFIXES:
-            return _PREFIXES[token.text](self, token)
-        self.position -= 1
+            return _PREFIXES[token.text](self, self.advance())
         raise self.unexpected("a value")
 
     def literal(self, token: Token, sign: str) -> Node:
@@ -168,11 +164,10 @@ class _Parser:
         if token.text in _RESERVED:
             hint = "write test ? value : other" if token.text == "if" else ""
             raise fault(self.source, token.at, f"{quoted(token.text)} is a reserved word", hint)
-        following = self.token
-        if following.text == "(" and following.kind == "op":
+        if self.token.text == "(":
             args = self.args()
             return Call(token.at, self.end, token.text, token.at, None, args)
-        if following.text == "{" and following.kind == "op":
+        if self.token.text == "{":
             raise self.fault("building messages is not supported", 'write a map: {"name": value}')
         return Ident(token.at, token.end, token.text)
 
@@ -184,7 +179,7 @@ class _Parser:
 
     def sequence(self, closing: str) -> tuple[Node, ...]:
         items: list[Node] = []
-        while self.token.text != closing or self.token.kind != "op":
+        while self.token.text != closing:
             items.append(self.expression(0))
             if not self.accept(","):
                 break
@@ -203,7 +198,7 @@ class _Parser:
     def map_of(self, token: Token) -> Node:
         keys: list[Node] = []
         values: list[Node] = []
-        while self.token.text != "}" or self.token.kind != "op":
+        while self.token.text != "}":
             keys.append(self.expression(0))
             self.expect(":")
             values.append(self.expression(0))
@@ -226,7 +221,7 @@ class _Parser:
         return token
 
     def accept(self, text: str) -> bool:
-        found = self.token.text == text and self.token.kind == "op"
+        found = self.token.text == text
         self.position += found
         return found
 
@@ -238,7 +233,9 @@ class _Parser:
         token = self.token
         if token.kind == "end":
             return self.fault(f"the expression ends where {wanted} should follow")
-        hint = _HABITS.get(token.text.lower(), "") if token.kind == "name" else ""
+        nearby = (token, self.tokens[self.position - 1])
+        habits = (_HABITS.get(one.text.lower(), "") for one in nearby if one.kind == "name")
+        hint = next(filter(None, habits), "")
         return self.fault(f"unexpected {quoted(token.text)}, expected {wanted}", hint)
 
     def fault(self, message: str, hint: str = "") -> CelError:

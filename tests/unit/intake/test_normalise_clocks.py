@@ -1,7 +1,5 @@
 """When a call happened: times in many shapes, from clocks that are wrong."""
 
-from typing import Any
-
 import msgspec
 import pytest
 
@@ -15,17 +13,17 @@ from engine.intake.normalise import normalise, normalise_line
 NOW = parse_instant("2026-03-02T12:00:00Z")
 
 
-def take(sent_at: object = None, **call: Any) -> Event | Receipt:
+def take(sent_at: object = None, **call: object) -> Event | Receipt:
     whole = {"type": "track", "event": "Clicked", "userId": "u1", "messageId": "m1", **call}
     envelope = Envelope(NOW, measure_skew(sent_at, NOW))
     return normalise(read_item(msgspec.json.encode(whole), []), envelope)
 
 
-def instant(sent_at: object = None, **call: Any) -> str:
+def instant(sent_at: object = None, **call: object) -> str:
     return format_instant(take(sent_at, **call).at)
 
 
-def refused(sent_at: object = None, **call: Any) -> tuple[str, str]:
+def refused(sent_at: object = None, **call: object) -> tuple[str, str]:
     with pytest.raises(InputError) as caught:
         take(sent_at, **call)
     return caught.value.code, caught.value.path
@@ -63,11 +61,15 @@ def test_the_original_time_is_preferred() -> None:
 
 
 def test_a_clock_an_hour_slow_is_corrected() -> None:
-    assert instant("2026-03-02T11:00:00Z", timestamp="2026-03-02T10:30:00Z") == "2026-03-02T11:30:00Z"
+    assert (
+        instant("2026-03-02T11:00:00Z", timestamp="2026-03-02T10:30:00Z") == "2026-03-02T11:30:00Z"
+    )
 
 
 def test_a_clock_an_hour_fast_is_corrected() -> None:
-    assert instant("2026-03-02T13:00:00Z", timestamp="2026-03-02T12:30:00Z") == "2026-03-02T11:30:00Z"
+    assert (
+        instant("2026-03-02T13:00:00Z", timestamp="2026-03-02T12:30:00Z") == "2026-03-02T11:30:00Z"
+    )
 
 
 @pytest.mark.parametrize("sent_at", [NOW - 1_000, NOW, NOW + 1_000])

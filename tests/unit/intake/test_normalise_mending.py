@@ -73,7 +73,7 @@ def test_bytes_that_are_not_utf8_become_the_replacement_character() -> None:
 def test_an_integer_beyond_64_bits_becomes_a_double(said: int, kept: float) -> None:
     properties, oddities = take(json.dumps({"v": said, "w": {"x": [said]}}).encode())
     assert properties == {"v": kept, "w": {"x": [kept]}}
-    assert oddities == ([] if kept.__class__ is int else ["big_integer", "big_integer"])
+    assert len(oddities) == (2 if said != kept or repr(said) != repr(kept) else 0)
 
 
 def test_an_integer_beyond_a_double_becomes_null() -> None:
@@ -95,7 +95,7 @@ def test_a_call_may_be_nested_32_deep(depth: int, pair: bytes) -> None:
     inner = opening * (depth - 2) + b"1" + pair[1:] * (depth - 2)
     raw = HEAD + b'{"v":' + inner + b"}}"
     if depth <= 32:
-        assert normalise(read_item(raw, []), Envelope(NOW))
+        assert normalise(read_item(raw, []), Envelope(NOW)).id
     elif len(raw) <= ITEM_BYTES_MAX:
         assert refused(raw) == "too_deep"
     else:
@@ -113,7 +113,7 @@ def test_a_call_may_have_1000_keys() -> None:
     def call(keys: int) -> bytes:
         return HEAD + json.dumps({f"k{n}": n for n in range(keys)}).encode() + b"}"
 
-    assert normalise(read_item(call(995), []), Envelope(NOW))
+    assert normalise(read_item(call(995), []), Envelope(NOW)).id
     assert refused(call(996)) == "too_many_keys"
     assert refused(b'{"x":[' + b",".join([b'{"a":1}'] * 1_001) + b"]}") == "too_many_keys"
 
@@ -124,7 +124,7 @@ def test_many_colons_are_not_many_keys() -> None:
 
 def test_a_call_may_have_32_kilobytes() -> None:
     room = ITEM_BYTES_MAX - len(HEAD) - len(b'{"v":""}}')
-    assert take(b'{"v":"' + b"x" * room + b'"}')
+    assert take(b'{"v":"' + b"x" * room + b'"}')[1] == []
     assert refused(HEAD + b'{"v":"' + b"x" * (room + 1) + b'"}}') == "too_large"
 
 
@@ -142,7 +142,7 @@ def test_a_call_is_an_object(raw: bytes) -> None:
 
 
 def test_a_byte_order_mark_is_skipped() -> None:
-    assert normalise(read_item(b"\xef\xbb\xbf" + HEAD + b"{}}", []), Envelope(NOW))
+    assert normalise(read_item(b"\xef\xbb\xbf" + HEAD + b"{}}", []), Envelope(NOW)).id
 
 
 def test_mending_a_batch_spoils_no_other_item_however_deep_one_is() -> None:

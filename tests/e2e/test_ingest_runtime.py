@@ -1,0 +1,94 @@
+"""The gateway over the real runtime: what was received is what was stored, or accounted for."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from aiohttp import ClientSession
+
+from actors.memory import MemoryStore, VirtualClock
+from actors.runtime import Runtime, Settings
+from adapters.gateway.app import serve
+from engine.program.compile import compile_source
+from tests.e2e.gateway_host import NOW, OPEN, Answer, Served, call
+
+# A workspace without journeys: here it is about what goes in, not about what is decided.
+QUIET = {"workspace": "quiet", "channels": {"email": {"adapter": "log", "identity": "email"}}}
+
+
+@asynccontextmanager
+async def whole(store: MemoryStore, **limits: int) -> AsyncGenerator[tuple[Served, Runtime]]:
+    """Run gateway and runtime together."""
+    program = compile_source(QUIET)
+    runtime = Runtime(store, VirtualClock(NOW), program, {}, settings=Settings(**limits))
+    await runtime.open()
+    await runtime.start()
+    gateway = await serve(runtime, OPEN)
+    async with ClientSession(auto_decompress=False) as session:
+        yield Served(gateway, session), runtime
+    await gateway.stop()
+    await runtime.stop()
+
+
+def accounted(runtime: Runtime) -> tuple[int, int, int, int]:
+    counters = runtime.counters
+    return counters.received, counters.stored, counters.duplicates, counters.quarantined
+
+
+async def test_received_is_stored_or_a_duplicate_or_in_quarantine() -> None:
+    store = MemoryStore()
+    async with whole(store) as (served, runtime):
+        items = [call(messageId=f"m{number}", userId=f"u{number % 3}") for number in range(10)]
+        batch = {"batch": [*items, items[0], call(userId=None), {"type": "nonsense"}]}
+        answer = await served.send("/v1/batch", batch)
+        assert [fault[:2] for fault in answer.faults()] == [
+            (11, "no_user_anon_id"),
+            (12, "unknown_type"),
+        ]
+        assert accounted(runtime) == (13, 10, 1, 2)
+        (await served.send("/v1/batch", {"batch": items})).accepted()
+        assert accounted(runtime) == (23, 10, 11, 2)
+        kept = await store.quarantine(None, 10)
+        assert sorted(row.code for row in kept) == ["no_user_anon_id", "unknown_type"]
+
+
+async def test_many_clients_at_once_lose_nothing() -> None:
+    async with whole(MemoryStore()) as (served, runtime):
+
+        async def send(client: int) -> list[Answer]:
+            said = [call(messageId=f"{client}-{n}", userId=f"u{n % 5}") for n in range(20)]
+            return [await served.send("/v1/track", each) for each in said]
+
+        for answers in await asyncio.gather(*(send(client) for client in range(10))):
+            for answer in answers:
+                answer.accepted()
+        assert accounted(runtime) == (200, 200, 0, 0)
+
+
+async def test_a_failed_commit_is_503_and_sending_again_stores_once() -> None:
+    store = MemoryStore()
+    async with whole(store) as (served, runtime):
+        store.fail_next()
+        answer = await served.send("/v1/track", call(messageId="m1"))
+        assert int(answer.refused(503, "not_stored").headers["Retry-After"]) >= 1
+        (await served.send("/v1/track", call(messageId="m1"))).accepted()
+        assert runtime.counters.stored == 1
+
+
+async def test_a_full_shard_is_429_and_takes_nothing() -> None:
+    async with whole(MemoryStore(), queue_max=3) as (served, runtime):
+        batch = {"batch": [call(messageId=f"m{number}") for number in range(4)]}
+        answer = await served.send("/v1/batch", batch)
+        assert int(answer.refused(429, "overloaded").headers["Retry-After"]) >= 1
+        assert accounted(runtime) == (0, 0, 0, 0)
+
+
+async def test_an_alias_joins_what_was_done_before_it() -> None:
+    async with whole(MemoryStore()) as (served, runtime):
+        said = {"previousId": "a-1", "userId": "u1", "messageId": "m1"}
+        (await served.send("/v1/alias", said)).accepted()
+        later = call(userId=None, anonymousId="a-1", messageId="m2")
+        (await served.send("/v1/track", later)).accepted()
+        profile = await runtime.profile("u1")
+        assert profile is not None
+        assert set(profile.history) == {"Alias Linked", "Clicked"}
