@@ -33,6 +33,7 @@ class Batch:
         "commit",
         "decided",
         "duplicates",
+        "parts",
         "sends",
         "stored",
         "tickets",
@@ -45,7 +46,8 @@ class Batch:
 
     def __init__(self) -> None:
         self.commit = Commit()
-        self.tickets: list[Ticket] = []
+        self.tickets: list[Ticket] = []  # submissions that are complete with this batch
+        self.parts: list[Ticket] = []  # those that have only a part in it
         self.touched: dict[Customer, int] = {}  # with the last entry of each in here
         self.decided: list[tuple[str, Decided]] = []
         self.sends: list[Send] = []
@@ -60,6 +62,12 @@ class Batch:
         """Say whether there is nothing to write and nobody to answer."""
         return not (self.tickets or self.waiters) and self.commit.is_empty()
 
+    def hold(self, ticket: Ticket) -> None:
+        """Note that a part of a submission is in here: it can't succeed unless this does."""
+        if ticket.batch is not self:
+            ticket.batch = self
+            self.parts.append(ticket)
+
     def add(  # noqa: PLR0913 - the parts of one journal entry
         self,
         customer: Customer,
@@ -71,19 +79,20 @@ class Batch:
         records: Sequence[Record],
         effects: Sequence[Effect],
     ) -> None:
-        """Take in one step: its journal entry and all that follows from it."""
-        commit = self.commit
-        commit.entries.append(
-            Entry(
-                seq,
-                customer.id,
-                customer.last_seq,
-                now,
-                program,
-                _ENCODER.encode(given),
-                _ENCODER.encode(records) if records else _NO_RECORDS,
-            )
+        """Take in one step: its journal entry and all that follows from it.
+
+        Raises, having taken in nothing, where a value can't be written down.
+        """
+        entry = Entry(
+            seq,
+            customer.id,
+            customer.last_seq,
+            now,
+            program,
+            _ENCODER.encode(given),
+            _ENCODER.encode(records) if records else _NO_RECORDS,
         )
+        self.commit.entries.append(entry)
         customer.last_seq = seq
         self.touched[customer] = seq
         for record in records:
@@ -137,7 +146,7 @@ class Batch:
 
     def fail(self, error: StoreError) -> None:
         """The commit failed: tell everybody who waited."""
-        for ticket in self.tickets:
+        for ticket in (*self.tickets, *self.parts):
             ticket.fail(error)
         for waiter in self.waiters:
             if not waiter.done():

@@ -11,12 +11,13 @@ its profile arrives when the store has been read, many customers at a time.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from actors.customer import Customer
 from actors.ports import Entry, SnapshotRow, Store
+from engine.errors import StoreError
 from engine.events import Input
 from engine.evolve import fold
 from engine.records import Record
@@ -104,7 +105,7 @@ class Directory:
         self.memory_bytes -= actor.memory_bytes
         if actor.durable_seq > actor.saved_seq:
             self._stale[actor.id] = actor.durable_seq
-        else:
+        elif actor.id not in self._stale:  # one whose reading failed is as stale as before
             self.unsaved.pop(actor.id, None)
 
     def rebuild(self, actor: Customer) -> None:
@@ -125,6 +126,24 @@ class Directory:
                 if awaited_seq > 0:
                     self._stale[customer] = awaited_seq
                 self._want(actor)
+
+    def durable_seq(self, customer: str) -> int:
+        """Tell a customer's latest entry on disk, as far as memory knows better than snapshots."""
+        actor = self._actors.get(customer)
+        return max(actor.durable_seq if actor is not None else 0, self._stale.get(customer, 0))
+
+    async def recall(self, customers: Sequence[str]) -> dict[str, Customer]:
+        """Read customers as the disk has them, apart from whatever is in memory."""
+        last_seqs = [self.durable_seq(name) for name in customers]
+        rows = await self._store.load(customers)
+        return {
+            name: await self._build(name, rows.get(name), last_seq)
+            for name, last_seq in zip(customers, last_seqs, strict=True)
+        }
+
+    def everyone(self) -> list[Customer]:
+        """List the actors in memory."""
+        return list(self._actors.values())
 
     def lost_snapshots(self) -> None:
         """Take back what the snapshots of a failed commit had covered."""
@@ -209,17 +228,25 @@ class Directory:
             self._loading = None
 
     async def _hydrate(self, wanted: dict[str, Customer]) -> None:
+        """Read those who are wanted; who is done is no longer among them."""
         rows = await self._store.load(list(wanted))
-        for name, actor in wanted.items():
-            row = rows.get(name)
-            before_bytes = actor.memory_bytes
-            actor.hydrate(row.body if row else None, row.seq if row else 0)
-            stale_seq = self._stale.pop(name, 0)
-            if stale_seq:
-                await self._replay(actor, stale_seq)
-            self.memory_bytes += actor.memory_bytes - before_bytes
+        for name, actor in list(wanted.items()):
+            # Built apart: an actor with half a past must not take inputs in the meantime.
+            built = await self._build(name, rows.get(name), self._stale.get(name, 0))
+            self._stale.pop(name, None)
+            del wanted[name]
+            self.memory_bytes += built.memory_bytes - actor.memory_bytes
+            actor.become(built)
             self.hydrated_count += 1
             self._hydrated(actor)
+
+    async def _build(self, customer: str, row: SnapshotRow | None, last_seq: int) -> Customer:
+        """Make an actor from its snapshot and the entries after it, up to `last_seq`."""
+        built = Customer(customer)
+        built.hydrate(row.body if row else None, row.seq if row else 0)
+        if last_seq > built.saved_seq:
+            await self._replay(built, last_seq)
+        return built
 
     async def _replay(self, actor: Customer, last_seq: int) -> None:
         """Fold the entries after the snapshot, found by walking back from the last."""
@@ -228,7 +255,7 @@ class Directory:
         while seq > actor.saved_seq:
             portion = await self._store.entries(seq, 500)
             if not portion:
-                break
+                raise StoreError(f"the journal has no entry {seq}, which {actor.id!r:.80} needs")
             entries += [entry for entry in portion if entry.seq > actor.saved_seq]
             seq = portion[-1].prev
         assert actor.profile is not None

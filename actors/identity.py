@@ -15,6 +15,8 @@ ANONYMOUS = "anonymous_id"
 ANONYMOUS_PREFIX = "anon:"
 CACHE_MAX = 100_000
 
+Link = tuple[str, str, str]  # (namespace, value, customer)
+
 
 class Identity:
     """Links from anonymous ids to customers: a bounded cache over the store."""
@@ -29,7 +31,9 @@ class Identity:
         self._resolved = resolved
         self._failed = failed
         self._known: OrderedDict[str, str] = OrderedDict()
-        self._unsaved: dict[str, str] = {}  # linked, but not yet durable: not to be evicted
+        # Linked, but not yet durable: not to be evicted. An older link that becomes durable
+        # meanwhile must not end a newer one of the same ids, so links are told apart by identity.
+        self._unsaved: dict[str, Link] = {}
         self._wanted: list[str] = []
         self._loading: asyncio.Task[None] | None = None
 
@@ -40,14 +44,18 @@ class Identity:
             return given.user
         assert isinstance(given, Event)
         assert given.anonymous is not None
-        known = self._unsaved.get(given.anonymous) or self._known.get(given.anonymous)
+        known = self._find(given.anonymous)
         if known is None:
             self._wanted.append(given.anonymous)
             if self._loading is None:
                 self._loading = asyncio.get_running_loop().create_task(self._load())
         return known
 
-    def link(self, event: Event) -> tuple[str, str, str] | None:
+    def _find(self, anonymous: str) -> str | None:
+        unsaved = self._unsaved.get(anonymous)
+        return unsaved[2] if unsaved is not None else self._known.get(anonymous)
+
+    def link(self, event: Event) -> Link | None:
         """Give the link an event establishes, if it is news."""
         if event.user is None:
             return None
@@ -57,23 +65,26 @@ class Identity:
             anonymous = previous if isinstance(previous, str) else anonymous
         if not anonymous or anonymous == event.user:
             return None
-        if (self._unsaved.get(anonymous) or self._known.get(anonymous)) == event.user:
+        if self._find(anonymous) == event.user:
             return None
-        self._unsaved[anonymous] = event.user
-        return ANONYMOUS, anonymous, event.user
+        link = (ANONYMOUS, anonymous, event.user)
+        self._unsaved[anonymous] = link
+        return link
 
-    def saved(self, links: list[tuple[str, str, str]]) -> None:
+    def saved(self, links: list[Link]) -> None:
         """Note that links are durable."""
-        for _, anonymous, customer in links:
-            if self._unsaved.get(anonymous) == customer:
-                del self._unsaved[anonymous]
-            self._remember(anonymous, customer)
+        for link in links:
+            self._settle(link)
+            self._remember(link[1], link[2])
 
-    def lost(self, links: list[tuple[str, str, str]]) -> None:
+    def lost(self, links: list[Link]) -> None:
         """Forget links whose commit failed."""
-        for _, anonymous, customer in links:
-            if self._unsaved.get(anonymous) == customer:
-                del self._unsaved[anonymous]
+        for link in links:
+            self._settle(link)
+
+    def _settle(self, link: Link) -> None:
+        if self._unsaved.get(link[1]) is link:
+            del self._unsaved[link[1]]
 
     def _remember(self, anonymous: str, customer: str) -> None:
         self._known[anonymous] = customer
@@ -95,7 +106,7 @@ class Identity:
     async def _resolve(self, wanted: list[str]) -> None:
         found = await self._store.resolve([(ANONYMOUS, value) for value in wanted])
         for value in wanted:
-            customer = found.get((ANONYMOUS, value), ANONYMOUS_PREFIX + value)
             if value not in self._known:
-                self._remember(value, customer)
+                self._remember(value, found.get((ANONYMOUS, value), ANONYMOUS_PREFIX + value))
+        for value in wanted:  # after all of them are known: a submission may wait for several
             self._resolved(value)

@@ -10,7 +10,6 @@ from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
-from actors.outbox import OPEN_STATES
 from actors.ports import (
     Commit,
     DecisionQuery,
@@ -29,6 +28,7 @@ from engine.effects import Send
 from engine.errors import StoreError
 
 _TAIL_ROWS = 5_000
+_DONE_STATES = ("sent", "failed", "expired", "in_doubt")  # any other is open, as in SQLite
 _SETTLE_PASSES = 16  # turns of the loop that what a woken sleeper does may take
 
 
@@ -298,7 +298,7 @@ class MemoryStore:
     async def outbox_open(self) -> list[OutboxRow]:
         """List messages that are not done, in order of storing."""
         self._check_open()
-        return [row for row in self._tables.outbox.values() if row.state in OPEN_STATES]
+        return [row for row in self._tables.outbox.values() if row.state not in _DONE_STATES]
 
     async def tail(self, after_seq: int) -> AsyncIterator[list[Entry]]:
         """Give the entries after a seq, in order, in portions."""

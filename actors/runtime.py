@@ -14,26 +14,27 @@ Built by `adapters.app`, used by the gateway. This is the whole surface the outs
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from actors.commits import Batch, Committer
 from actors.customer import MAILBOX_MAX, Customer
 from actors.directory import MEMORY_BYTES_MAX, Directory
-from actors.identity import Identity
+from actors.identity import Link
+from actors.intake import Intake
 from actors.outbox import Outbox, Pacing
 from actors.ports import Channel, Clock, Entry, OutboxChange, QuarantineRow, Store
+from actors.reading import Reading
 from actors.recovery import recover
 from actors.tickets import Ticket
 from actors.timers import Timers
-from engine.effects import Send
+from actors.withdrawals import Withdrawals, narrows_consent
 from engine.errors import OverloadError, StoreError
-from engine.events import ConsentStatus, Event, EventKind, Input, Receipt, Tick
-from engine.gates.consent import SERVICE, check_consent
+from engine.events import Input, Receipt, Tick
 from engine.profile import Profile
 from engine.program.program import Program
-from engine.reasons import Reason
-from engine.records import ConsentNoted, Decided, Duplicated, Unmatched
+from engine.records import Decided, Duplicated, Unmatched
 from engine.step import step
 
 DecisionListener = Callable[[Sequence[tuple[str, Decided]]], None]
@@ -103,7 +104,10 @@ class Runtime:
         self.directory = Directory(
             store, self._schedule, self._hydration_failed, self.settings.memory_bytes_max
         )
-        self.identity = Identity(store, self._resolved, self._resolution_failed)
+        self._intake = Intake(
+            store, post=self._post, linked=self._note_link, dropped=self._forget_queued
+        )
+        self._reading = Reading(store, self.directory)
         self.outbox = Outbox(
             channels,
             clock,
@@ -112,11 +116,11 @@ class Runtime:
             at_least_once=self._at_least_once,
             pacing=pacing,
         )
+        self._withdrawals = Withdrawals(self.directory, self.outbox, lambda: self.program)
         self._commits = Committer(
             store, fill=self._add_snapshots, released=self._release, lost=self._roll_back
         )
         self._channels = channels
-        self._unresolved: dict[str, list[tuple[Input, Ticket | None]]] = {}
         self._ready: deque[Customer] = deque()
         self._draining = False
         self._seq = 0
@@ -146,7 +150,7 @@ class Runtime:
         await self.timers.load(self._now)
         for channel in self._channels.values():
             await channel.start()
-        self.outbox.recover(await self.store.outbox_open())
+        await self._withdrawals.recover(await self.store.outbox_open())
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self._watch_timers(), name="timers"),
@@ -217,37 +221,20 @@ class Runtime:
         if quarantined:
             self.counters.received += len(quarantined)
             self._commits.open.commit.quarantined.extend(quarantined)
+            self._commits.open.hold(ticket)
         if not inputs:
             self._commits.open.tickets.append(ticket)
             self._wake_drain()
-        for given in inputs:
-            self._route(given, ticket)
+        self._queued += len(inputs)
+        self._intake.take(inputs, ticket)
         return done
 
-    def _route(self, given: Input, ticket: Ticket | None) -> None:
-        self._queued += 1
-        customer = self.identity.customer(given)
-        if customer is None:
-            assert isinstance(given, Event)
-            assert given.anonymous is not None
-            self._unresolved.setdefault(given.anonymous, []).append((given, ticket))
-            return
-        if given.__class__ is Event and (given.anonymous or given.kind is EventKind.ALIAS):
-            link = self.identity.link(given)
-            if link is not None:
-                self._commits.open.commit.links.append(link)
-        self._post(customer, given, ticket)
+    def _note_link(self, link: Link, ticket: Ticket) -> None:
+        self._commits.open.commit.links.append(link)
+        self._commits.open.hold(ticket)
 
-    def _resolved(self, anonymous: str) -> None:
-        for given, ticket in self._unresolved.pop(anonymous, ()):
-            self._queued -= 1
-            self._route(given, ticket)
-
-    def _resolution_failed(self, anonymous: str, error: Exception) -> None:
-        for _, ticket in self._unresolved.pop(anonymous, ()):
-            self._queued -= 1
-            if ticket is not None:
-                ticket.fail(StoreError(f"the store could not be read: {error}"))
+    def _forget_queued(self, count: int) -> None:
+        self._queued -= count
 
     def _post(self, customer: str, given: Input, ticket: Ticket | None) -> None:
         actor = self.directory.get(customer)
@@ -286,7 +273,7 @@ class Runtime:
     def _drain(self) -> None:
         """Decide what waits in the mailboxes, then hand the batch over if the store is free."""
         self._draining = False
-        self._now = now = max(self.clock.now(), self._now)
+        self._now = max(self.clock.now(), self._now)
         ready, left = self._ready, DRAIN_MAX
         while ready and left > 0:
             actor = ready.popleft()
@@ -296,7 +283,7 @@ class Runtime:
             while taken and actor.profile is not None:
                 given, ticket = mailbox.popleft()
                 taken -= 1
-                self._take(actor, actor.profile, given, ticket, now)
+                self._take(actor, actor.profile, given, ticket)
             if mailbox and actor.profile is not None:
                 ready.append(actor)
             else:
@@ -306,44 +293,53 @@ class Runtime:
         self._commits.flush()
 
     def _take(
-        self, actor: Customer, profile: Profile, given: Input, ticket: Ticket | None, now: int
+        self, actor: Customer, profile: Profile, given: Input, ticket: Ticket | None
     ) -> None:
         """Decide one input of one customer."""
         self._queued -= 1
         batch = self._commits.open
         try:
-            result = step(profile, given, self.program, now)
+            self._decide(batch, actor, profile, given, counted=ticket is not None)
         except Exception as error:  # noqa: BLE001 - an actor that fails dies alone
             self._bury(actor, given, error, counted=ticket is not None)
-        else:
-            records = result.records
-            kind = records[0].__class__ if records else None
-            if kind is Duplicated:
-                batch.duplicates += ticket is not None
-            elif kind is Unmatched and given.__class__ is Tick:
-                batch.commit.timers_cleared.append((given.at, actor.id, given.timer))
-            else:
-                self._seq = seq = self._seq + 1
-                batch.stored += ticket is not None
-                batch.add(
-                    actor,
-                    given,
-                    seq=seq,
-                    now=now,
-                    program=self.program.version,
-                    records=records,
-                    effects=result.effects,
-                )
-                self.directory.changed(actor, seq)
-                if _narrows_consent(given, records):
-                    batch.withdrawals.append(actor.id)
         if ticket is not None:
             self.counters.received += 1
             ticket.waiting -= 1
             if not ticket.waiting:
                 batch.tickets.append(ticket)
+            elif ticket.batch is not batch:
+                batch.hold(ticket)
         elif given.__class__ is Tick:
-            self._note_tick(now - given.at)
+            self._note_tick(self._now - given.at)
+
+    def _decide(
+        self, batch: Batch, actor: Customer, profile: Profile, given: Input, *, counted: bool
+    ) -> None:
+        """Take the step, and what it led to into the batch."""
+        result = step(profile, given, self.program, self._now)
+        records = result.records
+        kind = records[0].__class__ if records else None
+        if kind is Duplicated:
+            batch.duplicates += counted
+            return
+        if kind is Unmatched and given.__class__ is Tick:
+            batch.commit.timers_cleared.append((given.at, actor.id, given.timer))
+            return
+        seq = self._seq + 1
+        batch.add(
+            actor,
+            given,
+            seq=seq,
+            now=self._now,
+            program=self.program.version,
+            records=records,
+            effects=result.effects,
+        )
+        self._seq = seq
+        batch.stored += counted
+        self.directory.changed(actor, seq)
+        if narrows_consent(given, records):
+            batch.withdrawals.append(actor.id)
 
     def _note_tick(self, lateness_ms: int) -> None:
         self._ticks -= 1
@@ -400,31 +396,19 @@ class Runtime:
         if commit.covered_seq is not None:
             self._covered_seq = commit.covered_seq
         if commit.links:
-            self.identity.saved(commit.links)
+            self._intake.identity.saved(commit.links)
         batch.settle()
         self.directory.durable(self._durable_seq)
         for row in batch.wakes:
             self.timers.push(row)
         for customer, timer in batch.unwakes:
             self.timers.forget(customer, timer)
-        for customer in batch.withdrawals:
-            self._stop_unwanted(customer)
         if batch.sends:
             self.outbox.offer(batch.sends)
+        for customer in batch.withdrawals:  # after the offer: it may be in the same commit
+            self._withdrawals.enforce(customer)
         if batch.decided:
             self._announce(batch.decided)
-
-    def _stop_unwanted(self, customer: str) -> None:
-        """Stop what waits to leave and what the customer's consent no longer allows."""
-        actor = self.directory.find(customer)
-        profile = actor.profile if actor is not None else None
-
-        def is_unwanted(send: Send) -> bool:
-            if profile is None:  # rather silent than wrong
-                return send.purpose != SERVICE
-            return check_consent(profile, self.program, send.purpose, send.channel) is not None
-
-        self.outbox.cancel(customer, is_unwanted, Reason.CONSENT_WITHDRAWN.value)
 
     def _announce(self, decided: list[tuple[str, Decided]]) -> None:
         counts = self.counters.decisions
@@ -446,15 +430,21 @@ class Runtime:
                 self._abandon(actor, reason)
                 actor.profile = None
                 self.directory.discard(actor)
-            self.identity.lost(batch.commit.links)
+            self._intake.identity.lost(batch.commit.links)
             for at, _, _ in batch.commit.timers_cleared:
                 self.timers.reread(at)
             batch.fail(reason)
+        # Actors that waited for this commit to be read again need not wait any more.
+        self.directory.durable(self._durable_seq)
 
     def _fail_waiting(self, reason: StoreError) -> None:
+        """Answer everybody whose inputs did not become durable."""
         for batch in (self._commits.flying, self._commits.open):
             if batch is not None:
                 batch.fail(reason)
+        for actor in self.directory.everyone():
+            self._abandon(actor, reason)
+        self._intake.fail(reason)
 
     # Timers and housekeeping.
 
@@ -462,10 +452,8 @@ class Runtime:
         while True:
             now = self.clock.now()
             if self.timers.needs_load(now):
-                try:
+                with suppress(StoreError):  # asked again with the next look
                     await self.timers.load(now)
-                except StoreError:
-                    self.timers.reread(now)  # asked again with the next look
             rows = self.timers.due(now, max(0, TICKS_MAX - self._ticks))
             self._ticks += len(rows)
             self._queued += len(rows)
@@ -505,29 +493,11 @@ class Runtime:
 
     async def profile(self, customer: str) -> Profile | None:
         """Read a customer's profile (a copy), or None if there is none."""
-        actor = self.directory.find(customer)
-        if actor is not None and actor.profile is not None:
-            body, seq = actor.snapshot_copy(), actor.last_seq
-        else:
-            row = (await self.store.load([customer])).get(customer)
-            if row is None:
-                return None
-            body, seq = row.body, row.seq
-        return msgspec.msgpack.decode(body, type=Profile) if seq else None
+        return await self._reading.profile(customer)
 
     async def timeline(self, customer: str, before: int | None, limit: int) -> list[Entry]:
         """List a customer's journal entries, newest first; `before` is the seq seen last."""
-        if before is not None:
-            seen = await self.store.entries(before, 1)
-            last_seq = seen[0].prev if seen and seen[0].customer == customer else 0
-        else:
-            actor = self.directory.find(customer)
-            if actor is not None and actor.profile is not None:
-                last_seq = actor.durable_seq
-            else:
-                row = (await self.store.load([customer])).get(customer)
-                last_seq = row.seq if row else 0
-        return await self.store.entries(last_seq, limit) if last_seq else []
+        return await self._reading.timeline(customer, before, limit)
 
     async def resolve(self, namespace: str, value: str) -> str | None:
         """Find the customer an identity belongs to (`anonymous_id` → customer id)."""
@@ -553,9 +523,3 @@ class Runtime:
             "journal_tail": self._durable_seq - self._covered_seq,
             "outbox_depth": self.outbox.depth(),
         }
-
-
-def _narrows_consent(given: Input, records: Sequence[object]) -> bool:
-    if given.__class__ is Event and given.consents:
-        return any(said.status is not ConsentStatus.GRANTED for said in given.consents)
-    return any(record.__class__ is ConsentNoted for record in records)

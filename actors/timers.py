@@ -82,12 +82,21 @@ class Timers:
         if until_at <= after_at:
             return
         self.horizon_at = until_at
+        try:
+            rows, is_part = await self._read(after_at, until_at)
+        except BaseException:
+            self.horizon_at = min(self.horizon_at, after_at)
+            raise
+        if is_part:
+            self.horizon_at = min(self.horizon_at, rows[-1].at - 1)
+        for row in rows:
+            self.push(row)
+
+    async def _read(self, after_at: int, until_at: int) -> tuple[list[TimerRow], bool]:
+        """Read what lies before the horizon, and say whether there is more."""
         limit = LOAD_MAX
         rows = await self._store.timers(after_at, until_at, limit)
         while len(rows) == limit and rows[0].at == rows[-1].at:
             limit *= 2  # they are all of one instant: it can't be read in part
             rows = await self._store.timers(after_at, until_at, limit)
-        if len(rows) == limit:
-            self.horizon_at = rows[-1].at - 1
-        for row in rows:
-            self.push(row)
+        return rows, len(rows) == limit

@@ -7,25 +7,31 @@ that the load generator costs little next to what it measures.
 import random
 from collections.abc import Iterator
 
-# How often each thing happens among 100 events, and its properties. Most traffic is looking
-# around; some of it starts journeys, some of it proposes messages at once.
+# How often each thing happens among 1,000 events, and its properties: a shop where one visit in
+# forty ends with an order. Most traffic is looking around; some of it starts journeys, some of it
+# proposes messages at once.
 MIX: tuple[tuple[int, str, str], ...] = (
     (
-        30,
+        340,
         "Product Viewed",
         '{"product_id":"p-%d","category":"shoes","price":79.5,"name":"Trail runner"}',
     ),
-    (14, "Product List Viewed", '{"category":"shoes","list_id":"l-%d"}'),
-    (12, "Products Searched", '{"query":"trail shoes","page":%d}'),
-    (10, "Product Clicked", '{"product_id":"p-%d","position":3}'),
-    (9, "Product Added", '{"product_id":"p-%d","category":"shoes","price":79.5,"quantity":1}'),
-    (7, "Cart Viewed", '{"cart_id":"c-%d","value":159}'),
-    (5, "Product Removed", '{"product_id":"p-%d","price":79.5}'),
-    (4, "Checkout Started", '{"order_id":"o-%d","value":159,"currency":"ZAR"}'),
-    (3, "Product Added to Wishlist", '{"product_id":"p-%d","price":79.5}'),
-    (3, "Order Completed", '{"order_id":"o-%d","revenue":159,"total":179,"currency":"ZAR"}'),
-    (2, "Product Reviewed", '{"product_id":"p-%d","rating":4}'),
-    (1, "Signed Up", '{"plan":"free","n":%d}'),
+    (230, "Product List Viewed", '{"category":"shoes","list_id":"l-%d"}'),
+    (140, "Product Clicked", '{"product_id":"p-%d","position":3}'),
+    (110, "Products Searched", '{"query":"trail shoes","page":%d}'),
+    (60, "Product Added", '{"product_id":"p-%d","category":"shoes","price":179.5,"quantity":1}'),
+    (50, "Cart Viewed", '{"cart_id":"c-%d","value":359}'),
+    (22, "Product Removed", '{"product_id":"p-%d","price":79.5}'),
+    (18, "Checkout Started", '{"order_id":"o-%d","value":359,"currency":"ZAR"}'),
+    (12, "Product Added to Wishlist", '{"product_id":"p-%d","price":79.5}'),
+    (
+        8,
+        "Order Completed",
+        '{"order_id":"o-%d","revenue":359,"total":399,"currency":"ZAR",'
+        '"products":[{"name":"Trail runner","price":179.5,"quantity":2}]}',
+    ),
+    (4, "Product Reviewed", '{"product_id":"p-%d","rating":4}'),
+    (6, "Signed Up", '{"plan":"free","n":%d}'),
 )
 
 _ITEM = (

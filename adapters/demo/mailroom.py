@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator, Mapping
 from email import message_from_bytes
 from email.message import Message
+from typing import Self
 
 import aiohttp
 import msgspec
@@ -68,7 +69,7 @@ class Mailroom:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
-    async def __aenter__(self) -> "Mailroom":
+    async def __aenter__(self) -> Self:
         """Listen."""
         loop = asyncio.get_running_loop()
         self._web = aiohttp.ClientSession()
@@ -88,7 +89,7 @@ class Mailroom:
         await asyncio.sleep(0)  # aborted connections say goodbye in the loop's next round
 
     async def stop_reading(self) -> None:
-        """Let nobody open anything any more; who is at it finishes, so that the counts are right."""
+        """Let nobody begin to read any more; who has begun finishes, and is counted."""
         for task in self._waiting:
             task.cancel()
         await asyncio.gather(*self._waiting, *self._reading, return_exceptions=True)
@@ -98,7 +99,7 @@ class Mailroom:
         self._guests.append(guest)
         return guest
 
-    async def handle_RCPT(  # noqa: N802, PLR0913 - the server's name and arguments
+    async def handle_RCPT(  # noqa: N802 - the server's name and arguments
         self,
         server: SMTP,  # noqa: ARG002 - as above
         session: Session,  # noqa: ARG002 - as above
@@ -156,9 +157,14 @@ class Mailroom:
                 "message": letter.message_id,
                 "status": status,
             }
-            counts.receipts += await self._post(f"{self._gateway_url}/v1/receipts", json=receipt)
-        if reader.habit is Habit.LEAVES and letter.way_out:
-            counts.unsubscribed += await self._post(letter.way_out, data=_ONE_CLICK)
+            if await self._post(f"{self._gateway_url}/v1/receipts", json=receipt):
+                counts.receipts += 1
+        if (
+            reader.habit is Habit.LEAVES
+            and letter.way_out
+            and await self._post(letter.way_out, data=_ONE_CLICK)
+        ):
+            counts.unsubscribed += 1
 
     async def _post(self, url: str, *, json: object = None, data: object = None) -> bool:
         """Tell the gateway something; what it does not take is counted, and shown at the end."""

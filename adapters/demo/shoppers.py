@@ -466,7 +466,7 @@ def _wander(diary: _Diary, rng: random.Random, customer: str, at: int) -> None:
         diary.searches(at, customer, rng.choice(("gift", "wedding", "small", "red")))
     diary.lists(later(), customer, category)
     product = shelf[0]
-    for _ in range(rng.randint(2, 5)):
+    for _ in range(rng.randint(2, 7)):
         product = rng.choice(shelf)
         diary.looks(later(), customer, product)
     mood = rng.random()

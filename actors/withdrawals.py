@@ -1,0 +1,72 @@
+"""Consent that became narrower, and the messages that wait to leave.
+
+Called by `actors.runtime` when a commit that narrowed consent is durable, and at start for the
+messages a stopped process left. A message is stopped when consent no longer allows it; where the
+profile can't be looked at, only service messages go on: rather silent than wrong.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from actors.directory import LOAD_MAX, Directory
+from actors.outbox import Outbox
+from actors.ports import OutboxRow
+from engine.effects import Send
+from engine.events import ConsentStatus, Event, Input
+from engine.gates.consent import SERVICE, check_consent
+from engine.profile import Profile
+from engine.program.program import Program
+from engine.reasons import Reason
+from engine.records import ConsentNoted, Record
+
+
+def narrows_consent(given: Input, records: Sequence[Record]) -> bool:
+    """Say whether a step may have taken back what messages in the outbox rest on."""
+    if given.__class__ is Event and given.consents:
+        return any(said.status is not ConsentStatus.GRANTED for said in given.consents)
+    return any(record.__class__ is ConsentNoted for record in records)
+
+
+class Withdrawals:
+    """Stops what waits in the outbox and what its customer's consent no longer allows."""
+
+    def __init__(
+        self, directory: Directory, outbox: Outbox, program: Callable[[], Program]
+    ) -> None:
+        """`program` gives the one in force."""
+        self._directory = directory
+        self._outbox = outbox
+        self._program = program
+
+    def enforce(self, customer: str) -> None:
+        """Stop what a customer in memory no longer wants."""
+        actor = self._directory.find(customer)
+        self._stop(customer, actor.profile if actor is not None else None)
+
+    async def recover(self, rows: Sequence[OutboxRow]) -> None:
+        """Have the outbox take up what a stopped process left, without what is unwanted by now.
+
+        A withdrawal can be durable while the end of the message it stopped is not.
+        """
+        names = list(dict.fromkeys(row.customer for row in rows))
+        told: dict[str, Profile] = {}
+        for start in range(0, len(names), LOAD_MAX):
+            recalled = await self._directory.recall(names[start : start + LOAD_MAX])
+            for name, actor in recalled.items():
+                assert actor.profile is not None
+                # Only what consent is judged by: a hundred thousand whole profiles are too much.
+                told[name] = Profile(name, actor.profile.traits, actor.profile.consents)
+        self._outbox.recover(rows)
+        for name, profile in told.items():
+            self._stop(name, profile)
+
+    def _stop(self, customer: str, profile: Profile | None) -> None:
+        program = self._program()
+
+        def is_unwanted(send: Send) -> bool:
+            if profile is None:
+                return send.purpose != SERVICE
+            return check_consent(profile, program, send.purpose, send.channel) is not None
+
+        self._outbox.cancel(customer, is_unwanted, Reason.CONSENT_WITHDRAWN.value)
