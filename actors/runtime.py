@@ -19,7 +19,9 @@ from contextlib import suppress
 import msgspec
 
 from actors.commits import Batch, Committer
+from actors.counters import Counters
 from actors.customer import MAILBOX_MAX, Customer
+from actors.deaths import certify
 from actors.directory import MEMORY_BYTES_MAX, Directory
 from actors.identity import Link
 from actors.intake import Intake
@@ -37,6 +39,8 @@ from engine.program.program import Program
 from engine.records import Decided, Duplicated, Unmatched
 from engine.step import step
 
+__all__ = ["Counters", "DecisionListener", "Runtime", "Settings"]
+
 DecisionListener = Callable[[Sequence[tuple[str, Decided]]], None]
 
 QUEUE_MAX = 50_000  # inputs taken and not yet decided, over all customers
@@ -46,30 +50,8 @@ TAIL_MAX = 50_000  # entries no snapshot covers before snapshots are written fas
 SNAPSHOTS_MAX = 200  # snapshots in one commit
 HOUSEKEEPING_MS = 500
 TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
-LATENESS_BUCKETS = 24  # lateness of timers by powers of two, in ms
 
-_JSON = msgspec.json.Encoder()
 _NOBODY: Mapping[str, Pacing] = {}
-
-
-class Counters(msgspec.Struct):
-    """What happened since the start, as plain numbers; exported at scrape time.
-
-    `received = stored + duplicates + quarantined` holds whenever nothing is in flight: received is
-    counted when an input is taken from its mailbox, the others when what became of it is durable.
-    """
-
-    received: int = 0
-    stored: int = 0
-    duplicates: int = 0
-    quarantined: int = 0
-    decisions: dict[tuple[str, str, str], int] = {}  # (outcome, reason, channel) -> how many
-    commits: int = 0
-    commit_failures: int = 0
-    deaths: int = 0
-    timers_fired: int = 0
-    timers_early: int = 0  # stays 0: it is counted so that a bench can show it
-    timer_lateness: list[int] = msgspec.field(default_factory=lambda: [0] * LATENESS_BUCKETS)
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -180,11 +162,11 @@ class Runtime:
     async def _save_all(self) -> None:
         """Write the snapshots that are missing, so that the next start has no tail to fold."""
         failures = self.counters.commit_failures
-        while self.directory.unsaved and self.counters.commit_failures == failures:
+        while not self._commits.is_idle() or (
+            self.directory.unsaved and self.counters.commit_failures == failures
+        ):
             self._snapshot_at = 0
             self._commits.flush(force=True)
-            await asyncio.sleep(0.001)
-        while not self._commits.is_idle():
             await asyncio.sleep(0.001)
 
     def unready(self) -> str:
@@ -292,9 +274,7 @@ class Runtime:
             self._wake_drain()
         self._commits.flush()
 
-    def _take(
-        self, actor: Customer, profile: Profile, given: Input, ticket: Ticket | None
-    ) -> None:
+    def _take(self, actor: Customer, profile: Profile, given: Input, ticket: Ticket | None) -> None:
         """Decide one input of one customer."""
         self._queued -= 1
         batch = self._commits.open
@@ -310,7 +290,8 @@ class Runtime:
             elif ticket.batch is not batch:
                 batch.hold(ticket)
         elif given.__class__ is Tick:
-            self._note_tick(self._now - given.at)
+            self._ticks -= 1
+            self.counters.note_tick(self._now - given.at)
 
     def _decide(
         self, batch: Batch, actor: Customer, profile: Profile, given: Input, *, counted: bool
@@ -341,30 +322,13 @@ class Runtime:
         if narrows_consent(given, records):
             batch.withdrawals.append(actor.id)
 
-    def _note_tick(self, lateness_ms: int) -> None:
-        self._ticks -= 1
-        self.counters.timers_fired += 1
-        self.counters.timers_early += lateness_ms < 0
-        bucket = min(max(lateness_ms, 0).bit_length(), LATENESS_BUCKETS - 1)
-        self.counters.timer_lateness[bucket] += 1
-
     def _bury(self, actor: Customer, given: Input, error: Exception, *, counted: bool) -> None:
         """Keep the input an actor failed on, with the failure; have the actor read again."""
         self.counters.deaths += 1
         commit = self._commits.open.commit
         if given.__class__ is Tick:
             commit.timers_cleared.append((given.at, actor.id, given.timer))
-        commit.quarantined.append(
-            QuarantineRow(
-                0,
-                self._now,
-                "engine" if counted else "engine/internal",
-                "step_failed",
-                "$",
-                f"{type(error).__name__}: {error}"[:500],
-                _JSON.encode(given),
-            )
-        )
+        commit.quarantined.append(certify(given, error, self._now, is_ours=not counted))
         if not counted:
             self.counters.received += 1
         self.directory.rebuild(actor)
@@ -411,10 +375,7 @@ class Runtime:
             self._announce(batch.decided)
 
     def _announce(self, decided: list[tuple[str, Decided]]) -> None:
-        counts = self.counters.decisions
-        for _, decision in decided:
-            key = (decision.outcome.value, decision.reason.value, decision.channel)
-            counts[key] = counts.get(key, 0) + 1
+        self.counters.note_decisions(decided)
         for listener in self._listeners:
             listener(decided)
 

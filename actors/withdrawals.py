@@ -7,8 +7,6 @@ profile can't be looked at, only service messages go on: rather silent than wron
 
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from actors.directory import LOAD_MAX, Directory
 from actors.outbox import Outbox
 from actors.ports import OutboxRow

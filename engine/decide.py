@@ -9,7 +9,7 @@ and puts facts down through the turn.
 - At one instant events come before timers; the runtime sees to that.
 """
 
-from engine.choice.channel import check_channel
+from engine.choice.channel import candidates, check_named
 from engine.events import (
     ANY,
     ConsentStatement,
@@ -22,7 +22,7 @@ from engine.events import (
 from engine.gates.suppress import rouse
 from engine.instants import DAY_MS
 from engine.journeys.moves import current, has_engaged, leave, resume, run
-from engine.journeys.triggers import enter, triggered
+from engine.journeys.triggers import enter, may_enter, triggered
 from engine.profile import Instance, Pending, Profile, Sent
 from engine.program.program import Op
 from engine.program.scope import Scope
@@ -69,6 +69,8 @@ def decide_event(turn: Turn, event: Event, active_before_at: int) -> None:
         _meet_goals(turn, event, scope)
         _end_waits(turn, event, scope)
     for journey in triggered(turn, event.name, scope):
+        if not may_enter(profile, journey, turn.now):
+            continue  # another journey that this event started has started it meanwhile
         number = enter(turn, journey, event=event.properties, event_name=event.name)
         if number is not None:
             run(turn, number)
@@ -104,7 +106,8 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
         turn.note(Unmatched("receipt"))
         return
     failed = receipt.status is ReceiptStatus.FAILED and receipt.permanent
-    known = receipt.status.value in sent.statuses
+    # The slot is there until the first definitive failure: a temporary one may have come before.
+    is_news = failed and any(slot.message_id == sent.message_id for slot in turn.profile.ledger)
     turn.note(
         ReceiptNoted(
             sent.message_id, receipt.status.value, receipt.at, receipt.code, released=failed
@@ -112,7 +115,7 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     )
     if receipt.status in ENDINGS:
         _end_consent(turn, sent, receipt)
-    if failed and not known:
+    if is_news:
         instance = turn.profile.instances.get(sent.instance)
         propose(turn, follow(sent, instance.event if instance else {}))
     for instance in list(turn.profile.instances.values()):
@@ -138,16 +141,17 @@ def _recheck_consent(turn: Turn) -> None:
     """Drop deferrals that consent no longer allows; decide again those whose channel it closed."""
     for pending in list(turn.profile.pending.values()):
         message = turn.program.messages.get(pending.message)
-        if message is None:
-            continue
-        purpose_blocks = {
-            name: check_channel(turn.profile, turn.program, message, turn.program.channels[name])
-            for name in ((pending.pinned,) if pending.pinned else message.type.channels)
+        if message is None or turn.profile.pending.get(pending.proposal) is not pending:
+            continue  # the second: it ended with an instance that went on and left
+        names = candidates(turn.profile, message, pinned=pending.pinned, failed=pending.failed)
+        blocks = {
+            name: check_named(turn.profile, turn.program, message, name)
+            for name in (*names, pending.channel)
         }
-        block = purpose_blocks.get(pending.channel)
+        block = blocks[pending.channel]
         if block is None or block.reason is not Reason.NO_CONSENT:
             continue
-        if any(other is None for other in purpose_blocks.values()):
+        if any(other is None for other in blocks.values()):
             _decide_again(turn, pending)
         else:
             withdraw(turn, pending, Reason.CONSENT_WITHDRAWN)
@@ -191,7 +195,7 @@ def _end_waits(turn: Turn, event: Event, scope: Scope) -> None:
         wait = instruction.wait_for
         met = wait.event == event.name and (wait.condition is None or wait.condition.test(scope))
         if not met and wait.segment:
-            met = turn.program.segments[wait.segment].test(scope)
+            met = scope.in_segment(wait.segment)
         if met:
             resume(turn, instance, instance.position + 1)
 

@@ -74,7 +74,7 @@ def show_progress(label: str) -> Generator[Progress]:
 
         def advance(done: int, total: int) -> None:
             # Drawing costs more than deciding, so a bar of 200 pieces is enough.
-            if total == 0 or done == total or done % (total // 200 + 1) == 0:
+            if total in (0, done) or done % (total // 200 + 1) == 0:
                 bar.update(task, completed=done, total=total or None)
 
         yield advance

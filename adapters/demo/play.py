@@ -29,6 +29,7 @@ from actors.outbox import OutboxState
 from actors.runtime import Settings
 from adapters.app import App, Workspace, open_workspace
 from adapters.clock import ScaledClock
+from adapters.demo.mailroom import Mailroom
 from adapters.demo.screen import Figures, Screen, open_screen, show_figures, show_next
 from adapters.demo.shoppers import ENDS_AT, OPENS_AT, Call, Day, plan_day
 from adapters.gateway.settings import GatewaySettings
@@ -39,25 +40,13 @@ from engine.instants import DAY_MS, SECOND_MS
 from engine.records import Decided
 
 
-class MissingExtraError(NextbeatError):
-    """The demonstration needs two packages that serving does not."""
-
-
 class ForeignFolderError(NextbeatError):
     """The folder for the day holds something that no demonstration made."""
 
 
-try:
-    _SEGMENT: Any = import_module("segment.analytics.client")  # it has no types
-    from adapters.demo.mailroom import Mailroom
-except ModuleNotFoundError as missing:
-    if (missing.name or "").partition(".")[0] not in ("segment", "aiosmtpd"):
-        raise
-    text = f"the demonstration needs {missing.name}: pip install 'nextbeat[demo]'"
-    raise MissingExtraError(text) from None
-
 DEMO_WORKSPACE = Path(__file__).parent / "workspace"
 
+_SEGMENT: Any = import_module("segment.analytics.client")  # it has no types
 _SEED = 7
 _HOST = "127.0.0.1"
 _LOG_FILE = "demo.log"  # it also marks a folder as ours
@@ -67,6 +56,7 @@ _FRAME_S = 0.1
 _SETTLE_S_MAX = 5.0
 _UPLOADS = 600  # how often the library posts, at most, over the day
 _UPLOAD_S_MAX = 0.1
+_NO_PROXY = {"http": None, "all": None}  # whatever the environment says: it stays on this machine
 _MISDATED = datetime(2099, 1, 1, tzinfo=UTC)
 
 
@@ -129,6 +119,7 @@ class Sender:
             upload_interval=self._upload_s,
             upload_size=20,
             max_retries=3,
+            proxies=dict(_NO_PROXY),
             on_error=self._lose,
         )
         for call in self._calls:

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import groupby
@@ -94,19 +94,26 @@ class Tally:
         self.stories.setdefault(customer, []).append(decision)
 
     def find_story(self) -> tuple[str, str]:
-        """Find the customer with the most varied day that held a deferral, and what was deferred.
+        """Find the customer with the most varied day, and a message of theirs that was deferred.
 
-        One message that was deferred and then sent tells the most.
+        One that was deferred and then sent tells the most.
         """
         best = max(self.stories, key=self._rank, default="")
-        deferred = [d for d in self.stories.get(best, ()) if d.outcome is Outcome.DEFER]
-        return best, (deferred[0].message if deferred else "")
+        story = self.stories.get(best, [])
+        deferred = [d for d in story if d.outcome is Outcome.DEFER]
+        told = [d for d in deferred if d.proposal in _sent(story)] or deferred
+        return best, (told[0].message if told else "")
 
     def _rank(self, customer: str) -> tuple[bool, bool, int]:
         story = self.stories[customer]
         waited = {d.proposal for d in story if d.outcome is Outcome.DEFER}
-        sent = any(d.proposal in waited for d in story if d.outcome is Outcome.SEND)
-        return bool(waited), sent, len({(d.outcome, d.reason, d.channel) for d in story})
+        variety = len({(d.outcome, d.reason, d.channel) for d in story})
+        return bool(waited), bool(waited & _sent(story)), variety
+
+
+def _sent(story: Sequence[Decided]) -> set[int]:
+    """Name the proposals that were sent in the end."""
+    return {d.proposal for d in story if d.outcome is Outcome.SEND}
 
 
 class Screen(Protocol):
@@ -124,7 +131,7 @@ class Screen(Protocol):
 
 
 @contextmanager
-def open_screen(shoppers: Mapping[str, Shopper], seconds: float) -> Iterator[Screen]:
+def open_screen(shoppers: Mapping[str, Shopper], seconds: float) -> Generator[Screen]:
     """Give the screen that fits where standard output goes."""
     tally = Tally(shoppers)
     console = _console()
@@ -234,8 +241,10 @@ def show_figures(figures: Figures, tally: Tally) -> None:
                 str(number),
                 "" if kind is ReasonClass.HEALTHY else kind.value,
             )
-            shown = channel if plain and channel else ("(none)" if plain else "")
+            shown = shown if plain else ""  # said once where the eye can follow
     console.print(table)
+    if plain:  # a drawn table ends with an empty line of its own
+        console.print()
     for line in _sums(figures):
         console.print(Text(line), soft_wrap=True)
 
@@ -243,7 +252,6 @@ def show_figures(figures: Figures, tally: Tally) -> None:
 def _sums(figures: Figures) -> Iterator[str]:
     """Set numbers beside each other that were counted at both ends."""
     kept = figures.stored + figures.duplicates + figures.quarantined
-    yield ""
     yield (
         f"events   {figures.sent} sent by the Segment library {_compare(figures.sent, kept)} "
         f"{figures.stored} stored + {figures.duplicates} duplicates "
@@ -356,7 +364,7 @@ def _why_expired(decision: Decided, zone: ZoneInfo, place: str) -> str:
     )
     if check is None or check.until is None:
         return "its time has passed"
-    return f"{_say(check)} until {_moment(check.until, decision.at, zone, place)}: too late"
+    return f"{_say(check)}, until {_moment(check.until, decision.at, zone, place)}: too late"
 
 
 _WHY: dict[Outcome, Callable[[Decided, ZoneInfo, str], str]] = {
@@ -385,7 +393,7 @@ def _say(check: Check) -> str:
     """Say in words what a rule said."""
     if check.check == "consent":
         never = check.seen == "no statement"
-        return f"no consent for {check.channel}" if never else f"{check.channel}: {check.seen}"
+        return "never agreed to marketing" if never else f"consent {check.seen.replace('_', ' ')}"
     words = _BLOCKED.get(check.check, check.check)
     return words.format(channel=check.channel, seen=check.seen)
 

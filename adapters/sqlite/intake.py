@@ -1,58 +1,139 @@
-"""A commit as the parameters of one INSERT: what the scribe hands to SQLite.
+"""A commit as SQL statements: what the scribe hands to SQLite.
 
-Every row of every kind becomes eleven values, its kind and ten more, for the `intake` view of
-`migrations/0001_tables.sql`.
+One statement for each kind of row there is, however many rows: beside a busy event loop every
+statement waits for the interpreter's lock, and within one SQLite works without it. (Tried: one
+statement for everything, through a view with triggers; SQLite then takes twice the time for a row.)
 """
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from actors.ports import Commit
 
 Value = int | str | bytes | None
+Statement = tuple[str, list[Value]]
 
-WIDTH = 11
-PROGRAM, ENTRY, DECISION, TIMER_SET, TIMER_CLEARED, OUTBOX = 1, 2, 3, 4, 5, 6
-OUTBOX_CHANGE, SNAPSHOT, LINK, QUARANTINED, RELEASED, COVERED = 7, 8, 9, 10, 11, 12
-
-ROWS_MAX = 1_024  # in one statement; 11,264 parameters, of the 32,766 SQLite allows by default
+ROWS_MAX = 1_024  # in one statement; 8,192 to 10,240 parameters of the 32,766 SQLite allows
 
 # Statements are prepared once for each size and kept, so there are few sizes, two for each power
-# of two; a commit is filled up with rows of no kind to the next.
+# of two; a statement is filled up to the next with rows of nothing, which it leaves out.
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, ROWS_MAX)
-_ROW = "(" + ", ".join("?" * WIDTH) + ")"
-_INSERTS = {
-    size: "INSERT INTO intake VALUES " + ", ".join([_ROW] * size)  # noqa: S608 - placeholders only
+
+
+class Form(msgspec.Struct, frozen=True):
+    """One kind of row: how many values it has, and a statement around `{rows}` of them."""
+
+    width: int
+    text: str
+
+
+_ROWS = "SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+
+ENTRY = Form(
+    8, f"INSERT INTO journal (seq, customer, prev, at, program, input, records, hash) {_ROWS}"
+)
+PROGRAM = Form(
+    4,
+    f"INSERT INTO programs (id, version, at, source) {_ROWS}"
+    " ON CONFLICT (id) DO UPDATE SET at = excluded.at, source = excluded.source"
+    " WHERE source IS NULL",
+)
+_DECISION = Form(
+    10,
+    "INSERT INTO decisions (decision_id, seq, customer, at, journey, message, outcome, reason,"
+    f" channel, body) {_ROWS}",
+)
+_TIMER_SET = Form(5, f"INSERT OR REPLACE INTO timers (at, customer, timer, seq, place) {_ROWS}")
+_TIMER_CLEARED = Form(3, "DELETE FROM timers WHERE (at, customer, timer) IN (VALUES {rows})")
+# A message that is there already stays as it is: one id never leaves twice.
+_OUTBOX = Form(
+    6,
+    "INSERT INTO outbox (message_id, customer, channel, state, attempts, body, detail)"
+    " SELECT *, '' FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+    " ON CONFLICT (message_id) DO NOTHING",
+)
+_OUTBOX_CHANGE = Form(
+    4,
+    "UPDATE outbox SET state = new.column2, attempts = new.column3, detail = new.column4"
+    " FROM (VALUES {rows}) AS new WHERE outbox.message_id = new.column1",
+)
+_SNAPSHOT = Form(
+    3,
+    f"INSERT INTO customers (customer, seq, body) {_ROWS}"
+    " ON CONFLICT (customer) DO UPDATE SET seq = excluded.seq, body = excluded.body",
+)
+_LINK = Form(
+    3,
+    f"INSERT INTO identities (namespace, value, customer) {_ROWS}"
+    " ON CONFLICT (namespace, value) DO UPDATE SET customer = excluded.customer",
+)
+_QUARANTINED = Form(
+    6, f"INSERT INTO quarantine (received_at, source, code, path, message, payload) {_ROWS}"
+)
+_RELEASED = Form(1, "DELETE FROM quarantine WHERE number IN (VALUES {rows})")
+_COVERED = Form(
+    1, "UPDATE meta SET value = new.column1 FROM (VALUES {rows}) AS new WHERE name = 'covered_seq'"
+)
+
+_FORMS = (
+    ENTRY,
+    PROGRAM,
+    _DECISION,
+    _TIMER_SET,
+    _TIMER_CLEARED,
+    _OUTBOX,
+    _OUTBOX_CHANGE,
+    _SNAPSHOT,
+    _LINK,
+    _QUARANTINED,
+    _RELEASED,
+    _COVERED,
+)
+_TEXTS = {
+    (form.text, size): form.text.format(
+        rows=", ".join(["(" + ", ".join("?" * form.width) + ")"] * size)
+    )
+    for form in _FORMS
     for size in _SIZES
 }
-_NOTHING: tuple[Value, ...] = (None,) * WIDTH
-_PADDING = [_NOTHING[:count] for count in range(WIDTH)]
 
 
-def flatten_rows(flat: list[Value], kind: int, rows: Sequence[Sequence[Value]]) -> None:
-    """Append rows of one kind, each filled up to the full width."""
-    if not rows:
-        return
-    padding = _PADDING[WIDTH - 1 - len(rows[0])]
-    for row in rows:
-        flat += (kind, *row, *padding)
+def fill(form: Form, rows: Sequence[Sequence[Value]]) -> Iterator[Statement]:
+    """Give the statements that write rows of one kind: one, unless there are very many."""
+    for start in range(0, len(rows), ROWS_MAX):
+        portion = rows[start : start + ROWS_MAX]
+        flat: list[Value] = []
+        for row in portion:
+            flat += row
+        yield complete(form, flat, len(portion))
 
 
-def flatten_effects(flat: list[Value], commit: Commit) -> None:
-    """Append everything of a commit but its journal entries, which need their hashes.
+def complete(form: Form, flat: list[Value], count: int) -> Statement:
+    """Fill `count` rows up to the next size there is a statement for."""
+    size = next(size for size in _SIZES if size >= count)
+    flat += (None,) * (form.width * (size - count))
+    return _TEXTS[form.text, size], flat
 
-    What is made comes before what ends it, so a timer set and cleared in one commit is cleared.
+
+def statements(commit: Commit) -> Iterator[Statement]:
+    """Give the statements for everything of a commit but its entries, which need their hashes.
+
+    What is made comes before what ends it, so a timer set and cleared in one commit is cleared. Of
+    several changes of one message the last counts.
     """
-    flatten_rows(flat, DECISION, commit.decisions)
-    flatten_rows(flat, TIMER_SET, commit.timers_set)
-    flatten_rows(flat, TIMER_CLEARED, commit.timers_cleared)
-    flatten_rows(flat, OUTBOX, commit.outbox)
-    flatten_rows(flat, OUTBOX_CHANGE, commit.outbox_changes)
-    flatten_rows(flat, SNAPSHOT, commit.snapshots)
-    flatten_rows(flat, LINK, commit.links)
-    flatten_rows(flat, QUARANTINED, [row[1:] for row in commit.quarantined])
-    flatten_rows(flat, RELEASED, [(number,) for number in commit.released])
+    yield from fill(_DECISION, commit.decisions)
+    yield from fill(_TIMER_SET, commit.timers_set)
+    yield from fill(_TIMER_CLEARED, commit.timers_cleared)
+    yield from fill(_OUTBOX, commit.outbox)
+    changes = {change.message_id: change for change in commit.outbox_changes}
+    yield from fill(_OUTBOX_CHANGE, list(changes.values()))
+    yield from fill(_SNAPSHOT, commit.snapshots)
+    yield from fill(_LINK, commit.links)
+    yield from fill(_QUARANTINED, [row[1:] for row in commit.quarantined])
+    yield from fill(_RELEASED, [(number,) for number in commit.released])
     if commit.covered_seq is not None:
-        flatten_rows(flat, COVERED, [(commit.covered_seq,)])
+        yield from fill(_COVERED, [(commit.covered_seq,)])
 
 
 def payload_bytes(commit: Commit) -> int:
@@ -64,18 +145,3 @@ def payload_bytes(commit: Commit) -> int:
         + sum(len(row.body) for row in commit.snapshots)
         + sum(len(row.payload) for row in commit.quarantined)
     )
-
-
-def statements(flat: list[Value]) -> Iterator[tuple[str, list[Value]]]:
-    """Give the statements that write these rows: one, unless there are very many."""
-    span = ROWS_MAX * WIDTH
-    start = 0
-    while len(flat) - start > span:
-        yield _INSERTS[ROWS_MAX], flat[start : start + span]
-        start += span
-    rest = flat[start:] if start else flat
-    count = len(rest) // WIDTH
-    size = next(size for size in _SIZES if size >= count)
-    for _ in range(size - count):
-        rest += _NOTHING
-    yield _INSERTS[size], rest

@@ -14,7 +14,7 @@ scribe is open on a data directory (`adapters.sqlite.lock`).
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,10 +24,11 @@ from adapters.sqlite.chain import GENESIS, Head, check_head, link_hash, write_he
 from adapters.sqlite.intake import (
     ENTRY,
     PROGRAM,
-    WIDTH,
+    ROWS_MAX,
+    Statement,
     Value,
-    flatten_effects,
-    flatten_rows,
+    complete,
+    fill,
     payload_bytes,
     statements,
 )
@@ -96,18 +97,17 @@ class Scribe:
         """Make a group durable as one; raises StoreError, having written nothing of it."""
         if self.broken:
             raise StoreError(self.broken)
-        flat: list[Value] = []
+        parts: list[Statement] = []
         versions = dict(self._versions)
         head = self._head
         try:
             for job in jobs:
                 if isinstance(job, Program):
-                    self._flatten_program(flat, versions, job)
+                    parts += self._number_program(versions, job)
                 else:
-                    head = self._flatten_entries(flat, versions, job, head)
-                    flatten_effects(flat, job)
-            if flat:
-                self._execute(flat)
+                    head = self._chain(parts, versions, job, head)
+                    parts += statements(job)
+            self._execute(parts)
         except sqlite3.Error as error:
             self._undo(error)
             raise StoreError(explain_error(error)) from error
@@ -116,46 +116,47 @@ class Scribe:
             raise StoreError(f"the commit holds a value SQLite can't store: {error}") from error
         self._head = head
         self._versions = versions
-        self._bytes_pending += _ROW_BYTES * (len(flat) // WIDTH)
-        self._bytes_pending += sum(payload_bytes(job) for job in jobs if isinstance(job, Commit))
+        self._bytes_pending += sum(_measure(job) for job in jobs)
 
-    def _flatten_program(
-        self, flat: list[Value], versions: dict[str, int], program: Program
-    ) -> None:
+    def _number_program(self, versions: dict[str, int], program: Program) -> Iterator[Statement]:
         number = versions.setdefault(program.version, len(versions) + 1)
-        flatten_rows(flat, PROGRAM, [(number, program.version, program.at, program.source)])
+        return fill(PROGRAM, [(number, program.version, program.at, program.source)])
 
-    def _flatten_entries(
-        self, flat: list[Value], versions: dict[str, int], commit: Commit, head: Head
+    def _chain(
+        self, parts: list[Statement], versions: dict[str, int], commit: Commit, head: Head
     ) -> Head:
+        """Add the statements for a commit's entries, each hashed onto the one before."""
         last_seq, last_hash = head.seq, head.hash
-        for entry in commit.entries:
-            seq, customer, prev, at, program, given, records = entry
-            if seq <= last_seq:
-                raise StoreError(
-                    f"entry {seq} of the commit does not follow entry {last_seq}:"
-                    " the journal only grows"
-                )
-            number = versions.get(program)
-            if number is None:
-                number = versions[program] = len(versions) + 1
-                flatten_rows(flat, PROGRAM, [(number, program, None, None)])
-            last_hash = link_hash(last_hash, entry)
-            last_seq = seq
-            flat += (ENTRY, seq, customer, prev, at, number, given, records, last_hash, None, None)
+        for start in range(0, len(commit.entries), ROWS_MAX):
+            portion = commit.entries[start : start + ROWS_MAX]
+            flat: list[Value] = []
+            for entry in portion:
+                seq, customer, prev, at, program, given, records = entry
+                if seq <= last_seq:
+                    raise StoreError(
+                        f"entry {seq} of the commit does not follow entry {last_seq}:"
+                        " the journal only grows"
+                    )
+                number = versions.get(program)
+                if number is None:
+                    number = versions[program] = len(versions) + 1
+                    parts += fill(PROGRAM, [(number, program, None, None)])
+                last_hash = link_hash(last_hash, entry)
+                last_seq = seq
+                flat += (seq, customer, prev, at, number, given, records, last_hash)
+            parts.append(complete(ENTRY, flat, len(portion)))
         return Head(last_seq, last_hash) if commit.entries else head
 
-    def _execute(self, flat: list[Value]) -> None:
-        parts = list(statements(flat))
-        if len(parts) == 1:
-            # One statement is its own transaction: no BEGIN and COMMIT, so no further waiting
-            # for the interpreter's lock.
-            self._cursor.execute(*parts[0])
-        else:
-            self._cursor.execute("BEGIN IMMEDIATE")
-            for sql, parameters in parts:
-                self._cursor.execute(sql, parameters)
-            self._cursor.execute("COMMIT")
+    def _execute(self, parts: list[Statement]) -> None:
+        if not parts:
+            return
+        execute = self._cursor.execute
+        if len(parts) > 1:  # a single statement is its own transaction
+            execute("BEGIN IMMEDIATE")
+        for text, values in parts:
+            execute(text, values)
+        if len(parts) > 1:
+            execute("COMMIT")
 
     def _undo(self, error: sqlite3.Error | None) -> None:
         """Take back what a failed group began, and refuse to go on where that is not possible."""
@@ -212,6 +213,14 @@ class Scribe:
 
 
 _REOPEN = "nothing more is taken until the store is opened anew, which recovers from disk"
+
+
+def _measure(job: Commit | Program) -> int:
+    """Estimate how many bytes a job adds to the log."""
+    if isinstance(job, Program):
+        return len(job.source)
+    rows = len(job.entries) + len(job.decisions) + len(job.timers_set) + len(job.outbox)
+    return _ROW_BYTES * (rows + len(job.snapshots)) + payload_bytes(job)
 
 
 def explain_error(error: sqlite3.Error) -> str:

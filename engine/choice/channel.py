@@ -11,6 +11,7 @@ from engine.gates.reach import check_reach
 from engine.gates.verdict import Block
 from engine.profile import Profile
 from engine.program.program import Channel, Message, MessageType, Program
+from engine.reasons import Reason
 
 PREFERENCES = "channel_preferences"  # trait: message type -> channel
 PREFERRED = "preferred_channel"  # trait: for every type that offers the channel
@@ -41,19 +42,23 @@ def feasible(
     Lazy: mostly the first channel will do, and the others need not be looked at.
     """
     for name in names:
-        channel = program.channels[name]
-        block = check_channel(profile, program, message, channel)
+        block = check_named(profile, program, message, name)
         if block is None:
-            yield channel
+            yield program.channels[name]
         else:
             passed_over.append((name, block))
 
 
-def check_channel(
-    profile: Profile, program: Program, message: Message, channel: Channel
-) -> Block | None:
-    """Say why a channel can't carry a message to this customer, whatever the hour."""
-    block = check_consent(profile, program, message.type.purpose, channel.name)
+def check_named(profile: Profile, program: Program, message: Message, name: str) -> Block | None:
+    """Say why a channel can't carry a message to this customer, whatever the hour.
+
+    A journey of an older workspace may insist on a channel that is no longer there.
+    """
+    channel = program.channels.get(name)
+    if channel is None:
+        seen = "no longer in the workspace"
+        return Block("reachable", Reason.UNREACHABLE, None, f"channels.{name}", seen)
+    block = check_consent(profile, program, message.type.purpose, name)
     return block or check_reach(profile, message, channel)
 
 

@@ -93,13 +93,13 @@ def check_backoff(profile: Profile, shared: SharedCap, backoff: Backoff, at: int
     times = counted(profile, shared)
     if not times:
         return None
-    free_count = ceil(backoff.share * cap.count_max)
+    # Rounded first: as floats 0.07 of 100 is a little more than 7.
+    free_count = ceil(round(backoff.share * cap.count_max, 9))
     moment = at
     used = _used(times, cap, moment)
     first_used = used
     while used >= free_count:
-        gap_ms = min(backoff.gap_ms * backoff.factor ** (used - free_count), SOLVER_HORIZON_MS)
-        opens_at = times[-1] + round(gap_ms)
+        opens_at = times[-1] + _gap_ms(backoff, used - free_count)
         if opens_at <= moment:
             break
         moment = min(opens_at, times[-used] + cap.window_ms)
@@ -108,6 +108,14 @@ def check_backoff(profile: Profile, shared: SharedCap, backoff: Backoff, at: int
         return None
     seen = f"{first_used} used of {cap.text}"
     return Block("backoff", Reason.BACKOFF, moment, "policies.backoff", seen)
+
+
+def _gap_ms(backoff: Backoff, steps: int) -> int:
+    """Grow the gap; one as long as the solver looks ahead is as long as any."""
+    try:
+        return round(min(backoff.gap_ms * backoff.factor**steps, SOLVER_HORIZON_MS))
+    except OverflowError:
+        return SOLVER_HORIZON_MS
 
 
 def _used(times: list[int], cap: Cap, at: int) -> int:

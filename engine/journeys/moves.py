@@ -150,7 +150,7 @@ def _wait_for(
     assert wait is not None
     if wait.engagement and has_engaged(turn, instance, wait):
         return position + 1
-    if wait.segment and turn.program.segments[wait.segment].test(_scope(turn, instance)):
+    if wait.segment and _scope(turn, instance).in_segment(wait.segment):
         return position + 1
     _pause(turn, instance, position, turn.now + (instruction.duration_ms or UNBOUNDED_WAIT_MS))
     return None

@@ -1,0 +1,245 @@
+"""A shard on a clock that stands still, for tests of the runtime: over memory or over any store."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from actors.memory import MemoryChannel, MemoryStore, VirtualClock, settle
+from actors.ports import SnapshotRow, Store
+from actors.runtime import Runtime, Settings
+from engine.errors import StoreError
+from engine.events import (
+    ConsentStatement,
+    ConsentStatus,
+    Event,
+    EventKind,
+    Input,
+    Receipt,
+    ReceiptStatus,
+)
+from engine.instants import MINUTE_MS, parse_instant
+from engine.profile import Profile
+from engine.program.compile import compile_source
+from engine.program.program import Program
+from engine.records import Decided
+
+ORIGIN_AT = parse_instant("2026-03-02T10:00:00Z")
+NAP_MS = 1  # the timer loop looks whenever the clock is moved
+STRIDE_MS = 4 * MINUTE_MS  # less than half the horizon of the timers
+
+_MAIL = {"email": {"subject": "s", "body": "b"}, "sms": {"body": "b"}}
+
+WORKSPACE: dict[str, Any] = {
+    "workspace": "shards",
+    "defaults": {"timezone": "UTC", "country": "GB"},
+    "consent": {"marketing": "opt_out"},
+    "channels": {
+        "email": {"adapter": "log", "identity": "email"},
+        "sms": {"adapter": "log", "identity": "phone"},
+    },
+    "message_types": {
+        "promo": {"purpose": "marketing", "channels": ["email", "sms"]},
+        "note": {"purpose": "service", "channels": ["email", "sms"]},
+    },
+    "messages": {
+        "offer": {"type": "promo", "content": _MAIL},
+        "paper": {"type": "note", "content": _MAIL},
+    },
+    "journeys": {
+        "buy": {"trigger": {"event": "Buy"}, "steps": [{"send": "offer", "id": "s"}]},
+        "pay": {"trigger": {"event": "Pay"}, "steps": [{"send": "paper", "id": "s"}]},
+        "wait": {
+            "trigger": {"event": "Wait"},
+            "steps": [{"wait": "5m"}, {"send": "paper", "id": "s"}],
+        },
+        "later": {
+            "trigger": {"event": "Later"},
+            "steps": [{"wait": "2h"}, {"send": "paper", "id": "s"}],
+        },
+    },
+}
+
+
+class GatedStore(MemoryStore):
+    """A store in memory whose reads can be held back, and can be made to fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads_failing = 0
+        self.entries_failing = 0
+        self.resolves_failing = 0
+        self.resolved: list[str] = []  # what was asked for, one for each key
+        self._gate = asyncio.Event()
+        self._gate.set()
+
+    def hold_reads(self) -> None:
+        self._gate.clear()
+
+    def release_reads(self) -> None:
+        self._gate.set()
+
+    async def load(self, customers: Sequence[str]) -> dict[str, SnapshotRow]:
+        rows = await super().load(customers)
+        await self._gate.wait()
+        if self.loads_failing:
+            self.loads_failing -= 1
+            raise StoreError("the disk can't be read")
+        return rows
+
+    async def entries(self, last_seq: int, limit: int) -> list[Any]:
+        rows = await super().entries(last_seq, limit)
+        await self._gate.wait()
+        if self.entries_failing:
+            self.entries_failing -= 1
+            raise StoreError("the disk can't be read")
+        return rows
+
+    async def resolve(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        self.resolved += [value for _, value in keys]
+        found = await super().resolve(keys)
+        await self._gate.wait()
+        if self.resolves_failing:
+            self.resolves_failing -= 1
+            raise StoreError("the disk can't be read")
+        return found
+
+
+class Shard:
+    """A runtime with its store, clock and two channels."""
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        program: Program | None = None,
+        clock: VirtualClock | None = None,
+        **settings: Any,
+    ) -> None:
+        self.store = store if store is not None else MemoryStore()
+        self.clock = clock or VirtualClock(ORIGIN_AT)
+        self.email = MemoryChannel()
+        self.sms = MemoryChannel()
+        self.settings = {"nap_ms": NAP_MS, **settings}
+        self.runtime = Runtime(
+            self.store,
+            self.clock,
+            program or compile_source(WORKSPACE),
+            {"email": self.email, "sms": self.sms},
+            settings=Settings(**self.settings),
+        )
+        self.decided: list[tuple[str, Decided]] = []
+        self.runtime.subscribe(self.decided.extend)
+        self.folded = 0
+        self.event_count = 0
+
+    async def start(self) -> "Shard":
+        self.folded = await self.runtime.open()
+        await self.runtime.start()
+        return self
+
+    async def restart(self, **settings: Any) -> "Shard":
+        """Start another runtime on the same store, which nobody holds any more."""
+        changed = {**self.settings, **settings}
+        again = Shard(self.store, program=self.runtime.program, clock=self.clock, **changed)
+        again.event_count = self.event_count
+        return await again.start()
+
+    async def crash(self) -> "Shard":
+        """End without stopping, and start on what is on disk."""
+        assert isinstance(self.store, MemoryStore)
+        survivor = self.store.crash()
+        await self.abandon()
+        self.store = survivor
+        return await self.restart()
+
+    async def abandon(self) -> None:
+        """End what runs in the background, as the end of a process does."""
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def track(self, user: str, name: str = "Seen", *, id: str = "", **properties: Any) -> Event:
+        return self._event(EventKind.TRACK, name, user, id=id, properties=properties)
+
+    def identify(self, user: str, *, anonymous: str | None = None, **traits: Any) -> Event:
+        return self._event(
+            EventKind.IDENTIFY, "Identified", user, anonymous=anonymous, traits=traits
+        )
+
+    def known(self, user: str) -> Event:
+        """State the addresses of a customer."""
+        return self.identify(user, email=f"{user}@example.com", phone="+447700900123")
+
+    def anonymous(self, anonymous: str, name: str = "Seen") -> Event:
+        return self._event(EventKind.TRACK, name, None, anonymous=anonymous)
+
+    def alias(self, user: str, previous: str) -> Event:
+        properties = {"previousId": previous}
+        return self._event(EventKind.ALIAS, "Alias Linked", user, properties=properties)
+
+    def consent(self, user: str, status: str, *, channel: str = "*") -> Event:
+        now = self.clock.now()
+        said = ConsentStatement("marketing", channel, ConsentStatus(status), now, "test")
+        return self._event(EventKind.CONSENT, "Consent Stated", user, consents=(said,))
+
+    def receipt(self, user: str, message: str, status: ReceiptStatus) -> Receipt:
+        self.event_count += 1
+        now = self.clock.now()
+        return Receipt(f"r{self.event_count}", user, message, status, now, now)
+
+    def _event(
+        self, kind: EventKind, name: str, user: str | None, *, id: str = "", **parts: Any
+    ) -> Event:
+        self.event_count += 1
+        now = self.clock.now()
+        anonymous = parts.pop("anonymous", None)
+        return Event(
+            id or f"e{self.event_count}", kind, name, user, anonymous, now, now, **parts
+        )
+
+    async def submit(self, *inputs: Input) -> None:
+        """Take inputs and wait until they are durable and what follows at once has happened."""
+        await self.runtime.submit(inputs)
+        await settle()
+
+    async def advance(self, duration_ms: int) -> None:
+        """Let time pass, stopping for each timer at its instant."""
+        until_at = self.clock.now() + duration_ms
+        while self.clock.now() < until_at:
+            next_at = self.runtime.timers.next_at()
+            stop_at = min(self.clock.now() + STRIDE_MS, until_at)
+            if next_at is not None and next_at > self.clock.now():
+                stop_at = min(stop_at, next_at)
+            self.clock.jump_to(stop_at)
+            await settle()
+            await settle()
+
+    async def profile(self, user: str) -> Profile:
+        found = await self.runtime.profile(user)
+        assert found is not None
+        return found
+
+    async def state(self, *users: str) -> dict[str, bytes]:
+        """Give everything known of customers, in a form that can be compared."""
+        profiles = {user: await self.runtime.profile(user) for user in users}
+        return {user: msgspec.msgpack.encode(profile) for user, profile in profiles.items()}
+
+    def told(self) -> list[str]:
+        """Give each durable decision as `customer message outcome reason channel`."""
+        return [
+            f"{user} {one.message} {one.outcome} {one.reason} {one.channel}"
+            for user, one in self.decided
+        ]
+
+    def balance(self) -> tuple[int, int]:
+        """Give what was received, and what it became."""
+        counters = self.runtime.counters
+        return counters.received, counters.stored + counters.duplicates + counters.quarantined
+
+
+def changed(source: Mapping[str, Any], **sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a workspace with some entries of its sections replaced."""
+    return {**source, **{name: {**source.get(name, {}), **new} for name, new in sections.items()}}
