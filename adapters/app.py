@@ -131,7 +131,7 @@ class App:
         program = workspace.program
         archive = await self._archive(program)
         await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)
-        self.runtime.use(msgspec.structs.replace(program, archive=archive))
+        self.runtime.use(program.with_archive(archive))
         self._workspace = workspace
 
     async def _archive(self, program: Program) -> dict[str, Journey]:

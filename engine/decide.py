@@ -53,10 +53,11 @@ def decide_event(turn: Turn, event: Event, active_before_at: int) -> None:
         }
         turn.note(Counted(event.name, event.at, need.window_ms, values))
     if not (
-        profile.instances
-        or event.consents
+        event.consents
         or event.name in program.triggers
         or event.name in program.suppressions
+        or event.name in program.awaited
+        or program.awaits_segments
     ):
         return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, event.name, event.context)
@@ -65,7 +66,7 @@ def decide_event(turn: Turn, event: Event, active_before_at: int) -> None:
             turn.note(suppressed)
     if event.consents and profile.pending:
         _recheck_consent(turn)
-    if profile.instances:
+    if profile.instances and (event.name in program.awaited or program.awaits_segments):
         _meet_goals(turn, event, scope)
         _end_waits(turn, event, scope)
     for journey in triggered(turn, event.name, scope):

@@ -81,7 +81,7 @@ def explain(  # noqa: PLR0913 - one argument for each option
     for decision in reversed(decisions):  # a story is read from its beginning
         _show(decision)
     if len(decisions) == limit:
-        click.echo(f"These are the latest {limit}; --limit shows more.")
+        click.echo(f"Only the latest {limit} are shown; --limit shows more.")
 
 
 def _show(decision: Decision) -> None:

@@ -115,7 +115,7 @@ def _compile(
         journeys=journeys,
         triggers=group(triggered, lambda journey: journey.trigger.event),
         history=leaves.history(),  # complete: every condition is compiled by now
-    )
+    ).with_archive({})
 
 
 def _check_segments(leaves: Leaves, names: Names, faults: Faults) -> None:

@@ -4,7 +4,7 @@ Built once by `engine.program.compile`, read by `decide` and everything below it
 changes after it was built; a new workspace is a new `Program`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -238,6 +238,18 @@ class Program(msgspec.Struct, frozen=True):
     triggers: Mapping[str, tuple[Journey, ...]]  # by event name, in order of journey name
     history: Mapping[str, HistoryNeed]  # by event name
     archive: Mapping[str, Journey] = {}  # by version: journeys people are still in
+    awaited: frozenset[str] = frozenset()  # events that meet a goal or end a wait somewhere
+    awaits_segments: bool = False  # some wait ends with a segment, so with any event
+
+    def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
+        """Take in the journeys of earlier workspaces, by version."""
+        every = [*self.journeys.values(), *archive.values()]
+        return msgspec.structs.replace(
+            self,
+            archive=archive,
+            awaited=awaited_events(every),
+            awaits_segments=awaits_segments(every),
+        )
 
     def journey(self, name: str, version: str) -> Journey | None:
         """Find the journey an instance is in, in the version it entered with."""
@@ -245,3 +257,23 @@ class Program(msgspec.Struct, frozen=True):
         if current is not None and current.version == version:
             return current
         return self.archive.get(version)
+
+
+def awaited_events(journeys: Iterable[Journey]) -> frozenset[str]:
+    """Collect the events that some goal or some wait looks out for."""
+    goals = [journey.goal.event for journey in journeys if journey.goal is not None]
+    return frozenset(goals + [wait.event for wait in _waits(journeys) if wait.event])
+
+
+def awaits_segments(journeys: Iterable[Journey]) -> bool:
+    """Say whether some wait ends when the customer is in a segment."""
+    return any(wait.segment for wait in _waits(journeys))
+
+
+def _waits(journeys: Iterable[Journey]) -> list[WaitFor]:
+    return [
+        instruction.wait_for
+        for journey in journeys
+        for instruction in journey.code
+        if instruction.wait_for is not None
+    ]
