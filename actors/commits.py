@@ -10,7 +10,7 @@ load by itself.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -20,7 +20,8 @@ from actors.tickets import Ticket
 from engine.effects import Effect, Send, Unwake, Wake
 from engine.errors import StoreError
 from engine.events import Input
-from engine.records import Decided, Record
+from engine.records import Decided
+from engine.step import StepResult
 
 _ENCODER = msgspec.msgpack.Encoder()
 _NO_RECORDS = _ENCODER.encode([])
@@ -68,27 +69,18 @@ class Batch:
             ticket.batch = self
             self.parts.append(ticket)
 
-    def add(  # noqa: PLR0913 - the parts of one journal entry
-        self,
-        customer: Customer,
-        given: Input,
-        *,
-        seq: int,
-        now: int,
-        program: str,
-        records: Sequence[Record],
-        effects: Sequence[Effect],
-    ) -> None:
+    def add(self, customer: Customer, given: Input, result: StepResult, seq: int, now: int) -> None:
         """Take in one step: its journal entry and all that follows from it.
 
         Raises, having taken in nothing, where a value can't be written down.
         """
+        records = result.records
         entry = Entry(
             seq,
             customer.id,
             customer.last_seq,
             now,
-            program,
+            result.program,
             _ENCODER.encode(given),
             _ENCODER.encode(records) if records else _NO_RECORDS,
         )
@@ -98,8 +90,9 @@ class Batch:
         for record in records:
             if record.__class__ is Decided:
                 self._add_decision(customer.id, seq, record)
-        for place, effect in enumerate(effects):
-            self._add_effect(effect, seq, place)
+        if result.effects:
+            for place, effect in enumerate(result.effects):
+                self._add_effect(effect, seq, place)
 
     def _add_decision(self, customer: str, seq: int, decided: Decided) -> None:
         self.decided.append((customer, decided))

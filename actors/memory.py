@@ -208,6 +208,7 @@ class MemoryStore:
     """
 
     def __init__(self) -> None:
+        self.broken = ""  # for tests to set
         self._tables = _Tables()
         self._is_open = False
         self._failures: deque[StoreError] = deque()

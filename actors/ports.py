@@ -175,6 +175,11 @@ class Store(Protocol):
     committed. Everything else may run concurrently with a commit.
     """
 
+    @property
+    def broken(self) -> str:
+        """Say why nothing more can be committed until the store is opened anew, or ""."""
+        ...
+
     async def open(self) -> StoreState:
         """Take hold of the store, alone; raises StoreError where it is damaged or in use."""
         ...

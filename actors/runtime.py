@@ -33,7 +33,7 @@ from actors.tickets import Ticket
 from actors.timers import Timers
 from actors.withdrawals import Withdrawals, narrows_consent
 from engine.errors import OverloadError, StoreError
-from engine.events import Input, Receipt, Tick
+from engine.events import Event, Input, Receipt, Tick
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.records import Decided, Duplicated, Unmatched
@@ -171,7 +171,7 @@ class Runtime:
 
     def unready(self) -> str:
         """Say why this shard can't take inputs now, or "" when it can."""
-        return self._unready
+        return self._unready or self.store.broken
 
     def use(self, program: Program) -> None:
         """Decide by another program from the next input on."""
@@ -220,12 +220,14 @@ class Runtime:
 
     def _post(self, customer: str, given: Input, ticket: Ticket | None) -> None:
         actor = self.directory.get(customer)
-        if len(actor.mailbox) >= MAILBOX_MAX and ticket is not None:
+        mailbox = actor.mailbox
+        if len(mailbox) >= MAILBOX_MAX and ticket is not None:
             self._queued -= 1
             ticket.fail(OverloadError("too many events of one customer are waiting"))
             return
-        actor.mailbox.append((given, ticket))
-        self._schedule(actor)
+        mailbox.append((given, ticket))
+        if not actor.scheduled:
+            self._schedule(actor)
 
     def _schedule(self, actor: Customer) -> None:
         """See to it that what waits in a mailbox is decided, once the profile is there."""
@@ -279,7 +281,7 @@ class Runtime:
         self._queued -= 1
         batch = self._commits.open
         try:
-            self._decide(batch, actor, profile, given, counted=ticket is not None)
+            self._decide(batch, actor, profile, given, ticket is not None)
         except Exception as error:  # noqa: BLE001 - an actor that fails dies alone
             self._bury(actor, given, error, counted=ticket is not None)
         if ticket is not None:
@@ -294,7 +296,12 @@ class Runtime:
             self.counters.note_tick(self._now - given.at)
 
     def _decide(
-        self, batch: Batch, actor: Customer, profile: Profile, given: Input, *, counted: bool
+        self,
+        batch: Batch,
+        actor: Customer,
+        profile: Profile,
+        given: Input,
+        counted: bool,  # noqa: FBT001 - the hottest call there is: no keywords
     ) -> None:
         """Take the step, and what it led to into the batch."""
         result = step(profile, given, self.program, self._now)
@@ -307,18 +314,12 @@ class Runtime:
             batch.commit.timers_cleared.append((given.at, actor.id, given.timer))
             return
         seq = self._seq + 1
-        batch.add(
-            actor,
-            given,
-            seq=seq,
-            now=self._now,
-            program=self.program.version,
-            records=records,
-            effects=result.effects,
-        )
+        batch.add(actor, given, result, seq, self._now)
         self._seq = seq
         batch.stored += counted
         self.directory.changed(actor, seq)
+        if given.__class__ is Event and not given.consents:
+            return  # nearly all inputs: nothing was said of consent
         if narrows_consent(given, records):
             batch.withdrawals.append(actor.id)
 

@@ -28,7 +28,8 @@ from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
 from adapters.signing import Signer
 from adapters.sqlite.store import SqliteStore
-from engine.errors import ProgramError
+from adapters.telemetry.metrics import LoopLag
+from engine.errors import ProgramError, StoreError
 from engine.program.compile import compile_source
 from engine.program.program import Journey, Program
 
@@ -36,11 +37,13 @@ logger = structlog.get_logger("nextbeat")
 
 # The writer thread needs the interpreter for microseconds at a time; with CPython's default of
 # 5 ms between hand-overs it would wait that long for each of them.
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.005
 
 # Most of what is in memory is customers, which hold no reference cycles. Collecting the oldest
 # generation walks all of them: that is to be rare.
 COLLECT_AFTER = (50_000, 50, 200)
+
+WATCH_EVERY_S = 1.0
 
 
 class Workspace(msgspec.Struct, frozen=True):
@@ -88,6 +91,7 @@ class App:
             pacing=build_pacing(program.channels),
         )
         self._gateway: Gateway | None = None
+        self._lag = LoopLag()
 
     @property
     def port(self) -> int:
@@ -101,6 +105,7 @@ class App:
         await self.use(self._workspace)
         await self.runtime.start()
         self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts())
+        self._lag.start()
         logger.info("ready", port=self.port, recovered=folded, program=self.runtime.program.version)
         return self
 
@@ -122,6 +127,7 @@ class App:
         trace: TracebackType | None,
     ) -> None:
         """Stop listening, finish what was taken, close."""
+        self._lag.stop()
         if self._gateway is not None:
             await self._gateway.stop()
         await self.runtime.stop()
@@ -163,7 +169,8 @@ def run_server(workspace: Path, data: Path, *, host: str, port: int) -> None:
     """Serve a workspace until the process is told to stop; SIGHUP reads the workspace again.
 
     Raises ProgramError when the workspace has faults at start. A fault found later is logged, and
-    what ran goes on running.
+    what ran goes on running. Raises StoreError when the store can't take anything more: whoever
+    supervises the process is to start it again, and it recovers from what is on the disk.
     """
     settings = GatewaySettings.from_environment(os.environ, host=host, port=port)
     loaded = open_workspace(workspace)
@@ -178,10 +185,27 @@ async def _serve(folder: Path, loaded: Workspace, data: Path, settings: GatewayS
     loop.add_signal_handler(signal.SIGHUP, again.set)
     async with App(loaded, data, settings) as app:
         tune_interpreter()
-        watching = asyncio.create_task(_reload(app, folder, again))
+        tasks = (
+            asyncio.create_task(_reload(app, folder, again)),
+            asyncio.create_task(_watch_store(app.store, stop)),
+        )
         await stop.wait()
-        watching.cancel()
-        logger.info("stopping")
+        for task in tasks:
+            task.cancel()
+        broken = app.store.broken
+        if broken:
+            logger.critical("the store is broken; stopping, start again to recover", reason=broken)
+        else:
+            logger.info("stopping")
+    if broken:
+        raise StoreError(broken)
+
+
+async def _watch_store(store: Store, stop: asyncio.Event) -> None:
+    """Stop a server whose store can't be trusted: after a failed fsync only the disk knows."""
+    while not store.broken:  # noqa: ASYNC110 - it breaks in the writer's thread, which has no loop
+        await asyncio.sleep(WATCH_EVERY_S)
+    stop.set()
 
 
 async def _reload(app: App, folder: Path, again: asyncio.Event) -> None:

@@ -24,7 +24,7 @@ from engine.instants import DAY_MS
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.triggers import enter, may_enter, triggered
 from engine.profile import Instance, Pending, Profile, Sent
-from engine.program.program import Op
+from engine.program.program import HistoryNeed, Op, Program
 from engine.program.scope import Scope
 from engine.proposals import follow, propose, reopen, withdraw
 from engine.reasons import Outcome, Reason
@@ -45,20 +45,12 @@ LATE_MS_MAX = 400 * DAY_MS
 def decide_event(turn: Turn, event: Event, active_before_at: int) -> None:
     """Decide what follows from an event the customer caused or that we were told of them."""
     program, profile = turn.program, turn.profile
-    _note_session(turn, event, active_before_at)
+    if event.at - active_before_at > program.session_ms:
+        _note_session(turn, event, active_before_at)
     need = program.history.get(event.name)
     if need is not None:
-        values = {
-            name: number for name in need.values if (number := _number(event, name)) is not None
-        }
-        turn.note(Counted(event.name, event.at, need.window_ms, values))
-    if not (
-        event.consents
-        or event.name in program.triggers
-        or event.name in program.suppressions
-        or event.name in program.awaited
-        or program.awaits_segments
-    ):
+        turn.note(Counted(event.name, event.at, need.window_ms, _values(need, event)))
+    if not (event.consents or _concerns(program, event.name)):
         return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, event.name, event.context)
     if event.name in program.suppressions:
@@ -124,11 +116,26 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
 
 
 def _note_session(turn: Turn, event: Event, active_before_at: int) -> None:
-    gap_ms = event.at - active_before_at
-    if turn.profile.active_at > active_before_at and (
-        active_before_at == 0 or gap_ms > turn.program.session_ms
-    ):
+    if turn.profile.active_at > active_before_at:
         turn.note(SessionBegan(event.at))
+
+
+def _concerns(program: Program, event_name: str) -> bool:
+    """Say whether anything in the workspace looks out for an event."""
+    return (
+        event_name in program.triggers
+        or event_name in program.awaited
+        or event_name in program.suppressions
+        or program.awaits_segments
+    )
+
+
+def _values(need: HistoryNeed, event: Event) -> dict[str, float]:
+    """Pick the numbers that conditions add up."""
+    if not need.values:
+        return {}
+    found = ((name, _number(event, name)) for name in need.values)
+    return {name: number for name, number in found if number is not None}
 
 
 def _number(event: Event, name: str) -> float | None:

@@ -4,6 +4,10 @@ from typing import Any
 
 import msgspec
 
+# A field of `content` beside `body`: its template is HTML, and what was filled in is escaped.
+BODY_FORMAT = "body_format"
+HTML = "html"
+
 
 class Send(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Hand this message to its channel."""

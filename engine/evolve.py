@@ -126,7 +126,7 @@ def _evolve_context(profile: Profile, event: Event) -> None:
     if event.at > profile.active_at and context.get("active") is not False:
         profile.active_at = event.at
     timezone = context.get("timezone")
-    if timezone:
+    if timezone and timezone.__class__ is str:
         profile.context_timezone = timezone
     device = context.get("device")
     if device.__class__ is dict and (token := device.get("token")):

@@ -25,6 +25,7 @@ _UNITS_MS = {
     "w": WEEK_MS,
 }
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_DURATION_LENGTH_MAX = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -36,7 +37,7 @@ def parse_instant(text: str) -> int:
     delta = moment - _EPOCH
     at = delta.days * DAY_MS + delta.seconds * SECOND_MS + delta.microseconds // 1_000
     if not INSTANT_MIN <= at <= INSTANT_MAX:
-        message = f"{text!r} is outside 1900 to 2100"
+        message = f"{text[:80]!r} is outside 1900 to 2100"
         raise ValueError(message)
     return at
 
@@ -51,13 +52,16 @@ def format_instant(at: int) -> str:
 def parse_duration(text: str) -> int:
     """Read `15m`, `1h`, `2d`, `1w`, or several together (`1h30m`). Raises ValueError."""
     position, total_ms = 0, 0.0
-    for match in _DURATION.finditer(text):
+    # Bounded first: over a long run of digits the search is quadratic.
+    for match in _DURATION.finditer(text if len(text) <= _DURATION_LENGTH_MAX else ""):
         if match.start() != position:
             break
         total_ms += float(match[1]) * _UNITS_MS[match[2]]
         position = match.end()
     if position == 0 or position != len(text):
-        message = f"{text!r} is not a duration: write a number and ms, s, m, h, d or w, like 2h"
+        message = (
+            f"{text[:80]!r} is not a duration: write a number and ms, s, m, h, d or w, like 2h"
+        )
         raise ValueError(message)
     return round(total_ms)
 

@@ -230,6 +230,7 @@ def _carry(ways: Ways, channel: Channel, replaced: Reason | None = None) -> Ruli
             channel.name,
             event=proposal.event,
             message_id=name,
+            timezone=ways.zone.key,
             now=turn.now,
         )
     except TemplateAbort as abort:

@@ -9,7 +9,8 @@ made durable, it is thrown away and rebuilt.
 - Effects are derived from records, so they are known again after a crash.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -25,10 +26,14 @@ from engine.turn import Turn
 
 
 class StepResult(msgspec.Struct, frozen=True, gc=False):
-    """What a step led to: facts to make durable, then requests to act on."""
+    """What a step led to: facts to make durable, then requests to act on.
+
+    `program` is the version of the program it was decided by.
+    """
 
     records: list[Record]
     effects: list[Effect]
+    program: str
 
 
 def step(profile: Profile, given: Input, program: Program, now: int) -> StepResult:
@@ -36,37 +41,38 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
     if isinstance(given, Event):
         active_before_at = profile.active_at
         if not evolve_input(profile, given, now):
-            return StepResult([Duplicated(given.id)], [])
-        turn = Turn(profile, program, now, cause_kind="event", cause=given.id)
+            return StepResult([Duplicated(given.id)], [], program.version)
+        turn = Turn(profile, program, now, "event", given.id)
         decide_event(turn, given, active_before_at)
     elif isinstance(given, Receipt):
         if not evolve_input(profile, given, now):
-            return StepResult([Duplicated(given.id)], [])
-        turn = Turn(profile, program, now, cause_kind="receipt", cause=given.id)
+            return StepResult([Duplicated(given.id)], [], program.version)
+        turn = Turn(profile, program, now, "receipt", given.id)
         decide_receipt(turn, given)
     else:
-        turn = Turn(profile, program, now, cause_kind="timer", cause=str(given.timer))
+        turn = Turn(profile, program, now, "timer", str(given.timer))
         decide_tick(turn, given)
     records = turn.records
     assert len(records) <= RECORDS_MAX
-    return StepResult(records, effects_of(profile.customer, records) if records else [])
+    effects = effects_of(profile.customer, records) if records else []
+    return StepResult(records, effects, program.version)
 
 
 def effects_of(customer: str, records: Sequence[Record]) -> list[Effect]:
     """Derive what is to be done from what happened."""
     effects: list[Effect] = []
     for record in records:
-        if isinstance(record, Decided):
-            if record.message_id:
-                effects.append(_send(customer, record))
-        elif isinstance(record, WakeSet):
-            effects.append(Wake(customer, record.timer, record.at))
-        elif isinstance(record, WakeCleared):
-            effects.append(Unwake(customer, record.timer, record.at))
+        derive = _EFFECTS.get(record.__class__)
+        if derive is not None:
+            effect = derive(customer, record)
+            if effect is not None:
+                effects.append(effect)
     return effects
 
 
-def _send(customer: str, decided: Decided) -> Send:
+def _send(customer: str, decided: Decided) -> Send | None:
+    if not decided.message_id:
+        return None
     return Send(
         message_id=decided.message_id,
         decision_id=decided.decision_id,
@@ -82,3 +88,18 @@ def _send(customer: str, decided: Decided) -> Send:
         decided_at=decided.at,
         expires_at=decided.expires_at,
     )
+
+
+def _wake(customer: str, record: WakeSet) -> Wake:
+    return Wake(customer, record.timer, record.at)
+
+
+def _unwake(customer: str, record: WakeCleared) -> Unwake:
+    return Unwake(customer, record.timer, record.at)
+
+
+_EFFECTS: dict[type[Any], Callable[[str, Any], Effect | None]] = {
+    Decided: _send,
+    WakeSet: _wake,
+    WakeCleared: _unwake,
+}

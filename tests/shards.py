@@ -19,7 +19,7 @@ from engine.events import (
     Receipt,
     ReceiptStatus,
 )
-from engine.instants import MINUTE_MS, parse_instant
+from engine.instants import parse_instant
 from engine.profile import Profile
 from engine.program.compile import compile_source
 from engine.program.program import Program
@@ -27,7 +27,6 @@ from engine.records import Decided
 
 ORIGIN_AT = parse_instant("2026-03-02T10:00:00Z")
 NAP_MS = 1  # the timer loop looks whenever the clock is moved
-STRIDE_MS = 4 * MINUTE_MS  # less than half the horizon of the timers
 
 _MAIL = {"email": {"subject": "s", "body": "b"}, "sms": {"body": "b"}}
 
@@ -154,6 +153,11 @@ class Shard:
         self.store = survivor
         return await self.restart()
 
+    async def restart_reading(self) -> "Shard":
+        """Stop and start again with nobody in memory."""
+        await self.runtime.stop()
+        return await self.restart()
+
     async def abandon(self) -> None:
         """End what runs in the background, as the end of a process does."""
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -196,9 +200,7 @@ class Shard:
         self.event_count += 1
         now = self.clock.now()
         anonymous = parts.pop("anonymous", None)
-        return Event(
-            id or f"e{self.event_count}", kind, name, user, anonymous, now, now, **parts
-        )
+        return Event(id or f"e{self.event_count}", kind, name, user, anonymous, now, now, **parts)
 
     async def submit(self, *inputs: Input) -> None:
         """Take inputs and wait until they are durable and what follows at once has happened."""
@@ -209,11 +211,8 @@ class Shard:
         """Let time pass, stopping for each timer at its instant."""
         until_at = self.clock.now() + duration_ms
         while self.clock.now() < until_at:
-            next_at = self.runtime.timers.next_at()
-            stop_at = min(self.clock.now() + STRIDE_MS, until_at)
-            if next_at is not None and next_at > self.clock.now():
-                stop_at = min(stop_at, next_at)
-            self.clock.jump_to(stop_at)
+            rows = await self.store.timers(self.clock.now(), until_at, 1)
+            self.clock.jump_to(rows[0].at if rows else until_at)
             await settle()
             await settle()
 

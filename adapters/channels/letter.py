@@ -21,7 +21,7 @@ from html import unescape
 import idna
 import msgspec
 
-from engine.effects import Send
+from engine.effects import BODY_FORMAT, HTML, Send
 from engine.instants import SECOND_MS
 
 _ADDRESS_BYTES_MAX = 254
@@ -34,11 +34,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LOCAL = re.compile(r"[^\s\x00-\x20\x7f-\x9f\ud800-\udfff\"(),:;<>@\[\\\]]+")
 _PHRASE = re.compile(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]+")
 _IDENTIFIER = re.compile(r"[^A-Za-z0-9_.-]+")
-_LOOKS_LIKE_HTML = re.compile(
-    r"<(?:!doctype|html|body|head|p|div|span|a|br|hr|table|h[1-6]|ul|ol|li|img|b|i|strong|em|center)"
-    r"(?:\s[^<>]*)?/?>",
-    re.IGNORECASE,
-)
 
 # How HTML becomes text, in one pass over its tags. All is linear: a tag never spans another.
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)([^<>]*)>")
@@ -205,7 +200,7 @@ def _feedback_id(send: Send, sender: Sender) -> str:
 
 def _write_content(send: Send) -> bytes:
     body = send.content.get("body", "")
-    html = send.content.get("html", "") or (body if _LOOKS_LIKE_HTML.search(body) else "")
+    html = send.content.get("html", "") or (body if send.content.get(BODY_FORMAT) == HTML else "")
     if not html:
         return _write_part("text/plain", send.content.get("text", "") or body)
     text = send.content.get("text", "") or (write_as_text(html) if html == body else body)

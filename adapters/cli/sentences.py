@@ -67,10 +67,18 @@ def describe_reason(decision: Decision) -> str:
 
 
 def describe_rules(decision: Decision) -> str:
-    """Name the rules that blocked, the one that decided first: it releases last."""
+    """Name the rules that blocked, the one that decided first.
+
+    That is the expiry if it had come, else the rule that releases last on the channel that was
+    wanted. The other channels were looked at afterwards, for a way out.
+    """
     blocked = [line for line in decision.trace if line.result == "blocked" and line.rule]
+    wanted: str = next((line.channel for line in blocked if line.check != "expiry"), "")
+    if decision.outcome == "defer":
+        wanted = decision.channel or ""
     # ISO 8601 texts in UTC sort as the instants do; a rule that never releases comes first.
     blocked.sort(key=lambda line: line.until or "9999", reverse=True)
+    blocked.sort(key=lambda line: (line.check != "expiry", line.channel != wanted))
     rules = list(dict.fromkeys(line.rule for line in blocked))
     return f"Rule: {', '.join(rules)}." if rules else ""
 

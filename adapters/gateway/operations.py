@@ -232,6 +232,16 @@ _READING = (
     _show("/v1/decisions/{id}", "Show a decision with its trace", views.Decision),
     _show("/v1/quarantine", "List what was not understood", views.QuarantinePage, PageParameters),
     Operation(
+        method="post",
+        path="/v1/quarantine/{number}/replay",
+        summary="Take in again what was not understood",
+        tag="Reading",
+        door="admin",
+        text="An item that is understood now leaves quarantine; else 400 says what is still wrong.",
+        answer=Success,
+        statuses=(400, 404, 503),
+    ),
+    Operation(
         method="get",
         path="/v1/decisions/feed",
         summary="Follow decisions live",

@@ -26,6 +26,7 @@ from adapters.gateway.views import (
 from engine.events import Event, Input, Receipt, Tick
 from engine.instants import format_instant
 from engine.limits import SENDS_MAX
+from engine.localtime import zone as find_zone
 from engine.profile import Instance, Pending, Profile
 from engine.program.program import Instruction, Op, Program
 from engine.records import Decided, Record
@@ -162,7 +163,10 @@ def _instant(at: int | None) -> str | None:
 
 def _timezone(profile: Profile) -> str | None:
     trait = profile.traits.get("timezone")
-    return trait if isinstance(trait, str) and trait else profile.context_timezone or None
+    for stated in (trait, profile.context_timezone):  # in the order in which decisions take them
+        if isinstance(stated, str) and find_zone(stated) is not None:
+            return stated
+    return None
 
 
 def _identities(profile: Profile, program: Program) -> list[Identity]:

@@ -14,11 +14,10 @@ from actors.ports import Commit
 Value = int | str | bytes | None
 Statement = tuple[str, list[Value]]
 
-ROWS_MAX = 1_024  # in one statement; 8,192 to 10,240 parameters of the 32,766 SQLite allows
-
-# Statements are prepared once for each size and kept, so there are few sizes, two for each power
-# of two; a statement is filled up to the next with rows of nothing, which it leaves out.
-_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, ROWS_MAX)
+# Statements are prepared once for each size and kept, so there are few sizes; a statement is filled
+# up to the next with rows of nothing, which it leaves out.
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+ROWS_MAX = _SIZES[-1]  # in one statement: up to 2,560 parameters of the 32,766 SQLite allows
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -90,6 +89,7 @@ _FORMS = (
     _RELEASED,
     _COVERED,
 )
+STATEMENTS_MAX = len(_FORMS) * len(_SIZES)
 _TEXTS = {
     (form.text, size): form.text.format(
         rows=", ".join(["(" + ", ".join("?" * form.width) + ")"] * size)

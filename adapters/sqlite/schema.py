@@ -11,6 +11,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from adapters.sqlite.intake import STATEMENTS_MAX
 from engine.errors import StoreError
 
 FILE_NAME = "nextbeat.db"
@@ -73,7 +74,7 @@ def connect_writer(folder: Path) -> sqlite3.Connection:
     path = folder / FILE_NAME
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, cached_statements=64
+        path, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_MAX + 20
     )
     try:
         _recognise(connection, path)

@@ -15,6 +15,7 @@ scribe is open on a data directory (`adapters.sqlite.lock`).
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 import msgspec
@@ -182,6 +183,9 @@ class Scribe:
             # where the disk itself failed is there no going on.
             self._undo(error)
         except OSError as error:
+            if error.errno in (ENOSPC, EDQUOT):  # the marker may lag; commits say it is full
+                self._marked_s = time.monotonic()
+                return
             self.broken = f"the journal's marker can't be written ({error}): {_REOPEN}"
 
     def _checkpoint(self) -> None:

@@ -51,6 +51,11 @@ class _Reading:
         self._folder = folder
         self._readers = Readers(folder)
 
+    @property
+    def broken(self) -> str:
+        """Say why nothing more can be committed; a store that is only read can't break."""
+        return ""
+
     async def load(self, customers: Sequence[str]) -> dict[str, SnapshotRow]:
         """Read snapshots; customers without one are left out."""
         return await self._readers.load(customers)

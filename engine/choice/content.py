@@ -20,6 +20,7 @@ def render(  # noqa: PLR0913 - each is a name that templates can use
     *,
     event: Mapping[str, Any],
     message_id: str,
+    timezone: str,
     now: int,
 ) -> dict[str, str]:
     """Render every field of the content for a channel. Raises TemplateError or TemplateAbort."""
@@ -29,6 +30,7 @@ def render(  # noqa: PLR0913 - each is a name that templates can use
         "event": event,
         "customer": profile.customer,
         "message_id": message_id,
+        "timezone": timezone,
         "workspace": program.name,
         "now": format_instant(now),
     }

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from engine.effects import BODY_FORMAT, HTML
 from engine.program.countries import COUNTRIES
 from engine.program.leaves import Leaves
 from engine.program.model import (
@@ -43,7 +44,13 @@ from engine.program.steps import compile_steps
 _EVERYWHERE = "*"
 _COUNTRY_DEFAULT = "default"
 _SERVICE = "service"
-_HTML_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--")
+# Names rather than anything in angle brackets: `<hello@shop.example>` in a text is no tag.
+_HTML_TAG = re.compile(
+    r"<!--|<(?:!doctype|/?(?:html|head|title|meta|link|style|body|header|footer|main|section|article"
+    r"|div|span|p|a|br|hr|img|picture|figure|table|thead|tbody|tr|td|th|h[1-6]|ul|ol|li|dl|dt|dd"
+    r"|b|i|u|s|em|strong|small|sup|sub|font|center|pre|code|blockquote|button))(?:[\s/][^<>]*)?>",
+    re.IGNORECASE,
+)
 _VERSION_DIGITS = 16
 
 _Item = TypeVar("_Item")
@@ -122,7 +129,7 @@ def compile_message(
     content: dict[str, dict[str, Template]] = {
         channel: {
             field: leaves.template(text, (*path, channel, field), html=_is_html(field, text))
-            for field, text in fields.items()
+            for field, text in _mark_html(fields).items()
             if isinstance(text, str)
         }
         for channel, fields in spec.content.items()
@@ -134,6 +141,16 @@ def compile_message(
 def _is_html(field: str, text: str) -> bool:
     """Say whether values in this text must be escaped: in `html`, and in a body with tags in it."""
     return field == "html" or (field == "body" and _HTML_TAG.search(text) is not None)
+
+
+def _mark_html(fields: Mapping[str, object]) -> Mapping[str, object]:
+    """Add the mark of a body that is HTML, for channels that carry both.
+
+    What was rendered can't tell: a customer's name may hold a `<b>`.
+    """
+    body = fields.get("body")
+    is_html = isinstance(body, str) and _is_html("body", body)
+    return {**fields, BODY_FORMAT: HTML} if is_html else fields
 
 
 def compile_shared_caps(policies: PoliciesSpec, leaves: Leaves) -> tuple[SharedCap, ...]:

@@ -14,21 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import signature
 from typing import Any
 
-from liquid import BoundTemplate, Environment, Markup, Node, RenderContext, TokenStream
+from liquid import BoundTemplate, Environment, Node, RenderContext, TokenStream
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import (
     Filter,
     FilteredExpression,
     KeywordArgument,
-    Path,
     PositionalArgument,
-    StringLiteral,
 )
-from liquid.builtin.filters.misc import default
-from liquid.builtin.output import OutputNode
 from liquid.exceptions import FilterArgumentError, LiquidError, LiquidInterrupt
 from liquid.expression import Expression
-from liquid.stringify import to_liquid_string
 from liquid.token import TOKEN_OUTPUT, TOKEN_TAG
 
 from engine.errors import NextbeatError
@@ -36,10 +31,10 @@ from engine.limits import TEMPLATE_BYTES_MAX
 from engine.program.dialect import Abort, Names, dialect, open_buffer
 from engine.program.faults import quote, suggest
 from engine.program.program import Template
+from engine.program.quick_templates import compile_quick
 
 _MESSAGE_LENGTH_MAX = 160
 _BRAZE_NAME = "${"
-_COMPUTED = ("size", "first", "last")  # keys that Liquid answers where the value has none
 
 
 class TemplateError(NextbeatError):
@@ -66,8 +61,11 @@ def compile_template(source: str, *, html: bool, rule: str) -> Template:
     `rule` is where the text is written; it stands before what goes wrong while rendering.
     """
     bound = _parse(source, html=html)
-    render = _compile_constant(bound) or _compile_plain(bound, html=html, rule=rule)
-    return Template(source=source, render=render or _compile_tree(bound, rule))
+    render = _compile_constant(bound)
+    if render is None:
+        tree = _compile_tree(bound, rule)
+        render = _compile_quick(bound, tree, html=html) or tree
+    return Template(source=source, render=render)
 
 
 def template_variables(source: str) -> list[str]:
@@ -208,87 +206,23 @@ def _compile_constant(bound: BoundTemplate) -> Render | None:
     return lambda _: text
 
 
-class _Value:
-    """A place for a value in a plain text: `{{ root.keys | default: "…" }}`."""
+def _compile_quick(bound: BoundTemplate, tree: Render, *, html: bool) -> Render | None:
+    """Compile what most texts are made of to a function, or give None.
 
-    __slots__ = ("fallback", "keys", "root")
-
-    def __init__(self, root: str, keys: tuple[str, ...], fallback: str | None) -> None:
-        self.root = root
-        self.keys = keys
-        self.fallback = fallback
-
-
-def _compile_plain(bound: BoundTemplate, *, html: bool, rule: str) -> Render | None:
-    """Compile a text of plain values and nothing else, or give None.
-
-    The library takes 20 µs for a subject line with one value, nearly all of it to set up what such
-    a text has no use for; this takes 2. How a value is written stays the library's business, and a
-    test holds both to the same output.
+    Where that meets anything out of the ordinary, all is rendered again by the library, which then
+    says what is wrong. A test holds both to the same output.
     """
-    pieces: list[str | _Value] = []
-    for node in bound.nodes:
-        piece = _read_piece(node, html=html)
-        if piece is None:
-            return None
-        pieces.append(piece)
+    quick = compile_quick(bound, html=html)
+    if quick is None:
+        return None
 
     def render(names: Mapping[str, Any]) -> str:
-        written = [
-            piece if isinstance(piece, str) else _write_value(piece, names, html=html)
-            for piece in pieces
-        ]
-        text = "".join(written)
-        if len(text.encode()) > TEMPLATE_BYTES_MAX:
-            message = "output stream limit reached"
-            raise LiquidError(message, token=None)
-        return text
+        try:
+            return quick(names)
+        except Exception:  # noqa: BLE001 - whatever it is, the library has the last word
+            return tree(names)
 
-    return _guard(render, rule)
-
-
-def _read_piece(node: Node, *, html: bool) -> str | _Value | None:
-    """Read a node of a plain text: text, or a path that may have a default. None for others."""
-    if type(node) is ContentNode:
-        return node.text
-    expression = node.expression if type(node) is OutputNode else None
-    if not isinstance(expression, FilteredExpression) or type(expression.left) is not Path:
-        return None
-    root, *keys = expression.left.path
-    names = [key for key in keys if isinstance(key, str) and key not in _COMPUTED]
-    if not isinstance(root, str) or len(names) != len(keys):
-        return None
-    if not expression.filters:
-        return _Value(root, tuple(names), None)
-    fallback = _read_default(expression.filters)
-    if fallback is None:
-        return None
-    # As in the library, what the author wrote is markup already.
-    return _Value(root, tuple(names), Markup(fallback) if html else fallback)
-
-
-def _read_default(filters: list[Filter]) -> str | None:
-    """Read the text of a `default: "…"` that is the only filter."""
-    if len(filters) != 1 or filters[0].name != "default" or len(filters[0].args) != 1:
-        return None
-    argument = filters[0].args[0]
-    if isinstance(argument, PositionalArgument) and isinstance(argument.value, StringLiteral):
-        return argument.value.value
-    return None
-
-
-def _write_value(value: _Value, names: Mapping[str, Any], *, html: bool) -> str:
-    try:
-        found = names[value.root]
-        for key in value.keys:
-            found = found[key]
-    except (LookupError, TypeError):
-        found = None
-    if type(found) is str and found and not html:
-        return found
-    if value.fallback is not None:
-        found = default(found, value.fallback)
-    return to_liquid_string(found, autoescape=html)
+    return render
 
 
 def _compile_tree(bound: BoundTemplate, rule: str) -> Render:

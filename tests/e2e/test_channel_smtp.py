@@ -202,7 +202,7 @@ async def test_html_goes_with_a_text_that_says_the_same(serve: Serve) -> None:
         "<p>Your <b>cart</b> waits.<br>See <a href='https://shop.example/c?a=1&amp;b=2'>it</a></p>"
         "<ul><li>Shoes</li><li>Socks &amp; more</li></ul></body></html>"
     )
-    content = {"subject": "Cart", "body": html}
+    content = {"subject": "Cart", "body": html, "body_format": "html"}
     await deliver(server.channel(), msgspec.structs.replace(SEND, content=content))
     letter = server.post.letter()
     assert letter.get_content_type() == "multipart/alternative"

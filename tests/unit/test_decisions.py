@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stories import Story
+from tests.stories import Story
 
 
 def story(**changes: Any) -> Story:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stories import Story
+from tests.stories import Story
 
 
 def story(steps: list[dict[str, Any]], **journey: Any) -> Story:

@@ -118,7 +118,9 @@ async def test_a_message_that_waited_while_the_process_was_away_is_checked_for_c
     withdrawing = shard.runtime.submit([shard.consent("u1", "withdrawn")])
     await settle()
     store.release()
-    await withdrawing  # durable; what it stops is not, when the process dies
+    store.hold()
+    await withdrawing  # durable; the end of what it stops is not, when the process dies
+    assert {row.state for row in await store.outbox_open()} == {"queued"}
     again = await shard.crash()
     await settle()
     assert [send.customer for send in again.email.taken] == ["u2"]
@@ -221,6 +223,17 @@ async def test_a_channel_keeps_its_pace_over_a_withdrawal() -> None:
 
 def test_a_send_is_stored_as_it_is_sent() -> None:
     parts: dict[str, Any] = {name: name for name in ("message_id", "decision_id", "customer")}
-    send = Send(**parts, channel="c", address="a", message="m", message_type="t", purpose="p",
-                journey="j", step="s", content={"body": "b"}, decided_at=1, expires_at=None)
+    send = Send(
+        **parts,
+        channel="c",
+        address="a",
+        message="m",
+        message_type="t",
+        purpose="p",
+        journey="j",
+        step="s",
+        content={"body": "b"},
+        decided_at=1,
+        expires_at=None,
+    )
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(send), type=Send) == send

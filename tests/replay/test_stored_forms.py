@@ -1,0 +1,169 @@
+"""What was stored once can be read for ever: a file for each struct and each form it has had.
+
+`python tests/replay/test_stored_forms.py` writes the files that are missing: a new form gets a new
+number, and the files of older forms stay as they are.
+"""
+
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.effects import Send
+from engine.events import (
+    ConsentStatement,
+    ConsentStatus,
+    Event,
+    EventKind,
+    Input,
+    Receipt,
+    ReceiptStatus,
+    Tick,
+)
+from engine.profile import History, Instance, Pending, Profile, Sent, Slot, Timer
+from engine.reasons import Outcome, Reason
+from engine.records import (
+    Assigned,
+    Check,
+    ConsentNoted,
+    Counted,
+    Decided,
+    Duplicated,
+    Entered,
+    Exited,
+    Moved,
+    ReceiptNoted,
+    Record,
+    SessionBegan,
+    Suppressed,
+    Truncated,
+    Unmatched,
+    WakeCleared,
+    WakeSet,
+)
+
+FORMS = Path(__file__).parent / "forms"
+AT = 1_772_445_600_000
+
+_SAID = ConsentStatement("marketing", "email", ConsentStatus.WITHDRAWN, AT, "centre")
+_SENT = Sent(
+    "m_1", 4, "cart", "promo", "email", AT, "recovery", 3, "first", AT - 5, AT + 5, "email",
+    ("sms",), 1, ["accepted", "opened"],
+)  # fmt: skip
+_PENDING = Pending(
+    5, "offer", "promo", "email", "recovery", 3, "second", 9, AT + 60, AT, AT + 90, "", ("sms",), 1
+)
+_INSTANCE = Instance(3, "recovery", "v1", AT, 2, 9, AT + 60, 5, {"price": 80}, "Product Added", 1)
+
+VALUES: dict[str, msgspec.Struct] = {
+    "event": Event(
+        "e-1", EventKind.IDENTIFY, "Identified", "u1", "a1", AT, AT + 7, {"price": 9.5, "n": None},
+        {"email": "ü@example.com", "tags": ["x", 1]}, {"timezone": "Asia/Kathmandu"}, (_SAID,), "web",
+    ),
+    "event-bare": Event("e-2", EventKind.TRACK, "Seen", None, "a1", AT, AT),
+    "receipt": Receipt(
+        "r-1", "u1", "m_1", ReceiptStatus.FAILED, AT, AT + 7, code="550", permanent=True, source="esp"
+    ),
+    "tick": Tick(9, AT),
+    "decided": Decided(
+        "d_1", AT, "event", "e-1", "recovery", 3, "first", "cart", "promo", Outcome.SUBSTITUTE,
+        Reason.OUTSIDE_WINDOW, "push", None,
+        (Check("email", "window", "blocked", "channels.email.window", AT + 60, "09:00-20:00"),),
+        "sha256:0", 4, AT - 5, AT + 5, "email", ("sms",), 1, "m_1", "token", {"body": "b"},
+        "marketing", False,
+    ),
+    "counted": Counted("Order Completed", AT, 86_400_000, {"revenue": 12.5}),
+    "suppressed": Suppressed("just_bought", AT),
+    "entered": Entered(3, "recovery", "v1", AT, {"price": 80}, "Product Added", 1),
+    "moved": Moved(3, 2),
+    "exited": Exited(3, "recovery", "goal_met", AT, True),
+    "assigned": Assigned("stage", {"a": [1, None]}),
+    "wake-set": WakeSet(9, AT, "proposal", 4),
+    "wake-cleared": WakeCleared(9, AT),
+    "receipt-noted": ReceiptNoted("m_1", "failed", AT, "550", True),
+    "session-began": SessionBegan(AT),
+    "consent-noted": ConsentNoted(_SAID),
+    "duplicated": Duplicated("e-1"),
+    "unmatched": Unmatched("tick"),
+    "truncated": Truncated("moves", "recovery"),
+    "send": Send(
+        "m_1", "d_1", "u1", "email", "a@example.com", "cart", "promo", "marketing", "recovery",
+        "first", {"subject": "s", "body": "b"}, AT, AT + 5, {"k": 1},
+    ),
+    "profile": Profile(
+        "u1", {"email": "a@example.com", "age": 7}, {"marketing/email": _SAID}, {2**64 - 1: AT},
+        {"Seen": History(3, AT - 9, AT, [AT - 9, AT], [{}, {"price": 2.5}])}, {"email/opened": [AT]},
+        [Slot(AT, "m_1", "cart", "email", "marketing", "promo", True)], {"m_1": _SENT}, {5: _PENDING},
+        {3: _INSTANCE}, {9: Timer(AT + 60, "proposal", 5)}, {"recovery": AT}, {"welcome": AT - 9},
+        {"just_bought": AT + 9}, "Asia/Kathmandu", AT - 3, AT - 2, AT - 9, 9, 3, 5, 7,
+        {"welcome/completed": 2},
+    ),
+    "profile-new": Profile("u2"),
+}  # fmt: skip
+
+_INPUTS = msgspec.msgpack.Decoder(Input)
+_RECORDS = msgspec.msgpack.Decoder(Record)
+
+
+def decoder(value: msgspec.Struct) -> Callable[[bytes], Any]:
+    """Give what the product reads such a value with."""
+    if isinstance(value, Event | Receipt | Tick):
+        return _INPUTS.decode
+    if isinstance(value, typing.get_args(Record)):
+        return _RECORDS.decode
+    return msgspec.msgpack.Decoder(type(value)).decode
+
+
+def forms(name: str) -> list[Path]:
+    """Give the files of a value's forms, oldest first."""
+    found = [one for one in FORMS.glob(f"{name}.*.msgpack") if one.name.split(".")[0] == name]
+    return sorted(found, key=lambda one: int(one.name.split(".")[1]))
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_every_form_a_value_has_had_reads_as_that_value(name: str) -> None:
+    assert forms(name)
+    for file in forms(name):
+        assert decoder(VALUES[name])(file.read_bytes()) == VALUES[name], file.name
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_form_of_today_is_on_record(name: str) -> None:
+    written = msgspec.msgpack.encode(VALUES[name])
+    assert forms(name)[-1].read_bytes() == written, f"the form of {name} changed: write a new file"
+
+
+def test_every_struct_that_is_stored_has_a_file() -> None:
+    kinds = {type(value) for value in VALUES.values()}
+    assert kinds == {*typing.get_args(Input), *typing.get_args(Record), Send, Profile}
+
+
+@pytest.mark.parametrize("name", ["decided", "event", "profile", "send"])
+def test_every_field_of_the_largest_structs_is_put_to_use(name: str) -> None:
+    """A field that is left at its default would not notice that it moved."""
+    value = VALUES[name]
+    for field in msgspec.structs.fields(value):
+        empty = ("", 0, False, (), [], {})
+        assert getattr(value, field.name) not in empty or name == "decided", field.name
+
+
+def test_a_form_with_fields_from_the_future_can_be_read() -> None:
+    """An older program beside a newer file refuses it elsewhere; a tail it can't name is skipped."""
+    array: list[Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(VALUES["tick"]))
+    assert _INPUTS.decode(msgspec.msgpack.encode([*array, "more"])) == VALUES["tick"]
+
+
+def _renew() -> None:
+    FORMS.mkdir(exist_ok=True)
+    for name, value in VALUES.items():
+        written = msgspec.msgpack.encode(value)
+        known = forms(name)
+        if not known or known[-1].read_bytes() != written:
+            (FORMS / f"{name}.{len(known) + 1}.msgpack").write_bytes(written)
+
+
+if __name__ == "__main__":
+    _renew()

@@ -1,0 +1,261 @@
+"""Caps, backoff and cooldown at their edges, and the solver over all gates."""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from engine.gates.caps import (
+    check_backoff,
+    check_channel_cap,
+    check_cooldown,
+    check_shared_cap,
+    counted,
+)
+from engine.gates.order import next_eligible
+from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, parse_instant
+from engine.limits import SOLVER_HORIZON_MS
+from engine.profile import Profile, Slot
+from engine.program.compile import compile_source
+from engine.program.program import Backoff, Cap, Cooldown, Program, SharedCap
+
+NOON = parse_instant("2026-03-02T12:00:00Z")
+UTC = ZoneInfo("UTC")
+
+
+def slot(
+    at: int, channel: str = "email", *, purpose: str = "marketing", counts: bool = True
+) -> Slot:
+    return Slot(at, f"m{at}", "a", channel, purpose, "promo", counts)
+
+
+def ledger(*slots: Slot, **parts: Any) -> Profile:
+    return Profile("u1", ledger=sorted(slots, key=lambda one: one.at), **parts)
+
+
+def hourly(count: int, first_at: int = NOON) -> Profile:
+    return ledger(*[slot(first_at + number * HOUR_MS) for number in range(count)])
+
+
+def rolling(count: int, window_ms: int = DAY_MS) -> Cap:
+    return Cap(count, window_ms, "", "rule", f"{count} / window")
+
+
+def shared(count: int, window_ms: int = DAY_MS, **parts: Any) -> SharedCap:
+    return SharedCap(
+        rolling(count, window_ms), parts.get("channels", ()), parts.get("purposes", ())
+    )
+
+
+# Rolling caps.
+
+
+def test_a_cap_with_room_does_not_block() -> None:
+    assert check_channel_cap(ledger(), rolling(1), "email", UTC, NOON) is None
+    assert check_channel_cap(hourly(1), rolling(2), "email", UTC, NOON) is None
+
+
+def test_a_full_cap_blocks_until_its_oldest_send_leaves_the_window() -> None:
+    profile = hourly(3)
+    block = check_channel_cap(profile, rolling(3), "email", UTC, NOON + 3 * HOUR_MS)
+    assert block is not None
+    assert block.until == NOON + DAY_MS
+    assert block.seen == "3 used of 3 / window"
+    assert check_channel_cap(profile, rolling(3), "email", UTC, NOON + DAY_MS) is None
+    late = check_channel_cap(profile, rolling(3), "email", UTC, NOON + DAY_MS - 1)
+    assert late is not None
+
+
+def test_an_overfull_cap_waits_until_there_is_room_and_not_only_for_the_oldest() -> None:
+    # messages that ignore caps have filled it beyond its count
+    block = check_channel_cap(hourly(5), rolling(2), "email", UTC, NOON + 5 * HOUR_MS)
+    assert block is not None
+    assert block.until == NOON + 3 * HOUR_MS + DAY_MS
+
+
+def test_several_sends_of_one_instant_use_a_slot_each() -> None:
+    profile = ledger(slot(NOON), slot(NOON), slot(NOON, "sms"))
+    assert check_channel_cap(profile, rolling(3), "email", UTC, NOON) is None
+    block = check_channel_cap(profile, rolling(2), "email", UTC, NOON)
+    assert block is not None
+    assert block.until == NOON + DAY_MS
+
+
+def test_only_counted_sends_of_the_channel_and_purpose_count() -> None:
+    profile = ledger(
+        slot(NOON),
+        slot(NOON + 1, counts=False),
+        slot(NOON + 2, "sms"),
+        slot(NOON + 3, purpose="service"),
+    )
+    assert check_channel_cap(profile, rolling(3), "email", UTC, NOON + 9) is None
+    assert counted(profile, shared(9)) == [NOON, NOON + 2, NOON + 3]
+    assert counted(profile, shared(9, channels=("sms",))) == [NOON + 2]
+    assert counted(profile, shared(9, purposes=("service",))) == [NOON + 3]
+    assert check_shared_cap(profile, shared(3), UTC, NOON + 9) is not None
+    assert check_shared_cap(profile, shared(4), UTC, NOON + 9) is None
+
+
+# Calendar caps.
+
+
+@pytest.mark.parametrize(
+    ("period", "zone", "at", "until"),
+    [
+        ("calendar_day", "UTC", "2026-03-02T23:59:59.999Z", "2026-03-03T00:00:00Z"),
+        ("calendar_day", "Africa/Johannesburg", "2026-03-02T12:00:00Z", "2026-03-02T22:00:00Z"),
+        ("calendar_week", "UTC", "2026-03-04T00:00:00Z", "2026-03-09T00:00:00Z"),
+        ("calendar_month", "UTC", "2026-03-31T00:00:00Z", "2026-04-01T00:00:00Z"),
+        # the clocks of New York go forward on the 8th: the day has 23 hours
+        ("calendar_day", "America/New_York", "2026-03-08T06:00:00Z", "2026-03-09T04:00:00Z"),
+    ],
+)
+def test_a_calendar_cap_frees_at_the_next_local_start(
+    period: str, zone: str, at: str, until: str
+) -> None:
+    cap = Cap(1, 0, period, "rule", "1")
+    moment = parse_instant(at)
+    block = check_channel_cap(ledger(slot(moment)), cap, "email", ZoneInfo(zone), moment)
+    assert block is not None
+    assert block.until == parse_instant(until)
+    assert (
+        check_channel_cap(ledger(slot(moment)), cap, "email", ZoneInfo(zone), block.until) is None
+    )
+
+
+def test_a_session_cap_counts_since_the_session_began_and_knows_no_end() -> None:
+    cap = Cap(1, 0, "session", "rule", "1 / session")
+    before = ledger(slot(NOON), session_at=NOON + 1)
+    assert check_channel_cap(before, cap, "email", UTC, NOON + 2) is None
+    within = ledger(slot(NOON + 1), session_at=NOON + 1)
+    block = check_channel_cap(within, cap, "email", UTC, NOON + 2)
+    assert block is not None
+    assert block.until is None
+
+
+# Backoff.
+
+
+def test_gaps_grow_from_the_share_on() -> None:
+    backoff = Backoff(0.5, 2 * HOUR_MS, 2.0)
+    cap = shared(4, 7 * DAY_MS)
+    assert check_backoff(hourly(1), cap, backoff, NOON) is None
+    for used, gap_ms in ((2, 2 * HOUR_MS), (3, 4 * HOUR_MS), (4, 8 * HOUR_MS)):
+        profile = hourly(used)
+        last_at = profile.ledger[-1].at
+        block = check_backoff(profile, cap, backoff, last_at)
+        assert block is not None
+        assert block.until == last_at + gap_ms
+        assert check_backoff(profile, cap, backoff, last_at + gap_ms) is None
+        assert check_backoff(profile, cap, backoff, last_at + gap_ms - 1) is not None
+
+
+def test_a_gap_shrinks_when_a_send_leaves_the_window() -> None:
+    profile = ledger(slot(NOON), slot(NOON + HOUR_MS))
+    backoff = Backoff(0.5, 10 * HOUR_MS, 3.0)
+    block = check_backoff(profile, shared(4, 2 * HOUR_MS), backoff, NOON + HOUR_MS)
+    assert block is not None
+    assert block.until == NOON + 2 * HOUR_MS  # one is left of the two that ask for a gap
+
+
+@pytest.mark.parametrize(("share", "count", "free"), [(0.07, 100, 7), (0.55, 100, 55), (0.1, 3, 1)])
+def test_a_share_is_counted_as_it_is_written(share: float, count: int, free: int) -> None:
+    backoff = Backoff(share, HOUR_MS, 2.0)
+    cap = shared(count, DAY_MS)
+    full = ledger(*[slot(NOON + number) for number in range(free)])
+    assert check_backoff(full, cap, backoff, NOON + MINUTE_MS) is not None
+    less = ledger(*[slot(NOON + number) for number in range(free - 1)])
+    assert check_backoff(less, cap, backoff, NOON + MINUTE_MS) is None
+
+
+def test_a_gap_that_grows_beyond_all_bounds_is_still_a_gap() -> None:
+    profile = ledger(*[slot(NOON + number) for number in range(400)])
+    cap = shared(500, 30 * DAY_MS)
+    block = check_backoff(profile, cap, Backoff(0.001, HOUR_MS, 1e9), NOON + 400)
+    assert block is not None
+    assert block.until == NOON + 398 + 30 * DAY_MS  # when one send alone is left in the window
+    assert SOLVER_HORIZON_MS > 30 * DAY_MS
+
+
+def test_a_calendar_cap_has_no_pace() -> None:
+    cap = SharedCap(Cap(2, 0, "calendar_day", "rule", "2"), (), ())
+    assert check_backoff(hourly(2), cap, Backoff(0.5, HOUR_MS, 2.0), NOON + HOUR_MS) is None
+
+
+# Cooldown.
+
+
+def test_a_cooldown_is_over_exactly_a_gap_after_the_last_send_of_any_kind() -> None:
+    profile = ledger(slot(NOON), slot(NOON + MINUTE_MS, "sms", purpose="service", counts=False))
+    cooldown = Cooldown(30 * MINUTE_MS, ())
+    block = check_cooldown(profile, cooldown, NOON + 2 * MINUTE_MS)
+    assert block is not None
+    assert block.until == NOON + 31 * MINUTE_MS
+    assert check_cooldown(profile, cooldown, block.until) is None
+    assert check_cooldown(ledger(), cooldown, NOON) is None
+
+
+# The solver.
+
+
+def program(**policies: Any) -> Program:
+    return compile_source(
+        {
+            "workspace": "gates",
+            "defaults": {"timezone": "UTC", "country": "GB"},
+            "channels": {
+                "email": {"adapter": "log", "window": "09:00-10:00", "caps": ["1 / 23h30m"]},
+                "shut": {"adapter": "log", "window": "session"},
+            },
+            "message_types": {"promo": {"purpose": "marketing", "channels": ["email", "shut"]}},
+            "messages": {"a": {"type": "promo", "content": {"default": {"body": "a"}}}},
+            "journeys": {"j": {"trigger": {"event": "A"}, "steps": [{"send": "a"}]}},
+            "policies": policies,
+        }
+    )
+
+
+def test_rules_that_open_at_different_times_are_solved_together() -> None:
+    workspace = program(cooldown={"gap": "12h"})
+    profile = ledger(slot(NOON - 2 * HOUR_MS - MINUTE_MS))  # 09:59, and free again at 09:29
+    timing = next_eligible(
+        profile,
+        workspace,
+        workspace.types["promo"],
+        workspace.channels["email"],
+        zone=UTC,
+        now=NOON,
+    )
+    assert timing.at == parse_instant("2026-03-03T09:29:00Z")
+    assert [block.check for block in timing.blocks] == ["channel_cap", "cooldown", "window"]
+    assert timing.last is not None
+    assert timing.last.check == "channel_cap"
+
+
+def test_what_nobody_can_know_the_end_of_has_no_instant() -> None:
+    workspace = program()
+    timing = next_eligible(
+        ledger(),
+        workspace,
+        workspace.types["promo"],
+        workspace.channels["shut"],
+        zone=UTC,
+        now=NOON,
+    )
+    assert timing.at is None
+    assert timing.last is not None
+    assert timing.last.until is None
+
+
+def test_nothing_in_the_way_is_now() -> None:
+    workspace = program()
+    at = parse_instant("2026-03-02T09:00:00Z")
+    timing = next_eligible(
+        ledger(),
+        workspace,
+        workspace.types["promo"],
+        workspace.channels["email"],
+        zone=UTC,
+        now=at,
+    )
+    assert (timing.at, timing.blocks, timing.last) == (at, (), None)
