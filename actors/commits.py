@@ -88,7 +88,7 @@ class Batch:
         customer.last_seq = seq
         self.touched[customer] = seq
         for record in records:
-            if record.__class__ is Decided:
+            if isinstance(record, Decided):
                 self._add_decision(customer.id, seq, record)
         if result.effects:
             for place, effect in enumerate(result.effects):

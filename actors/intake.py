@@ -42,7 +42,7 @@ class Intake:
             if customer is None:
                 self._hold(inputs, place, ticket)
                 return
-            if given.__class__ is Event and (given.anonymous or given.kind is EventKind.ALIAS):
+            if isinstance(given, Event) and (given.anonymous or given.kind is EventKind.ALIAS):
                 link = identity.link(given)
                 if link is not None:
                     self._linked(link, ticket)

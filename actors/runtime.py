@@ -242,7 +242,7 @@ class Runtime:
     def _abandon(self, actor: Customer, reason: StoreError) -> None:
         """Answer everything in a mailbox; timers among it are read from the store again."""
         for given, _ in actor.mailbox:
-            if given.__class__ is Tick:
+            if isinstance(given, Tick):
                 self._ticks -= 1
                 self.timers.reread(given.at)
         self._queued -= actor.die(reason)
@@ -291,7 +291,7 @@ class Runtime:
                 batch.tickets.append(ticket)
             elif ticket.batch is not batch:
                 batch.hold(ticket)
-        elif given.__class__ is Tick:
+        elif isinstance(given, Tick):
             self._ticks -= 1
             self.counters.note_tick(self._now - given.at)
 
@@ -310,7 +310,7 @@ class Runtime:
         if kind is Duplicated:
             batch.duplicates += counted
             return
-        if kind is Unmatched and given.__class__ is Tick:
+        if kind is Unmatched and isinstance(given, Tick):
             batch.commit.timers_cleared.append((given.at, actor.id, given.timer))
             return
         seq = self._seq + 1
@@ -318,7 +318,7 @@ class Runtime:
         self._seq = seq
         batch.stored += counted
         self.directory.changed(actor, seq)
-        if given.__class__ is Event and not given.consents:
+        if isinstance(given, Event) and not given.consents:
             return  # nearly all inputs: nothing was said of consent
         if narrows_consent(given, records):
             batch.withdrawals.append(actor.id)
@@ -327,7 +327,7 @@ class Runtime:
         """Keep the input an actor failed on, with the failure; have the actor read again."""
         self.counters.deaths += 1
         commit = self._commits.open.commit
-        if given.__class__ is Tick:
+        if isinstance(given, Tick):
             commit.timers_cleared.append((given.at, actor.id, given.timer))
         commit.quarantined.append(certify(given, error, self._now, is_ours=not counted))
         if not counted:

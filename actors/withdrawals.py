@@ -21,9 +21,9 @@ from engine.records import ConsentNoted, Record
 
 def narrows_consent(given: Input, records: Sequence[Record]) -> bool:
     """Say whether a step may have taken back what messages in the outbox rest on."""
-    if given.__class__ is Event and given.consents:
+    if isinstance(given, Event) and given.consents:
         return any(said.status is not ConsentStatus.GRANTED for said in given.consents)
-    return any(record.__class__ is ConsentNoted for record in records)
+    return any(isinstance(record, ConsentNoted) for record in records)
 
 
 class Withdrawals:

@@ -1,1 +1,1 @@
-"""Everything that touches the world: HTTP, websocket, SQLite, channels, files, metrics, commands."""
+"""Everything that touches the world: HTTP, websocket, SQLite, channels, files, commands."""

@@ -1,1 +1,1 @@
-"""Measurements, each with the limit it is compared with taken in the same run: `python -m bench`."""
+"""Measurements, each beside the limit it is compared with: `python -m bench`."""

@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._load.answered(self, is_ok=is_ok)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._load.lost += 1
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class Load:
         started = time.perf_counter()
         self._stop_at = started + self.job["seconds"]
         await (self._open_loop(started) if "rate" in self.job else self._closed_loop())
-        while len(self.idle) < len(connections) and not self.lost:
+        while len(self.idle) < len(connections) and not self.lost:  # noqa: ASYNC110 - a bench polls
             await asyncio.sleep(0.001)
         took = time.perf_counter() - started
         lost = self.lost
@@ -196,7 +196,7 @@ async def stream(job: dict[str, Any]) -> dict[str, Any]:
                 await socket.send_str(frame.decode())
                 own += 1
                 sent += 1
-            while acked + nacked < sent and not listening.done():
+            while acked + nacked < sent and not listening.done():  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.001)
             await socket.close()
             await listening

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -61,9 +61,8 @@ def report(name: str, checks: Sequence[Check], details: Mapping[str, Any]) -> bo
     for check in checks:
         sign = "<=" if check.at_most else ">="
         verdict = "ok  " if check.holds() else "MISS"
-        print(
-            f"  {verdict} {check.measure:<62} {check.value:>12,.2f} {sign} {check.limit:,.2f} {check.unit}"
-        )
+        limit = f"{sign} {check.limit:,.2f} {check.unit}"
+        print(f"  {verdict} {check.measure:<62} {check.value:>12,.2f} {limit}")
     for key, value in details.items():
         print(f"       {key}: {_short(value)}")
     sys.stdout.flush()
@@ -103,5 +102,6 @@ def _commit() -> str:
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
+        value = cast("dict[str, Any]", value)
         return "  ".join(f"{key} {_short(part)}" for key, part in value.items())
     return f"{value:,.3f}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""How long until an event is durable and decided, at a steady rate that does not wait for answers."""
+"""How long until an event is durable and decided, at a rate that does not wait for answers."""
 
 from bench.figures import Check, median, report
 from bench.stage import Stage

@@ -1,5 +1,6 @@
 """Processes of a bench: one server, one load generator, a data folder on the real disk."""
 
+import http.client
 import json
 import shutil
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from bench.shop import batch, identifies
 
@@ -64,7 +65,7 @@ class Stage:
         self.client = Process("bench.client")
         self.seed = 0
 
-    def __enter__(self) -> "Stage":
+    def __enter__(self) -> Self:
         """Wait for the server and introduce the customers."""
         self.ports = self.server.read()
         self.introduce(range(self.customers))
@@ -83,8 +84,6 @@ class Stage:
 
     def introduce(self, numbers: range) -> None:
         """Identify customers through the gateway."""
-        import http.client
-
         connection = http.client.HTTPConnection("127.0.0.1", self.ports["port"])
         items: list[bytes] = []
         for item in identifies(numbers, TIMESTAMP):
@@ -97,7 +96,7 @@ class Stage:
         connection.close()
 
     def load(self, target: str, **job: Any) -> dict[str, Any]:
-        """Run a job of the load generator against `port` or `noop`, with events never sent before."""
+        """Have the load generator send events never sent before to `port` or `noop`."""
         self.seed += 1
         return self.client.ask(
             {

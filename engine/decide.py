@@ -53,9 +53,8 @@ def decide_event(turn: Turn, event: Event, active_before_at: int) -> None:
     if not (event.consents or _concerns(program, event.name)):
         return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, event.name, event.context)
-    if event.name in program.suppressions:
-        for suppressed in rouse(program, scope, event.name, event.at):
-            turn.note(suppressed)
+    for suppressed in rouse(program, scope, event.name, event.at):
+        turn.note(suppressed)
     if event.consents and profile.pending:
         _recheck_consent(turn)
     if profile.instances and (event.name in program.awaited or program.awaits_segments):

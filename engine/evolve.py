@@ -11,7 +11,7 @@ Called by `engine.turn` while deciding, and by recovery, which folds the same fa
 
 from bisect import insort
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Input, Tick
 from engine.ids import dedup_key
@@ -45,6 +45,8 @@ from engine.records import (
 )
 
 LEDGER_KEEP_MS = 400 * DAY_MS
+
+JsonObject = dict[str, Any]
 
 
 def fold(profile: Profile, given: Input, records: Iterable[Record], now: int) -> None:
@@ -129,7 +131,7 @@ def _evolve_context(profile: Profile, event: Event) -> None:
     if timezone and timezone.__class__ is str:
         profile.context_timezone = timezone
     device = context.get("device")
-    if device.__class__ is dict and (token := device.get("token")):
+    if isinstance(device, dict) and (token := cast("JsonObject", device).get("token")):
         profile.traits["push_token"] = token
 
 

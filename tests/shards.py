@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from actors.memory import MemoryChannel, MemoryStore, VirtualClock, settle
-from actors.ports import SnapshotRow, Store
+from actors.outbox import Pacing
+from actors.ports import Entry, OutboxRow, SnapshotRow, Store
 from actors.runtime import Runtime, Settings
 from engine.errors import StoreError
 from engine.events import (
@@ -73,6 +74,15 @@ class GatedStore(MemoryStore):
         self._gate = asyncio.Event()
         self._gate.set()
 
+    def crash(self) -> "GatedStore":
+        survivor = GatedStore()
+        survivor._tables = super().crash()._tables
+        return survivor
+
+    def outbox(self) -> dict[str, OutboxRow]:
+        """Give every message there ever was."""
+        return self._tables.outbox
+
     def hold_reads(self) -> None:
         self._gate.clear()
 
@@ -87,7 +97,7 @@ class GatedStore(MemoryStore):
             raise StoreError("the disk can't be read")
         return rows
 
-    async def entries(self, last_seq: int, limit: int) -> list[Any]:
+    async def entries(self, last_seq: int, limit: int) -> list[Entry]:
         rows = await super().entries(last_seq, limit)
         await self._gate.wait()
         if self.entries_failing:
@@ -114,23 +124,26 @@ class Shard:
         *,
         program: Program | None = None,
         clock: VirtualClock | None = None,
-        **settings: Any,
+        pacing: Mapping[str, Pacing] | None = None,
+        **settings: int,
     ) -> None:
         self.store = store if store is not None else MemoryStore()
         self.clock = clock or VirtualClock(ORIGIN_AT)
         self.email = MemoryChannel()
         self.sms = MemoryChannel()
-        self.settings = {"nap_ms": NAP_MS, **settings}
+        self.settings: dict[str, int] = {"nap_ms": NAP_MS, **settings}
         self.runtime = Runtime(
             self.store,
             self.clock,
             program or compile_source(WORKSPACE),
             {"email": self.email, "sms": self.sms},
             settings=Settings(**self.settings),
+            pacing=pacing or {},
         )
         self.decided: list[tuple[str, Decided]] = []
         self.runtime.subscribe(self.decided.extend)
         self.folded = 0
+        self.is_over = False
         self.event_count = 0
 
     async def start(self) -> "Shard":
@@ -138,10 +151,12 @@ class Shard:
         await self.runtime.start()
         return self
 
-    async def restart(self, **settings: Any) -> "Shard":
+    async def restart(self, **settings: int) -> "Shard":
         """Start another runtime on the same store, which nobody holds any more."""
         changed = {**self.settings, **settings}
-        again = Shard(self.store, program=self.runtime.program, clock=self.clock, **changed)
+        again = Shard(
+            self.store, program=self.runtime.program, clock=self.clock, pacing=None, **changed
+        )
         again.event_count = self.event_count
         return await again.start()
 
@@ -160,15 +175,18 @@ class Shard:
 
     async def abandon(self) -> None:
         """End what runs in the background, as the end of a process does."""
+        self.is_over = True
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def track(self, user: str, name: str = "Seen", *, id: str = "", **properties: Any) -> Event:
-        return self._event(EventKind.TRACK, name, user, id=id, properties=properties)
+    def track(
+        self, user: str, name: str = "Seen", *, event_id: str = "", **properties: object
+    ) -> Event:
+        return self._event(EventKind.TRACK, name, user, event_id=event_id, properties=properties)
 
-    def identify(self, user: str, *, anonymous: str | None = None, **traits: Any) -> Event:
+    def identify(self, user: str, *, anonymous: str | None = None, **traits: object) -> Event:
         return self._event(
             EventKind.IDENTIFY, "Identified", user, anonymous=anonymous, traits=traits
         )
@@ -195,12 +213,20 @@ class Shard:
         return Receipt(f"r{self.event_count}", user, message, status, now, now)
 
     def _event(
-        self, kind: EventKind, name: str, user: str | None, *, id: str = "", **parts: Any
+        self,
+        kind: EventKind,
+        name: str,
+        user: str | None,
+        *,
+        event_id: str = "",
+        anonymous: str | None = None,
+        **parts: Any,  # noqa: ANN401 - whatever else an event has
     ) -> Event:
         self.event_count += 1
         now = self.clock.now()
-        anonymous = parts.pop("anonymous", None)
-        return Event(id or f"e{self.event_count}", kind, name, user, anonymous, now, now, **parts)
+        return Event(
+            event_id or f"e{self.event_count}", kind, name, user, anonymous, now, now, **parts
+        )
 
     async def submit(self, *inputs: Input) -> None:
         """Take inputs and wait until they are durable and what follows at once has happened."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-
 from actors.replay import Decision, Replay
 from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Receipt, ReceiptStatus
 from engine.instants import DAY_MS, format_instant, parse_instant
@@ -34,14 +33,20 @@ class Story:
         return self._add(hour, EventKind.CONSENT, "Consent Stated", consents=(said,))
 
     def receipt(
-        self, hour: str, message: str, status: str, *, permanent: bool = False, id: str = ""
+        self, hour: str, message: str, status: str, *, permanent: bool = False, name: str = ""
     ) -> "Story":
         """Hear what became of a message."""
         moment = at(hour)
-        name = id or f"r{len(self._inputs)}"
+        receipt_id = name or f"r{len(self._inputs)}"
         self._inputs.append(
             Receipt(
-                name, "u1", message, ReceiptStatus(status), moment, moment, permanent=permanent
+                receipt_id,
+                "u1",
+                message,
+                ReceiptStatus(status),
+                moment,
+                moment,
+                permanent=permanent,
             )
         )
         return self
@@ -99,5 +104,3 @@ def _tell(decision: dict[str, Any]) -> str:
     if decision["next_eligible"]:
         words += ["->", hour_of(decision["next_eligible"])]
     return " ".join(words)
-
-

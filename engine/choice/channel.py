@@ -5,6 +5,7 @@ when the rest may is for `gates.order` to say.
 """
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 from engine.gates.consent import check_consent
 from engine.gates.reach import check_reach
@@ -71,8 +72,9 @@ def _ordered(profile: Profile, kind: MessageType) -> tuple[str, ...]:
 
 
 def _preference(profile: Profile, kind: MessageType) -> str:
-    by_type = profile.traits.get(PREFERENCES)
-    if isinstance(by_type, dict) and isinstance(stated := by_type.get(kind.name), str):
+    by_type: Any = profile.traits.get(PREFERENCES)
+    stated = cast("dict[str, Any]", by_type).get(kind.name) if isinstance(by_type, dict) else None
+    if isinstance(stated, str):
         return stated
     general = profile.traits.get(PREFERRED)
     return general if isinstance(general, str) else ""

@@ -12,6 +12,7 @@ never consent.
 """
 
 from functools import cache
+from typing import Any, cast
 
 from engine.events import ANY, ConsentStatement, ConsentStatus
 from engine.gates.verdict import Block
@@ -64,10 +65,11 @@ def _is_opt_out(profile: Profile, program: Program, purpose: str) -> bool:
 
 def country(profile: Profile, program: Program) -> str:
     """Name the country whose rules hold for a customer, as two capital letters."""
-    stated = profile.traits.get("country")
+    stated: Any = profile.traits.get("country")
     if stated is None:
-        address = profile.traits.get("address")
-        stated = address.get("country") if isinstance(address, dict) else None
+        address: Any = profile.traits.get("address")
+        if isinstance(address, dict):
+            stated = cast("dict[str, Any]", address).get("country")
     if isinstance(stated, str) and stated:
         return stated.upper()
     return program.defaults.country

@@ -116,7 +116,7 @@ def _read_at(item: Item, envelope: Envelope) -> int:
 
 def _read_id(value: Text, path: str) -> str | None:
     """Read an identity; empty ones are none, and numbers are what they look like."""
-    if value.__class__ is str and 0 < len(value) <= ID_LENGTH_MAX:
+    if isinstance(value, str) and 0 < len(value) <= ID_LENGTH_MAX:
         return value
     if value is None:
         return None

@@ -11,9 +11,9 @@ Rules
 
 from collections.abc import Callable
 from sys import getsizeof
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from liquid import Markup, RenderContext
+from liquid import RenderContext
 from liquid.builtin.expressions import Literal
 from liquid.builtin.expressions.logical import (
     ContainsExpression,
@@ -58,12 +58,10 @@ class Comparison(Protocol):
 
 
 def write_text(value: object) -> str:
-    """Write a value as a text that is not HTML has it."""
-    kind = type(value)
-    if kind is str:
-        return value  # type: ignore[return-value]
+    """Write a value that is no text, where the template is not HTML."""
     if value is None:
         return ""
+    kind = type(value)
     if kind is int or kind is float:
         return str(value)
     return str(to_liquid_string(value, autoescape=False))
@@ -79,9 +77,9 @@ def write_html(value: object) -> str:
         if "&" in value or "<" in value or ">" in value or "'" in value or '"' in value:
             return _escape(value)
         return value
-    kind = type(value)
     if value is None:
         return ""
+    kind = type(value)
     if kind is int or kind is float:
         return str(value)
     return str(to_liquid_string(value, autoescape=True))
@@ -108,15 +106,15 @@ def compact(out: list[str]) -> None:
 # Reading.
 
 
-def bind_pick(get_item: Callable[[object, object], object]) -> Callable[[object, object], object]:
+def bind_pick(get_item: Callable[[Any, Any], object]) -> Callable[[Any, Any], object]:
     """Make the function that takes one step of a path; None is nothing."""
 
     def pick(value: object, key: object) -> object:
         if value is None:
             return None
-        if type(value) is list and type(key) is int:
-            return value[key] if -len(value) <= key < len(value) else None
         try:
+            if type(value) is list and type(key) is int:
+                return cast("list[object]", value)[key]
             return get_item(value, key)
         except (LookupError, TypeError):
             return None
@@ -160,7 +158,7 @@ def list_items(value: object) -> list[Any]:
     if type(value) is str:
         return [value] if value else []
     if type(value) is dict:
-        return list(value.items())
+        return list(cast("dict[str, Any]", value).items())
     if isinstance(value, bool | int | float):
         return []
     raise Unsure

@@ -1,16 +1,17 @@
 """What a shard promises its callers, over memory and over SQLite."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from shards import Shard
 
 from actors.memory import MemoryStore
 from actors.ports import DecisionQuery, Store
 from adapters.sqlite.store import SqliteStore
 from engine.errors import OverloadError
 from engine.events import ReceiptStatus
+from tests.shards import Shard
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -18,7 +19,7 @@ async def shard(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     store: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "data")
     shard = await Shard(store).start()
     yield shard
-    if not shard.runtime.unready():
+    if not (shard.is_over or shard.runtime.unready()):
         await shard.runtime.stop()
 
 
@@ -26,7 +27,6 @@ async def kill(shard: Shard) -> Shard:
     """End a shard without stopping it; what was committed is all the next one has."""
     if isinstance(shard.store, MemoryStore):
         return await shard.crash()
-    shard.runtime._unready = "killed"
     await shard.store.close()
     await shard.abandon()
     return await shard.restart()
@@ -100,12 +100,12 @@ async def test_a_customers_journal_is_listed_newest_first_in_pages(shard: Shard)
 
 
 async def test_customers_are_kept_in_order_also_while_they_are_read(shard: Shard) -> None:
-    for value in range(20):
-        done = [
-            shard.runtime.submit([shard.identify(f"u{n}", step=value, count=n)]) for n in range(50)
-        ]
-    for future in done:
-        await future
+    waiting = [
+        shard.runtime.submit([shard.identify(f"u{number}", step=value)])
+        for value in range(20)
+        for number in range(50)
+    ]
+    await asyncio.gather(*waiting)
     for number in range(50):
         profile = await shard.profile(f"u{number}")
         assert profile.traits["step"] == 19

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
-from shards import Shard
 
 from actors.memory import VirtualClock, settle
 from actors.replay import Decision, Replay
@@ -25,6 +24,7 @@ from engine.records import Decided, Record
 from engine.step import StepResult, step
 from engine.windows import is_open
 from tests.property.worlds import CUSTOMER, ORIGIN_AT, copied, histories, workspaces
+from tests.shards import Shard
 
 pytestmark = pytest.mark.slow
 few = settings(

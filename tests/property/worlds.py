@@ -1,6 +1,6 @@
 """Random workspaces and random histories of one customer in them."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from hypothesis import strategies as st
@@ -17,6 +17,8 @@ from engine.instants import HOUR_MS, MINUTE_MS, parse_instant
 
 ORIGIN_AT = parse_instant("2026-03-02T06:00:00Z")
 CUSTOMER = "u1"
+
+_Stored = TypeVar("_Stored", bound=msgspec.Struct)
 MESSAGES = ("a", "b", "c", "n")
 CHANNELS = ("email", "sms", "push")
 
@@ -176,6 +178,6 @@ def _input(draw: st.DrawFn, number: int, at: int) -> Event | Receipt:
     return Event(name, EventKind.TRACK, kind, CUSTOMER, None, at, at)
 
 
-def copied(given: Any) -> Any:
+def copied(given: _Stored) -> _Stored:
     """Give what an input or record is after it was written down and read again."""
     return msgspec.msgpack.decode(msgspec.msgpack.encode(given), type=type(given))

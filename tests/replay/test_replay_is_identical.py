@@ -51,7 +51,7 @@ def placed(folder: Path) -> Path:
 def test_a_history_leads_to_the_decisions_it_always_led_to(
     name: str, workspace: Path, tmp_path: Path
 ) -> None:
-    found = []
+    found: list[bytes] = []
     for hash_seed in ("0", "4242"):
         out = tmp_path / f"{hash_seed}.ndjson"
         replay(name, workspace, out, hash_seed=hash_seed)

@@ -60,49 +60,117 @@ _INSTANCE = Instance(3, "recovery", "v1", AT, 2, 9, AT + 60, 5, {"price": 80}, "
 
 VALUES: dict[str, msgspec.Struct] = {
     "event": Event(
-        "e-1", EventKind.IDENTIFY, "Identified", "u1", "a1", AT, AT + 7, {"price": 9.5, "n": None},
-        {"email": "ü@example.com", "tags": ["x", 1]}, {"timezone": "Asia/Kathmandu"}, (_SAID,), "web",
+        "e-1",
+        EventKind.IDENTIFY,
+        "Identified",
+        "u1",
+        "a1",
+        AT,
+        AT + 7,
+        {"price": 9.5, "n": None},
+        {"email": "ü@example.com", "tags": ["x", 1]},
+        {"timezone": "Asia/Kathmandu"},
+        (_SAID,),
+        "web",
     ),
     "event-bare": Event("e-2", EventKind.TRACK, "Seen", None, "a1", AT, AT),
     "receipt": Receipt(
-        "r-1", "u1", "m_1", ReceiptStatus.FAILED, AT, AT + 7, code="550", permanent=True, source="esp"
+        "r-1",
+        "u1",
+        "m_1",
+        ReceiptStatus.FAILED,
+        AT,
+        AT + 7,
+        code="550",
+        permanent=True,
+        source="esp",
     ),
     "tick": Tick(9, AT),
     "decided": Decided(
-        "d_1", AT, "event", "e-1", "recovery", 3, "first", "cart", "promo", Outcome.SUBSTITUTE,
-        Reason.OUTSIDE_WINDOW, "push", None,
+        "d_1",
+        AT,
+        "event",
+        "e-1",
+        "recovery",
+        3,
+        "first",
+        "cart",
+        "promo",
+        Outcome.SUBSTITUTE,
+        Reason.OUTSIDE_WINDOW,
+        "push",
+        None,
         (Check("email", "window", "blocked", "channels.email.window", AT + 60, "09:00-20:00"),),
-        "sha256:0", 4, AT - 5, AT + 5, "email", ("sms",), 1, "m_1", "token", {"body": "b"},
-        "marketing", False,
+        "sha256:0",
+        4,
+        AT - 5,
+        AT + 5,
+        "email",
+        ("sms",),
+        1,
+        "m_1",
+        "token",
+        {"body": "b"},
+        "marketing",
+        counts=False,
     ),
     "counted": Counted("Order Completed", AT, 86_400_000, {"revenue": 12.5}),
     "suppressed": Suppressed("just_bought", AT),
     "entered": Entered(3, "recovery", "v1", AT, {"price": 80}, "Product Added", 1),
     "moved": Moved(3, 2),
-    "exited": Exited(3, "recovery", "goal_met", AT, True),
+    "exited": Exited(3, "recovery", "goal_met", AT, converted=True),
     "assigned": Assigned("stage", {"a": [1, None]}),
     "wake-set": WakeSet(9, AT, "proposal", 4),
     "wake-cleared": WakeCleared(9, AT),
-    "receipt-noted": ReceiptNoted("m_1", "failed", AT, "550", True),
+    "receipt-noted": ReceiptNoted("m_1", "failed", AT, "550", released=True),
     "session-began": SessionBegan(AT),
     "consent-noted": ConsentNoted(_SAID),
     "duplicated": Duplicated("e-1"),
     "unmatched": Unmatched("tick"),
     "truncated": Truncated("moves", "recovery"),
     "send": Send(
-        "m_1", "d_1", "u1", "email", "a@example.com", "cart", "promo", "marketing", "recovery",
-        "first", {"subject": "s", "body": "b"}, AT, AT + 5, {"k": 1},
+        "m_1",
+        "d_1",
+        "u1",
+        "email",
+        "a@example.com",
+        "cart",
+        "promo",
+        "marketing",
+        "recovery",
+        "first",
+        {"subject": "s", "body": "b"},
+        AT,
+        AT + 5,
+        {"k": 1},
     ),
     "profile": Profile(
-        "u1", {"email": "a@example.com", "age": 7}, {"marketing/email": _SAID}, {2**64 - 1: AT},
-        {"Seen": History(3, AT - 9, AT, [AT - 9, AT], [{}, {"price": 2.5}])}, {"email/opened": [AT]},
-        [Slot(AT, "m_1", "cart", "email", "marketing", "promo", True)], {"m_1": _SENT}, {5: _PENDING},
-        {3: _INSTANCE}, {9: Timer(AT + 60, "proposal", 5)}, {"recovery": AT}, {"welcome": AT - 9},
-        {"just_bought": AT + 9}, "Asia/Kathmandu", AT - 3, AT - 2, AT - 9, 9, 3, 5, 7,
+        "u1",
+        {"email": "a@example.com", "age": 7},
+        {"marketing/email": _SAID},
+        {2**64 - 1: AT},
+        {"Seen": History(3, AT - 9, AT, [AT - 9, AT], [{}, {"price": 2.5}])},
+        {"email/opened": [AT]},
+        [Slot(AT, "m_1", "cart", "email", "marketing", "promo", counts=True)],
+        {"m_1": _SENT},
+        {5: _PENDING},
+        {3: _INSTANCE},
+        {9: Timer(AT + 60, "proposal", 5)},
+        {"recovery": AT},
+        {"welcome": AT - 9},
+        {"just_bought": AT + 9},
+        "Asia/Kathmandu",
+        AT - 3,
+        AT - 2,
+        AT - 9,
+        9,
+        3,
+        5,
+        7,
         {"welcome/completed": 2},
     ),
     "profile-new": Profile("u2"),
-}  # fmt: skip
+}
 
 _INPUTS = msgspec.msgpack.Decoder(Input)
 _RECORDS = msgspec.msgpack.Decoder(Record)
@@ -141,17 +209,15 @@ def test_every_struct_that_is_stored_has_a_file() -> None:
     assert kinds == {*typing.get_args(Input), *typing.get_args(Record), Send, Profile}
 
 
-@pytest.mark.parametrize("name", ["decided", "event", "profile", "send"])
+@pytest.mark.parametrize("name", ["event", "profile", "send"])
 def test_every_field_of_the_largest_structs_is_put_to_use(name: str) -> None:
-    """A field that is left at its default would not notice that it moved."""
+    """A field that is left empty would not notice that it moved."""
     value = VALUES[name]
-    for field in msgspec.structs.fields(value):
-        empty = ("", 0, False, (), [], {})
-        assert getattr(value, field.name) not in empty or name == "decided", field.name
+    empty = [one.name for one in msgspec.structs.fields(value) if not getattr(value, one.name)]
+    assert empty == []
 
 
-def test_a_form_with_fields_from_the_future_can_be_read() -> None:
-    """An older program beside a newer file refuses it elsewhere; a tail it can't name is skipped."""
+def test_what_a_newer_program_adds_at_the_end_is_passed_over() -> None:
     array: list[Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(VALUES["tick"]))
     assert _INPUTS.decode(msgspec.msgpack.encode([*array, "more"])) == VALUES["tick"]
 

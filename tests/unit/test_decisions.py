@@ -99,7 +99,9 @@ def test_a_calendar_cap_frees_at_local_midnight() -> None:
 
 
 def test_a_shared_cap_counts_over_its_channels_and_purposes_only() -> None:
-    policies = {"caps": [{"channels": ["email", "sms"], "purposes": ["marketing"], "limit": "1 / 3h"}]}
+    policies = {
+        "caps": [{"channels": ["email", "sms"], "purposes": ["marketing"], "limit": "1 / 3h"}]
+    }
     world = story(policies=policies).track("08:00", "N").track("08:10", "A").track("09:00", "B")
     assert world.until("12:00").told() == [
         "08:00 n send sent email",
@@ -202,10 +204,14 @@ def test_on_block_is_tried_in_order_and_the_first_that_can_succeed_wins() -> Non
 
 def test_a_substitute_needs_content_and_an_open_window_of_its_own() -> None:
     email = {
-        "adapter": "log", "identity": "email", "window": "10:00-12:00", "substitute": "in_app",
+        "adapter": "log",
+        "identity": "email",
+        "window": "10:00-12:00",
+        "substitute": "in_app",
     }
     with_content = {
-        "type": "promo", "content": {"email": _mail("a"), "in_app": {"title": "a", "body": "a"}},
+        "type": "promo",
+        "content": {"email": _mail("a"), "in_app": {"title": "a", "body": "a"}},
     }
     world = story(channels__email=email, messages__a=with_content)
     assert world.track("08:00", "A").told() == ["08:00 a substitute outside_window in_app"]
@@ -215,7 +221,10 @@ def test_a_substitute_needs_content_and_an_open_window_of_its_own() -> None:
 
 def test_default_content_serves_channels_without_their_own() -> None:
     email = {
-        "adapter": "log", "identity": "email", "window": "10:00-12:00", "substitute": "in_app",
+        "adapter": "log",
+        "identity": "email",
+        "window": "10:00-12:00",
+        "substitute": "in_app",
     }
     message = {"type": "promo", "content": {"email": _mail("a"), "default": {"body": "a"}}}
     world = story(channels__email=email, messages__a=message)
@@ -323,8 +332,8 @@ def test_a_temporary_failure_changes_nothing() -> None:
 
 def test_the_same_failure_twice_falls_back_once() -> None:
     world = story().track("08:00", "N").track("08:00", "A")
-    world.receipt("08:01", "a", "failed", permanent=True, id="r1")
-    world.receipt("08:02", "a", "failed", permanent=True, id="r1")
+    world.receipt("08:01", "a", "failed", permanent=True, name="r1")
+    world.receipt("08:02", "a", "failed", permanent=True, name="r1")
     assert [line for line in world.told() if " a " in line] == [
         "08:00 a send sent email",
         "08:01 a send sent sms",

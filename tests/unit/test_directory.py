@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from actors.customer import Customer
+from actors.customer import MEMORY_BYTES_BASE, Customer
 from actors.directory import Directory
 from actors.memory import MemoryStore, settle
 from actors.ports import Commit, Entry, SnapshotRow
@@ -206,11 +206,10 @@ async def test_only_the_idle_the_saved_and_the_oldest_leave() -> None:
 
 
 async def test_who_was_used_last_stays_longest() -> None:
-    house = await House().open()
+    house = await House(memory_bytes_max=2 * MEMORY_BYTES_BASE).open()
     for name in ("u1", "u2", "u3"):
         await house.hold(name)
     house.directory.get("u1")
-    house.directory._memory_bytes_max = 2 * house.directory.memory_bytes // 3
     house.directory.sweep()
     assert [actor.id for actor in house.directory.everyone()] == ["u3", "u1"]
 

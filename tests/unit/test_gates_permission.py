@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from stories import Story
 
 from engine.events import ConsentStatement, ConsentStatus
 from engine.gates.consent import check_consent, country
@@ -11,11 +10,12 @@ from engine.gates.reach import address
 from engine.profile import Profile
 from engine.program.compile import compile_source
 from engine.program.program import Program
+from tests.stories import Story
 
 _MAIL = {"subject": "s", "body": "b"}
 
 
-def source(**changes: Any) -> dict[str, Any]:
+def source(**changes: object) -> dict[str, Any]:
     return {
         "workspace": "permission",
         "defaults": {"timezone": "UTC", "country": "GB"},
@@ -31,7 +31,7 @@ def source(**changes: Any) -> dict[str, Any]:
     }
 
 
-def program(**changes: Any) -> Program:
+def program(**changes: object) -> Program:
     return compile_source(source(**changes))
 
 
@@ -110,7 +110,7 @@ def test_a_channel_without_an_identity_reaches_everybody_by_their_id() -> None:
 # Whole decisions.
 
 
-def story(**changes: Any) -> Story:
+def story(**changes: object) -> Story:
     opted_out = source(**{"consent": {"marketing": "opt_out"}, **changes})
     return Story(opted_out).identify("07:00", email="a@example.com", phone="+447700900123")
 

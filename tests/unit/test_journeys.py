@@ -5,7 +5,7 @@ from typing import Any
 from tests.stories import Story
 
 
-def story(steps: list[dict[str, Any]], **journey: Any) -> Story:
+def story(steps: list[Any], **journey: Any) -> Story:
     """Begin a history in a workspace with one journey of these steps."""
     content = {"email": {"subject": "s", "body": "b"}, "sms": {"body": "b"}}
     workspace: dict[str, Any] = {

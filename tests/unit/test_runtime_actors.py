@@ -2,19 +2,20 @@
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
-from shards import ORIGIN_AT, WORKSPACE, GatedStore, Shard, changed
 
+from actors.directory import MEMORY_BYTES_MAX
 from actors.memory import MemoryStore, settle
 from actors.ports import DecisionQuery
 from engine.errors import StoreError
 from engine.events import Input
 from engine.program.compile import compile_source
-from engine.program.program import Condition, Program
+from engine.program.program import Condition, Message, Program
 from engine.program.scope import Scope
+from tests.shards import ORIGIN_AT, WORKSPACE, GatedStore, Shard, changed
 
 
 def poisoned() -> Program:
@@ -107,8 +108,8 @@ async def test_a_timer_an_actor_fails_on_is_kept_for_people_and_does_not_come_ag
     await shard.submit(shard.known("u1"), shard.track("u1", "Wait"), shard.track("u2", "Wait"))
     program = shard.runtime.program
 
-    class Exploding(dict[str, Any]):
-        def get(self, name: str, default: Any = None) -> Any:
+    class Exploding(dict[str, Message]):
+        def get(self, name: str, default: object = None) -> NoReturn:
             raise ZeroDivisionError(name)
 
     shard.runtime.use(msgspec.structs.replace(program, messages=Exploding()))
@@ -142,8 +143,10 @@ def traffic(shard: Shard, customers: int, count: int) -> list[list[Input]]:
     return submissions
 
 
-async def live_through(customers: int, count: int, **settings: Any) -> tuple[Shard, list[str]]:
-    shard = await Shard(snapshot_after_ms=60_000, **settings).start()
+async def live_through(
+    customers: int, count: int, memory_bytes_max: int = MEMORY_BYTES_MAX
+) -> tuple[Shard, list[str]]:
+    shard = await Shard(snapshot_after_ms=60_000, memory_bytes_max=memory_bytes_max).start()
     users = [f"u{number}" for number in range(customers)]
     for inputs in traffic(shard, customers, count):
         await shard.submit(*inputs)
@@ -192,7 +195,7 @@ async def test_a_snapshot_and_the_entries_after_it_are_the_whole_past() -> None:
 # Workspaces.
 
 
-def with_steps(steps: list[dict[str, Any]], **sections: Any) -> Program:
+def with_steps(steps: list[dict[str, Any]], **sections: object) -> Program:
     source = changed(WORKSPACE, journeys={"wait": {"trigger": {"event": "Wait"}, "steps": steps}})
     return compile_source({**source, **sections})
 
@@ -218,10 +221,29 @@ async def test_a_journey_is_finished_as_it_was_entered() -> None:
     shard = await Shard(program=before).start()
     await shard.submit(shard.known("u1"), shard.known("u2"), shard.track("u1", "Wait"))
     archive = {journey.version: journey for journey in before.journeys.values()}
-    shard.runtime.use(msgspec.structs.replace(after, archive=archive))
+    shard.runtime.use(after.with_archive(archive))
     await shard.submit(shard.track("u2", "Wait"))
     await shard.advance(300_000)
     assert shard.told() == ["u1 paper send sent email", "u2 offer send sent email"]
+    await shard.runtime.stop()
+
+
+async def test_an_old_journey_still_hears_what_it_waits_for_and_meets_its_goal() -> None:
+    waiting = {"event": "Rare", "up_to": "1h"}
+    steps = [{"wait_for": waiting, "then": [{"send": "paper"}], "else": [{"send": "offer"}]}]
+    goal = {"trigger": {"event": "Hope"}, "goal": {"event": "Gone"}, "steps": [{"wait": "1d"}]}
+    source = changed(
+        WORKSPACE,
+        journeys={"wait": {"trigger": {"event": "Wait"}, "steps": steps}, "hope": goal},
+    )
+    before = compile_source(source)
+    shard = await Shard(program=before).start()
+    await shard.submit(shard.known("u1"), shard.track("u1", "Wait"), shard.track("u1", "Hope"))
+    archive = {journey.version: journey for journey in before.journeys.values()}
+    shard.runtime.use(compile_source(WORKSPACE).with_archive(archive))
+    await shard.submit(shard.track("u1", "Rare"), shard.track("u1", "Gone"))
+    assert shard.told() == ["u1 paper send sent email"]
+    assert (await shard.profile("u1")).journeys_done["hope/goal_met"] == 1
     await shard.runtime.stop()
 
 
@@ -275,7 +297,7 @@ async def test_an_old_journey_goes_on_without_what_the_workspace_has_lost(
     shard = await Shard(program=before).start()
     await shard.submit(shard.known("u1"), shard.track("u1", "Wait"))
     archive = {journey.version: journey for journey in before.journeys.values()}
-    shard.runtime.use(msgspec.structs.replace(compile_source(WORKSPACE), archive=archive))
+    shard.runtime.use(compile_source(WORKSPACE).with_archive(archive))
     await shard.submit(shard.track("u1"))
     await shard.advance(300_000)
     assert shard.told() == told

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from shards import GatedStore, Shard
 
 from actors.memory import MemoryStore, settle
 from actors.ports import QuarantineRow
 from engine.errors import OverloadError, StoreError
+from tests.shards import GatedStore, Shard
 
 ODD = QuarantineRow(0, 5, "http", "odd", "$.x", "not that", b"{}")
 
@@ -93,7 +93,7 @@ async def test_a_duplicate_is_known_after_its_customer_left_memory() -> None:
     shard = await Shard(memory_bytes_max=1).start()
     event = shard.track("u1")
     for number in range(3):
-        await shard.submit(event, shard.track("other", id=f"x{number}"))
+        await shard.submit(event, shard.track("other", event_id=f"x{number}"))
         await shard.submit()
     assert len(shard.runtime.directory) < 2
     await shard.submit(event)
@@ -344,12 +344,9 @@ async def test_a_submission_keeps_its_order_while_an_anonymous_id_is_looked_up(
     shard: Shard,
 ) -> None:
     await shard.submit(shard.identify("u1", anonymous="a1"))
-    again = await shard.crash()
-    store = GatedStore()
-    store._tables = store_tables(again)
-    await again.abandon()
-    cold = await Shard(store).start()
-    cold.event_count = 100
+    cold = await shard.crash()
+    store = store_of(cold)
+    store.resolved.clear()
     store.hold_reads()
     inputs = [
         cold.anonymous("a1", "First"),
@@ -368,11 +365,6 @@ async def test_a_submission_keeps_its_order_while_an_anonymous_id_is_looked_up(
     assert (await cold.profile("anon:a2")).history["First"].count == 1
     assert "Third" in (await cold.profile("u1")).history
     await cold.runtime.stop()
-
-
-def store_tables(shard: Shard) -> object:
-    assert isinstance(shard.store, MemoryStore)
-    return shard.store._tables
 
 
 # Too much.

@@ -4,15 +4,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from shards import WORKSPACE, Shard, changed
 
-from actors.memory import MemoryChannel, MemoryStore, settle
+from actors.memory import MemoryChannel, settle
 from actors.outbox import Pacing
 from actors.ports import Permanent, Temporary
 from engine.effects import Send
 from engine.events import ReceiptStatus
 from engine.program.compile import compile_source
 from engine.program.program import Program
+from tests.shards import WORKSPACE, GatedStore, Shard, changed
 
 
 def sent_over(channel: MemoryChannel) -> list[str]:
@@ -33,7 +33,7 @@ def twice() -> Program:
 
 @pytest.mark.parametrize("program", [compile_source(WORKSPACE), twice()])
 async def test_a_withdrawal_in_the_same_commit_stops_a_message(program: Program) -> None:
-    store = MemoryStore()
+    store = GatedStore()
     shard = await Shard(store, program=program).start()
     await shard.submit(shard.known("u1"), shard.known("u2"))
     await shard.submit(
@@ -49,7 +49,7 @@ async def test_a_withdrawal_in_the_same_commit_stops_a_message(program: Program)
     ]
     assert await ended(shard) == {"offer email": ["failed"], "paper email": ["accepted"]}
     assert shard.told()[-1] == "u1 offer drop provider_failed email"
-    states = sorted(row.state for row in store._tables.outbox.values())
+    states = sorted(row.state for row in store.outbox().values())
     assert states == ["failed", "sent", "sent"]
     assert shard.runtime.outbox.depth() == 0
     await shard.runtime.stop()
@@ -92,8 +92,7 @@ async def test_a_grant_stops_nothing() -> None:
 
 
 async def test_an_unsubscribe_by_receipt_stops_what_is_queued() -> None:
-    program = compile_source(WORKSPACE)
-    shard = await Shard(program=program).start()
+    shard = await Shard().start()
     await shard.submit(shard.known("u1"), shard.track("u1", "Buy"))
     await settle()
     first = shard.email.taken[0].message_id
@@ -107,7 +106,7 @@ async def test_an_unsubscribe_by_receipt_stops_what_is_queued() -> None:
 
 
 async def test_a_message_that_waited_while_the_process_was_away_is_checked_for_consent() -> None:
-    store = MemoryStore()
+    store = GatedStore()
     shard = await Shard(store).start()
     await shard.submit(shard.known("u1"), shard.known("u2"))
     shard.email.fail_next(*[Temporary("busy", retry_after_ms=60_000)] * 2)
@@ -178,13 +177,13 @@ async def test_a_message_of_unknown_fate_is_reported_and_not_sent_again() -> Non
 
 
 async def test_a_message_whose_row_can_not_be_read_ends_and_holds_up_nothing() -> None:
-    store = MemoryStore()
+    store = GatedStore()
     shard = await Shard(store).start()
     await shard.submit(shard.known("u1"))
     shard.email.fail_next(Temporary("busy", retry_after_ms=60_000))
     await shard.submit(shard.track("u1", "Buy"))
-    name, row = next(iter(store._tables.outbox.items()))
-    store._tables.outbox[name] = row._replace(body=b"\x00 not a message")
+    name, row = next(iter(store.outbox().items()))
+    store.outbox()[name] = row._replace(body=b"\x00 not a message")
     again = await shard.crash()
     await settle()
     assert again.email.attempts == []
@@ -208,10 +207,8 @@ async def test_a_full_outbox_refuses_inputs(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_a_channel_keeps_its_pace_over_a_withdrawal() -> None:
     """What is stopped before it left does not keep a slow channel from the next message."""
-    program = compile_source(WORKSPACE)
-    shard = Shard(program=program)
-    shard.runtime.outbox._pacing = {"email": Pacing(rate_per_second=1, burst=1)}
-    await shard.start()
+    pacing = {"email": Pacing(rate_per_second=1, burst=1)}
+    shard = await Shard(program=compile_source(WORKSPACE), pacing=pacing).start()
     await shard.submit(*[shard.known(f"u{number}") for number in (1, 2, 3)])
     await shard.submit(
         *[shard.track(f"u{number}", "Buy") for number in (1, 2, 3)], shard.consent("u2", "denied")

@@ -3,13 +3,13 @@
 import random
 
 import pytest
-from shards import ORIGIN_AT, GatedStore, Shard
 
 from actors.memory import MemoryStore, settle
 from actors.ports import Commit, TimerRow
 from actors.timers import HORIZON_MS, Timers
 from engine.errors import StoreError
 from engine.instants import HOUR_MS, MINUTE_MS, SECOND_MS
+from tests.shards import ORIGIN_AT, GatedStore, Shard
 
 
 class ReadingStore(MemoryStore):
