@@ -12,6 +12,7 @@ its profile arrives when the store has been read, many customers at a time.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -24,7 +25,7 @@ from engine.records import Record
 
 LOAD_MAX = 2_000  # customers read from the store at once
 MEMORY_BYTES_MAX = 160 * 1024 * 1024
-SWEEP_MAX = 500  # actors looked at in one sweep
+SWEEP_MAX = 4_000  # actors looked at in one sweep; twice the largest batch a client may send
 
 _INPUT = msgspec.msgpack.Decoder(Input)
 _RECORDS = msgspec.msgpack.Decoder(list[Record])
@@ -169,7 +170,7 @@ class Directory:
         The rows must go into the commit that is being filled: what they hold is durable with it.
         """
         rows: list[SnapshotRow] = []
-        for customer in list(self.unsaved)[:limit]:
+        for customer in list(islice(self.unsaved, limit)):
             actor = self._actors.get(customer)
             if actor is None:  # thrown away after a failed commit: have it rebuilt first
                 self.get(customer)
@@ -178,31 +179,29 @@ class Directory:
         return rows
 
     def sweep(self) -> list[SnapshotRow]:
-        """Bring memory under its budget: drop idle saved actors, give snapshots of the others."""
+        """Bring memory under its budget: drop idle saved actors, give snapshots of the others.
+
+        Who gets a snapshot leaves with the next sweep, when it is durable and nothing happened to
+        them meanwhile; until then they count as gone, or twice as many would be written down.
+        """
         rows: list[SnapshotRow] = []
-        if self.memory_bytes <= self._memory_bytes_max:
+        excess_bytes = self.memory_bytes - self._memory_bytes_max
+        if excess_bytes <= 0:
             return rows
-        for customer in list(self._oldest(SWEEP_MAX)):
+        for customer in list(islice(self._actors, SWEEP_MAX)):
             actor = self._actors[customer]
             if actor.mailbox or actor.profile is None:
                 continue
+            excess_bytes -= actor.memory_bytes
             if actor.last_seq > actor.saved_seq:
                 rows.append(self._snapshot(actor))
             elif actor.durable_seq == actor.last_seq and customer not in self._writing:
                 del self._actors[customer]
                 self.memory_bytes -= actor.memory_bytes
                 self.passivated_count += 1
-            if self.memory_bytes <= self._memory_bytes_max:
+            if excess_bytes <= 0:
                 break
         return rows
-
-    def _oldest(self, limit: int) -> list[str]:
-        found: list[str] = []
-        for customer in self._actors:
-            found.append(customer)
-            if len(found) >= limit:
-                break
-        return found
 
     def _snapshot(self, actor: Customer) -> SnapshotRow:
         before_bytes = actor.memory_bytes

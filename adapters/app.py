@@ -29,8 +29,9 @@ from adapters.gateway.settings import GatewaySettings
 from adapters.signing import Signer
 from adapters.sqlite.store import SqliteStore
 from adapters.telemetry.metrics import LoopLag
-from engine.errors import ProgramError, StoreError
+from engine.errors import NextbeatError, Problem, ProgramError, StoreError
 from engine.program.compile import compile_source
+from engine.program.places import Place, Places, format_path
 from engine.program.program import Journey, Program
 
 logger = structlog.get_logger("nextbeat")
@@ -51,12 +52,30 @@ class Workspace(msgspec.Struct, frozen=True):
 
     program: Program
     source: bytes
+    places: Places = {}
+
+    def locate(self, error: ProgramError) -> ProgramError:
+        """Say where in the files each problem is that was found after compiling."""
+        lines = {format_path(path): place for path, place in self.places.items()}
+        return ProgramError([_locate(problem, lines) for problem in error.problems])
 
 
 def open_workspace(folder: Path) -> Workspace:
     """Read a workspace from its files. Raises ProgramError with every fault."""
     source = read_workspace(folder)
-    return Workspace(compile_source(source.raw, source.places), source_bytes(source))
+    program = compile_source(source.raw, source.places)
+    return Workspace(program, source_bytes(source), source.places)
+
+
+def _locate(problem: Problem, lines: Mapping[str, Place]) -> Problem:
+    """Give a problem the place of its path, or of the nearest key above it."""
+    path = problem.path
+    while path and path not in lines:
+        path = path.rpartition(".")[0]
+    place = lines.get(path)
+    if problem.file or place is None:
+        return problem
+    return msgspec.structs.replace(problem, file=place.file, line=place.line, column=place.column)
 
 
 class App:
@@ -76,19 +95,24 @@ class App:
         self._environ = environ
         self._gateway_settings = gateway_settings
         program = workspace.program
+        self._made = program.channels  # what `channels` was built from
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store: Store = SqliteStore(data)
         clock = clock or WallClock()
-        self.channels: Mapping[str, Channel] = build_channels(
-            program.channels, data, environ, clock.now
-        )
+        try:
+            self.channels: Mapping[str, Channel] = build_channels(
+                program.channels, data, environ, clock.now
+            )
+            pacing = build_pacing(program.channels)
+        except ProgramError as error:
+            raise workspace.locate(error) from None
         self.runtime = Runtime(
             self.store,
             clock,
             program,
             self.channels,
             settings=settings,
-            pacing=build_pacing(program.channels),
+            pacing=pacing,
         )
         self._gateway: Gateway | None = None
         self._lag = LoopLag()
@@ -100,11 +124,15 @@ class App:
         return self._gateway.port
 
     async def __aenter__(self) -> Self:
-        """Recover, then listen."""
+        """Recover, then listen. What was opened is closed again when one of it fails."""
         folded = await self.runtime.open()
-        await self.use(self._workspace)
-        await self.runtime.start()
-        self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts())
+        try:
+            await self.use(self._workspace)
+            await self.runtime.start()
+            self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts())
+        except BaseException:
+            await self.runtime.stop()
+            raise
         self._lag.start()
         logger.info("ready", port=self.port, recovered=folded, program=self.runtime.program.version)
         return self
@@ -133,12 +161,30 @@ class App:
         await self.runtime.stop()
 
     async def use(self, workspace: Workspace) -> None:
-        """Decide by a workspace from now on; people in its older journeys finish them."""
+        """Decide by a workspace from now on; people in its older journeys finish them.
+
+        Raises ProgramError where it asks for channels that were not made at start.
+        """
         program = workspace.program
+        self._check_channels(workspace)
         archive = await self._archive(program)
         await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)
         self.runtime.use(program.with_archive(archive))
         self._workspace = workspace
+
+    def _check_channels(self, workspace: Workspace) -> None:
+        """Refuse channels that are not there as asked: what was sent to them would be lost."""
+        hint = "start again to use it; windows, caps and journeys can change while running"
+        problems: list[Problem] = []
+        for name, channel in workspace.program.channels.items():
+            made = self._made.get(name)
+            if made is None:
+                problems.append(Problem(f"channels.{name}", "this channel is new", hint))
+            elif (made.adapter, made.settings) != (channel.adapter, channel.settings):
+                message = "another adapter or other settings than at start"
+                problems.append(Problem(f"channels.{name}", message, hint))
+        if problems:
+            raise workspace.locate(ProgramError(problems))
 
     async def _archive(self, program: Program) -> dict[str, Journey]:
         """Compile the journeys of earlier workspaces, by version: somebody may still be in one."""
@@ -215,5 +261,5 @@ async def _reload(app: App, folder: Path, again: asyncio.Event) -> None:
         try:
             await app.use(open_workspace(folder))
             logger.info("workspace replaced", program=app.runtime.program.version)
-        except ProgramError as error:
+        except (NextbeatError, OSError) as error:
             logger.error("workspace refused; the one before goes on", problems=str(error))  # noqa: TRY400

@@ -10,6 +10,7 @@ Rules
 """
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -106,11 +107,14 @@ class Inbox:
         self._users += 1
         if self._users > 1:
             return
-        self._db = await aiosqlite.connect(":memory:" if self._path is None else self._path)
         try:
+            self._db = await aiosqlite.connect(":memory:" if self._path is None else self._path)
             for pragma in _PRAGMAS:
                 await self._db.execute(pragma)
             await self._migrate()
+        except sqlite3.Error as error:
+            await self.close()
+            raise StoreError(f"{self._path} can't be opened: {error}") from error
         except BaseException:
             await self.close()
             raise

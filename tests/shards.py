@@ -220,7 +220,7 @@ class Shard:
         *,
         event_id: str = "",
         anonymous: str | None = None,
-        **parts: Any,  # noqa: ANN401 - whatever else an event has
+        **parts: Any,
     ) -> Event:
         self.event_count += 1
         now = self.clock.now()

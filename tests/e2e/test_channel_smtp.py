@@ -195,6 +195,13 @@ async def test_marketing_never_leaves_without_a_way_out(serve: Serve) -> None:
     assert server.post.envelopes == []
 
 
+async def test_a_name_that_looks_like_a_tag_does_not_make_a_plain_mail_html(serve: Serve) -> None:
+    server = await serve()
+    content = {"subject": "Cart", "body": "Hi <b>Ana, your cart waits."}
+    await deliver(server.channel(), msgspec.structs.replace(SEND, content=content))
+    assert server.post.letter().get_content_type() == "text/plain"
+
+
 async def test_html_goes_with_a_text_that_says_the_same(serve: Serve) -> None:
     server = await serve()
     html = (

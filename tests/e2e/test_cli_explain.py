@@ -9,6 +9,8 @@ import pytest
 
 from actors.ports import Commit, DecisionRow, Entry, QuarantineRow
 from actors.replay import Replay
+from adapters.cli.sentences import describe_rules
+from adapters.gateway.views import Decision
 from adapters.sqlite.store import SqliteStore
 from engine.events import Event, EventKind
 from engine.instants import HOUR_MS, parse_instant
@@ -179,3 +181,41 @@ def test_a_quarantined_item_is_shown_as_it_was_sent(data: Path) -> None:
     ]
     missing = nextbeat("quarantine", "show", "2", "--data", data)
     assert (missing.returncode, "there is no item 2" in missing.stderr) == (1, True)
+
+
+def test_the_rule_that_decided_stands_before_those_of_the_way_out() -> None:
+    def line(channel: str, until: str, rule: str, check: str = "window") -> dict[str, str]:
+        return {
+            "channel": channel,
+            "check": check,
+            "result": "blocked",
+            "until": until,
+            "rule": rule,
+        }
+
+    told = {
+        "decision_id": "d_1",
+        "at": "2026-03-02T18:30:00Z",
+        "customer": "ana",
+        "cause": {"event": "e1"},
+        "journey": "j",
+        "step": "s",
+        "message": "m",
+        "message_type": "t",
+        "outcome": "defer",
+        "reason": "outside_window",
+        "reason_class": "healthy",
+        "channel": "email",
+        "next_eligible": "2026-03-03T07:00:00Z",
+        "proposed_at": "2026-03-02T18:30:00Z",
+        "expires_at": None,
+        "program": "sha256:0",
+        "trace": [
+            line("email", "2026-03-02T19:00:00Z", "policies.cooldown", "cooldown"),
+            line("email", "2026-03-03T07:00:00Z", "channels.email.window"),
+            line("sms", "2026-03-04T07:00:00Z", "channels.sms.window"),
+        ],
+    }
+    decision = msgspec.convert(told, Decision)
+    expected = "Rule: channels.email.window, policies.cooldown, channels.sms.window."
+    assert describe_rules(decision) == expected

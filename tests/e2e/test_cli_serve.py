@@ -2,12 +2,14 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -144,3 +146,56 @@ def test_two_servers_do_not_share_a_data_folder(tmp_path: Path) -> None:
         done = nextbeat("serve", "--workspace", shop, "--data", data, "--port", "0")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_ends_the_start_with_a_message(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path)
+    with serving(shop, tmp_path / "data") as url:
+        port = url.rpartition(":")[2]
+        done = nextbeat("serve", "--workspace", shop, "--data", tmp_path / "other", "--port", port)
+    assert done.returncode == 1
+    assert "address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_setting_that_is_missing_is_named_with_its_file_and_line(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path, SHOP.replace("adapter: log", "adapter: smtp"))
+    done = nextbeat("serve", "--workspace", shop, "--data", tmp_path / "data", "--port", "0")
+    assert done.returncode == 1
+    assert "workspace.yaml:" in done.stderr
+    assert "set NEXTBEAT_SMTP_HOST" in done.stderr
+
+
+def test_a_channel_that_was_not_made_at_start_is_refused_while_running(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path, ANYTIME)
+    command = [NEXTBEAT, "serve", "--workspace", str(shop), "--data", str(tmp_path / "data")]
+    with subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        read_port(server.stderr.readline)
+        text = ANYTIME.replace("channels:\n", "channels:\n  other: {adapter: log}\n", 1)
+        (shop / "workspace.yaml").write_text(text, encoding="utf-8")
+        server.send_signal(signal.SIGHUP)
+        said = json.loads(server.stderr.readline())
+        server.send_signal(signal.SIGTERM)
+        server.stderr.read()
+    assert said["event"] == "workspace refused; the one before goes on"
+    assert "channels.other: this channel is new" in said["problems"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can limit another process")
+def test_a_server_whose_disk_fails_acknowledges_nothing_more_and_ends(tmp_path: Path) -> None:
+    shop, data = write_shop(tmp_path, ANYTIME), tmp_path / "data"
+    command = [NEXTBEAT, "serve", "--workspace", str(shop), "--data", str(data), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        url = f"http://127.0.0.1:{read_port(server.stderr.readline)}"
+        assert send(url, "/v1/track", {"userId": "ana", "event": "Seen"}) == 200
+        # From now on each write to a file fails, as on a disk that is dying.
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (1, 1))
+        with pytest.raises(HTTPError) as refused:
+            send(url, "/v1/track", {"userId": "ana", "event": "Lost"})
+        refused.value.close()
+        told = server.stderr.read()
+    assert refused.value.code == 503
+    assert server.returncode == 1
+    assert "the store is broken" in told

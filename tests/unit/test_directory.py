@@ -205,6 +205,18 @@ async def test_only_the_idle_the_saved_and_the_oldest_leave() -> None:
     assert saved.profile is not None
 
 
+async def test_nobody_leaves_before_their_snapshot_is_durable() -> None:
+    house = await House(memory_bytes_max=1).open()
+    one = await house.hold("u1")
+    await house.commit(house.step(one))  # the entry is; the snapshot that follows is not yet
+    rows = house.directory.sweep()
+    assert house.directory.sweep() == []
+    assert house.directory.find("u1") is one
+    await house.commit(snapshots=rows)
+    house.directory.sweep()
+    assert house.directory.find("u1") is None
+
+
 async def test_who_was_used_last_stays_longest() -> None:
     house = await House(memory_bytes_max=2 * MEMORY_BYTES_BASE).open()
     for name in ("u1", "u2", "u3"):

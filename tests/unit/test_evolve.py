@@ -53,12 +53,16 @@ def event(
     at: int = AT,
     kind: EventKind = EventKind.TRACK,
     name: str = "Seen",
-    **parts: Any,  # noqa: ANN401 - whatever else an event has
+    **parts: Any,
 ) -> Event:
     return Event(f"e{number}", kind, name, "u1", None, at, at, **parts)
 
 
-def decided(number: int, outcome: Outcome = Outcome.SEND, **parts: object) -> Decided:
+def decided(
+    number: int,
+    outcome: Outcome = Outcome.SEND,
+    **parts: Any,
+) -> Decided:
     fields: dict[str, Any] = {
         "decision_id": f"d{number}", "at": AT, "cause_kind": "event", "cause": "e", "journey": "j",
         "instance": 1, "step": "s", "message": "a", "message_type": "promo", "outcome": outcome,

@@ -357,9 +357,9 @@ async def test_a_submission_keeps_its_order_while_an_anonymous_id_is_looked_up(
     ]
     done = cold.runtime.submit(inputs)
     await settle()
+    assert store.resolved == ["a1", "a2"]  # all were asked for at once
     store.release_reads()
     await done
-    assert store.resolved == ["a1", "a2"]  # all were asked for at once
     entries = await cold.runtime.timeline("u1", None, 4)
     assert [b"First" in entry.input for entry in entries] == [False, False, False, True]
     assert (await cold.profile("anon:a2")).history["First"].count == 1

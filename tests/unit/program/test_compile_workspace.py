@@ -193,6 +193,17 @@ def test_templates_are_compiled_and_html_is_escaped_where_it_is_html() -> None:
     assert compiled["body"].render(names) == compiled["html"].render(names)
 
 
+def test_a_body_is_marked_as_html_by_its_template_alone() -> None:
+    def fields(body: str) -> list[str]:
+        content = {"email": {"body": body}}
+        messages = {**BASE["messages"], "hello": {"type": "promotional", "content": content}}
+        return sorted(build(messages=messages).messages["hello"].content["email"])
+
+    assert fields("<p>Hi</p>") == fields("Hi<br/>there") == ["body", "body_format"]
+    assert fields("Hi {{ profile.name }}") == ["body"]
+    assert fields("Write to <hello@shop.example>, or i <3 b") == ["body"]
+
+
 def test_plain_steps_become_one_instruction_each() -> None:
     code = code_of(
         {"send": "hello", "channel": "email", "id": "first"},
