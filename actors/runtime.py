@@ -48,6 +48,7 @@ DRAIN_MAX = 2_000  # inputs decided before the event loop gets its turn
 DRAIN_ONE_MAX = 200  # inputs of one customer before the others get theirs
 TAIL_MAX = 50_000  # entries no snapshot covers before snapshots are written faster
 SNAPSHOTS_MAX = 200  # snapshots in one commit
+SNAPSHOTS_FEW = 10
 HOUSEKEEPING_MS = 500
 TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
 
@@ -340,10 +341,13 @@ class Runtime:
         """Let snapshots ride along: when it is time, when the tail grows, when memory is short."""
         rows = self.directory.sweep()
         due = self._now >= self._snapshot_at
-        if due or self._seq - self._covered_seq > self.settings.tail_max:
-            found = self.directory.snapshots(SNAPSHOTS_MAX)
+        behind = self._seq - self._covered_seq > self.settings.tail_max
+        if due or behind:
+            # Somebody waits for a commit that has entries: there a few at a time are enough.
+            limit = SNAPSHOTS_MAX if behind or not batch.commit.entries else SNAPSHOTS_FEW
+            found = self.directory.snapshots(limit)
             rows += found
-            if due and len(found) < SNAPSHOTS_MAX:
+            if due and len(found) < limit:
                 self._snapshot_at = self._now + self.settings.snapshot_after_ms
         if rows:
             batch.commit.snapshots += rows

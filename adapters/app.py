@@ -27,7 +27,7 @@ from adapters.gateway import inbox, unsubscribe
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
 from adapters.signing import Signer
-from adapters.sqlite.store import SqliteStore
+from adapters.sqlite.store import SqliteStore, WriterKind
 from adapters.telemetry.metrics import LoopLag
 from engine.errors import NextbeatError, Problem, ProgramError, StoreError
 from engine.program.compile import compile_source
@@ -38,7 +38,7 @@ logger = structlog.get_logger("nextbeat")
 
 # The writer thread needs the interpreter for microseconds at a time; with CPython's default of
 # 5 ms between hand-overs it would wait that long for each of them.
-SWITCH_INTERVAL_S = 0.005
+SWITCH_INTERVAL_S = 0.001
 
 # Most of what is in memory is customers, which hold no reference cycles. Collecting the oldest
 # generation walks all of them: that is to be rare.
@@ -97,7 +97,7 @@ class App:
         program = workspace.program
         self._made = program.channels  # what `channels` was built from
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.store: Store = SqliteStore(data)
+        self.store: Store = SqliteStore(data, writer=WriterKind.PROCESS)
         clock = clock or WallClock()
         try:
             self.channels: Mapping[str, Channel] = build_channels(

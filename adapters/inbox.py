@@ -10,6 +10,7 @@ Rules
 """
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -108,11 +109,15 @@ class Inbox:
         if self._users > 1:
             return
         try:
+            if self._path is not None:
+                # It holds what people were told, so it is readable by its owner only. SQLite gives
+                # the files of its log the mode of the file they belong to.
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             self._db = await aiosqlite.connect(":memory:" if self._path is None else self._path)
             for pragma in _PRAGMAS:
                 await self._db.execute(pragma)
             await self._migrate()
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             await self.close()
             raise StoreError(f"{self._path} can't be opened: {error}") from error
         except BaseException:

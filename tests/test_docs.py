@@ -20,6 +20,10 @@ import click
 import msgspec
 import pytest
 
+from adapters.channels.log import LogSettings
+from adapters.channels.registry import PacingSettings
+from adapters.channels.smtp import SmtpSettings
+from adapters.channels.webhook import WebhookSettings
 from adapters.cli.commands import nextbeat
 from engine import limits
 from engine.program import model
@@ -188,6 +192,27 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
 )
 def test_every_key_of_a_workspace_is_in_the_reference(spec: type[msgspec.Struct]) -> None:
     page = (ROOT / "docs" / "reference" / "workspace.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", page))))
+    names = [field.encode_name for field in msgspec.structs.fields(spec)]
+    assert [name for name in names if name not in words] == []
+
+
+def test_every_variable_the_code_reads_is_in_the_reference_and_no_other() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    files = [
+        path for part in ("engine", "actors", "adapters") for path in (ROOT / part).rglob("*.py")
+    ]
+    read = {
+        name
+        for path in files
+        for name in re.findall(r"\bNEXTBEAT_[A-Z_]+\b", path.read_text(encoding="utf-8"))
+    }
+    assert set(re.findall(r"^\| `(NEXTBEAT_[A-Z_]+)` \|", page, re.MULTILINE)) == read
+
+
+@pytest.mark.parametrize("spec", [PacingSettings, SmtpSettings, WebhookSettings, LogSettings])
+def test_every_setting_of_a_channel_is_in_the_reference(spec: type[msgspec.Struct]) -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     words = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", page))))
     names = [field.encode_name for field in msgspec.structs.fields(spec)]
     assert [name for name in names if name not in words] == []

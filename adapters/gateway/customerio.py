@@ -7,23 +7,26 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from adapters.gateway.cors import allow_browsers
 from adapters.gateway.customerio_words import (
-    person,
     translate_delivery,
     translate_entity,
     translate_event,
-    translate_merge,
 )
 from adapters.gateway.host import Host
 from adapters.gateway.intake import Handler, Portion, Reader, take_body
-from adapters.gateway.wire import read_batch
+from adapters.gateway.wire import read_batch, read_object
+from engine.errors import InputError
+from engine.intake.item import check_size
 
 _SOURCE = "customerio"
 _BUSY = 503  # its libraries try again after a 5xx only
 _CUSTOMER = "/api/v1/customers/{id:[^/]+}"
+
+_encode = msgspec.json.Encoder().encode
 
 Read = Callable[[dict[str, Any], web.BaseRequest], dict[str, Any]]
 
@@ -31,32 +34,32 @@ Read = Callable[[dict[str, Any], web.BaseRequest], dict[str, Any]]
 def routes(host: Host) -> list[web.RouteDef]:
     """List the routes. Ids come percent-encoded, slashes included, and are matched that way."""
 
-    def take(translate: Read) -> Handler:
-        return take_body(host, _alone(translate), _SOURCE, busy_status=_BUSY)
+    def take(entity: Read, translate: Read | None = None) -> Handler:
+        return take_body(host, _alone(entity, translate), _SOURCE, busy_status=_BUSY)
 
-    customer = [
-        ("PUT", "", _identify),
-        ("DELETE", "", _act("delete")),
-        ("POST", "/events", _event),
-        ("PUT", "/devices", _act("add_device")),
-        ("DELETE", "/devices/{device:[^/]+}", _delete_device),
-        ("POST", "/suppress", _act("suppress")),
-        ("POST", "/unsuppress", _act("unsuppress")),
+    customer: list[tuple[str, str, Read, Read | None]] = [
+        ("PUT", "", _identity, None),
+        ("DELETE", "", _act("delete"), None),
+        ("POST", "/events", _event_entity, _event),
+        ("PUT", "/devices", _act("add_device"), None),
+        ("DELETE", "/devices/{device:[^/]+}", _old_device, None),
+        ("POST", "/suppress", _act("suppress"), None),
+        ("POST", "/unsuppress", _act("unsuppress"), None),
     ]
     plain = [
-        ("/api/v1/events", take(lambda value, _: translate_event(value))),
-        ("/api/v1/merge_customers", take(lambda value, _: translate_merge(value))),
-        ("/api/v1/push/events", take(lambda value, _: translate_delivery(value))),
-        ("/api/v1/metrics", take(lambda value, _: translate_delivery(value))),
-        ("/api/v2/entity", take(lambda value, _: translate_entity(value))),
+        ("/api/v1/events", take(_event_entity, _event)),
+        ("/api/v1/merge_customers", take(_merge_entity)),
+        ("/api/v1/push/events", take(_delivery_entity, _delivery)),
+        ("/api/v1/metrics", take(_delivery_entity, _delivery)),
+        ("/api/v2/entity", take(lambda value, _: value)),
         ("/api/v2/batch", take_body(host, _read_batch, _SOURCE, busy_status=_BUSY)),
     ]
     return [
         *(
             route
-            for method, path, translate in customer
+            for method, path, entity, translate in customer
             for slash in ("", "/")
-            for route in allow_browsers(_CUSTOMER + path + slash, take(translate), method)
+            for route in allow_browsers(_CUSTOMER + path + slash, take(entity, translate), method)
         ),
         *(
             route
@@ -67,15 +70,38 @@ def routes(host: Host) -> list[web.RouteDef]:
     ]
 
 
-def _alone(translate: Read) -> Reader:
-    """Read a body that is one item; where the address says everything there is none."""
+def _alone(entity: Read, translate: Read | None) -> Reader:
+    """Read a body that is one item; where the address says everything there is none.
+
+    What can't be translated is kept as an entity of the second API, because the address is not
+    kept and half of what was said is in it.
+    """
 
     def read(body: bytes, portion: Portion, request: web.BaseRequest) -> None:
         body = body or b"{}"
-        portion.take_foreign(body, lambda value: translate(value, request))
+        try:
+            check_size(len(body))
+            value = read_object(body, portion.envelope.oddities)
+            call = (
+                translate_entity(entity(value, request))
+                if translate is None
+                else translate(value, request)
+            )
+        except InputError as error:
+            portion.refuse(error, 0, _whole(body, entity, request))
+        else:
+            portion.take_value(call, 0, body)
         portion.insist_on_json(body)
 
     return read
+
+
+def _whole(body: bytes, entity: Read, request: web.BaseRequest) -> bytes:
+    """Write into an item what its address said, so that it can be read again alone."""
+    try:
+        return _encode(entity(read_object(body, []), request))
+    except (InputError, msgspec.MsgspecError, TypeError, ValueError, RecursionError):
+        return body
 
 
 def _read_batch(body: bytes, portion: Portion, _request: web.BaseRequest) -> None:
@@ -88,21 +114,52 @@ def _id_of(request: web.BaseRequest, name: str = "id") -> str:
     return request.match_info[name]
 
 
-def _identify(value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
-    return person("identify", {"id": _id_of(request)}, {"attributes": value})
+def _identity(value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
+    return _person("identify", {"attributes": value}, request)
 
 
-def _event(value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
-    return translate_event(value) | {"userId": _id_of(request)}
-
-
-def _delete_device(value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
+def _old_device(value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
     device = {"token": _id_of(request, "device")}
-    return person("delete_device", {"id": _id_of(request)}, value | {"device": device})
+    return _person("delete_device", value | {"device": device}, request)
 
 
 def _act(action: str) -> Read:
-    def translate(value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
-        return person(action, {"id": _id_of(request)}, value)
+    def read(value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
+        return _person(action, value, request)
 
-    return translate
+    return read
+
+
+def _person(action: str, value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
+    return value | {"type": "person", "action": action, "identifiers": {"id": _id_of(request)}}
+
+
+def _event_entity(value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
+    assert isinstance(request, web.Request)
+    kind = value.get("type")
+    names = {"id": request.match_info.get("id"), "anonymous_id": value.get("anonymous_id")}
+    said = {
+        "type": "person",
+        "action": kind if kind in ("page", "screen") else "event",
+        "identifiers": {name: each for name, each in names.items() if each is not None},
+    }
+    return value | said
+
+
+def _event(value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
+    """Read an event; unlike the second API's, it may be sent by the customer's own browser."""
+    assert isinstance(request, web.Request)
+    known = request.match_info.get("id")
+    return translate_event(value) | ({} if known is None else {"userId": known})
+
+
+def _merge_entity(value: dict[str, Any], _request: web.BaseRequest) -> dict[str, Any]:
+    return value | {"type": "person", "action": "merge"}
+
+
+def _delivery_entity(value: dict[str, Any], _request: web.BaseRequest) -> dict[str, Any]:
+    return value | {"type": "delivery"}
+
+
+def _delivery(value: dict[str, Any], _request: web.BaseRequest) -> dict[str, Any]:
+    return translate_delivery(value)

@@ -7,6 +7,7 @@ interpreter's lock, so the reads on the hot path come as one row of JSON (see `q
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import aiosqlite
@@ -23,7 +24,7 @@ from actors.ports import (
     StoreState,
     TimerRow,
 )
-from adapters.sqlite.schema import query, reader_uri
+from adapters.sqlite.schema import FILE_NAME, query, reader_uri, recognise
 from engine.errors import StoreError
 
 READERS = 2
@@ -46,6 +47,18 @@ _encode = msgspec.json.encode
 _decode_snapshots = msgspec.json.Decoder(list[tuple[str, int, str]]).decode
 _decode_timers = msgspec.json.Decoder(list[TimerRow]).decode
 _decode_links = msgspec.json.Decoder(list[tuple[str, str, str]]).decode
+
+
+def check_format(folder: Path) -> None:
+    """Refuse a store that this program can't read, in the words of the one that writes.
+
+    Raises StoreError. A reader would otherwise make what it can of a format it does not know.
+    """
+    try:
+        with closing(sqlite3.connect(reader_uri(folder), uri=True)) as connection:
+            recognise(connection, folder / FILE_NAME)
+    except sqlite3.Error as error:
+        raise StoreError(f"{folder / FILE_NAME} can't be read: {error}") from error
 
 
 class Readers:

@@ -77,7 +77,7 @@ def connect_writer(folder: Path) -> sqlite3.Connection:
         path, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_MAX + 20
     )
     try:
-        _recognise(connection, path)
+        recognise(connection, path)
         connection.executescript(_WRITER_PRAGMAS)
         _migrate(connection)
     except BaseException:
@@ -91,7 +91,7 @@ def reader_uri(folder: Path) -> str:
     return (folder / FILE_NAME).absolute().as_uri() + "?mode=ro"
 
 
-def _recognise(connection: sqlite3.Connection, path: Path) -> None:
+def recognise(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse a file that is another program's, or a later version's, before touching it."""
     version = _pragma(connection, "user_version")
     application = _pragma(connection, "application_id")

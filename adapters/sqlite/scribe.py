@@ -36,8 +36,12 @@ from adapters.sqlite.intake import (
 from adapters.sqlite.schema import PAGE_BYTES, connect_writer, query
 from engine.errors import StoreError
 
-# Each checkpoint holds up the commit behind it: 4 MiB for up to 20 ms, 16 MiB for up to 80.
-WAL_BYTES_SOFT = 4 * 1024 * 1024
+# Each checkpoint holds up the commit behind it: 4 MiB for up to 20 ms, 16 MiB for up to 80. Small
+# groups are people who wait for an answer each: there it is done often and is short. Large groups
+# are load: there it is done rarely, which is less work in all.
+WAL_BYTES_SOFT = 1024 * 1024
+WAL_BYTES_BUSY = 16 * 1024 * 1024
+BUSY_ENTRIES = 100  # a group of this many entries is load
 WAL_BYTES_HARD = 64 * 1024 * 1024
 HEAD_INTERVAL_S = 5.0  # how far the marker outside the log may lag behind
 IDLE_S = 0.2  # quiet for this long is idle
@@ -45,7 +49,7 @@ _HARD_WAIT_MS = 2_000
 _ROW_BYTES = 200  # what a row is taken to cost besides its payload, index pages apart
 _LOG_FACTOR = 3.0  # log bytes for each byte written: the first guess; measured from then on
 
-assert WAL_BYTES_SOFT < WAL_BYTES_HARD
+assert WAL_BYTES_SOFT < WAL_BYTES_BUSY < WAL_BYTES_HARD
 
 # Primary result codes after which nothing in memory can be trusted: IOERR, CORRUPT, NOTADB.
 _FATAL_CODES = (10, 11, 26)
@@ -72,6 +76,7 @@ class Scribe:
         self._marked_s = time.monotonic()
         self._bytes_pending = 0  # written since the log was last checkpointed to its end
         self._log_factor = _LOG_FACTOR
+        self._is_busy = False
         try:
             self._connection = connect_writer(folder)
         except sqlite3.Error as error:
@@ -118,6 +123,8 @@ class Scribe:
         self._head = head
         self._versions = versions
         self._bytes_pending += sum(_measure(job) for job in jobs)
+        entries = sum(len(job.entries) for job in jobs if isinstance(job, Commit))
+        self._is_busy = entries >= BUSY_ENTRIES
 
     def _number_program(self, versions: dict[str, int], program: Program) -> Iterator[Statement]:
         number = versions.setdefault(program.version, len(versions) + 1)
@@ -173,7 +180,8 @@ class Scribe:
         """Do what can be done between commits: checkpoint, and mark the head. Never raises."""
         try:
             wal_bytes = self._bytes_pending * self._log_factor
-            if not self.broken and self._bytes_pending and (idle or wal_bytes > WAL_BYTES_SOFT):
+            soft_bytes = WAL_BYTES_BUSY if self._is_busy else WAL_BYTES_SOFT
+            if not self.broken and self._bytes_pending and (idle or wal_bytes > soft_bytes):
                 self._checkpoint()
             due = time.monotonic() - self._marked_s >= HEAD_INTERVAL_S
             if not self.broken and due:

@@ -23,7 +23,7 @@ from actors.ports import (
     TimerRow,
 )
 from adapters.sqlite.lock import DataLock
-from adapters.sqlite.readers import Readers
+from adapters.sqlite.readers import Readers, check_format
 from adapters.sqlite.schema import FILE_NAME
 from adapters.sqlite.scribe import Program
 from adapters.sqlite.writer import Writer, WriterThread
@@ -188,6 +188,7 @@ class StoreReader(_Reading):
         """Connect to what is there; nothing is created. Raises StoreError."""
         if not (self._folder / FILE_NAME).is_file():
             raise StoreError(f"{self._folder} holds no Nextbeat store")
+        await asyncio.to_thread(check_format, self._folder)
         await self._readers.open()
         return await self._readers.state()
 

@@ -54,6 +54,29 @@ async def test_what_is_understood_now_is_stored_and_leaves_quarantine(
     assert await runtime.profile("u1") is not None
 
 
+@pytest.mark.parametrize(
+    ("path", "wrong", "right"),
+    [
+        ("/devices", {"device": 7}, {"device": {"token": "t"}}),
+        ("/events", {"name": "Viewed", "data": 7}, {"data": {"sku": 1}}),
+    ],
+)
+async def test_an_item_keeps_the_person_its_address_named(
+    shard: Shard, path: str, wrong: dict[str, object], right: dict[str, object]
+) -> None:
+    served, runtime, store = shard
+    method = "PUT" if path == "/devices" else "POST"
+    await served.send(f"/api/v1/customers/u%2F1{path}", wrong, method=method)
+    [row] = await store.quarantine(None, 10)
+    kept = msgspec.json.decode(row.payload)
+    assert kept["identifiers"] == {"id": "u/1"}
+    mended = row._replace(payload=msgspec.json.encode(kept | right))
+    await store.commit(Commit(released=[row.number], quarantined=[mended]))
+    [row] = await store.quarantine(None, 10)
+    (await served.send(f"/v1/quarantine/{row.number}/replay", b"")).accepted()
+    assert await runtime.profile("u/1") is not None
+
+
 async def test_an_item_without_a_time_happened_when_it_first_came(shard: Shard) -> None:
     served, runtime, store = shard
     await keep(store, "segment", call(messageId="m1"))

@@ -118,3 +118,15 @@ async def test_looking_at_nothing_creates_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="holds no Nextbeat store"):
         await open_reader(tmp_path)
     assert names_in(tmp_path) == []
+
+
+async def test_a_reader_refuses_a_newer_format_in_the_words_of_the_writer(tmp_path: Path) -> None:
+    connection = connect_writer(tmp_path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StoreError) as reading:
+        await open_reader(tmp_path)
+    with pytest.raises(StoreError) as writing:
+        connect_writer(tmp_path)
+    assert "has format 99, this program knows up to 1" in str(reading.value)
+    assert str(reading.value) == str(writing.value)
