@@ -175,11 +175,16 @@ class Committer:
             return
         batch, self.open = self.open, Batch()
         self.flying = batch
-        self._fill(batch)
-        if batch.is_empty():
-            self.flying = None
-            return
-        asyncio.ensure_future(self._store.commit(batch.commit)).add_done_callback(self._ended)
+        try:
+            self._fill(batch)
+            if batch.is_empty():
+                self.flying = None
+                return
+            written = asyncio.ensure_future(self._store.commit(batch.commit))
+        except Exception as error:  # noqa: BLE001 - whatever it was, whoever waits hears of it
+            self._lose(batch, error)
+        else:
+            written.add_done_callback(self._ended)
 
     def _ended(self, future: asyncio.Future[None]) -> None:
         batch = self.flying
@@ -188,11 +193,14 @@ class Committer:
         error = StoreError("the store was closed") if future.cancelled() else future.exception()
         if error is None:
             self._released(batch)
-            self.flush()
-            return
+        else:
+            self._lose(batch, error)
+        self.flush()
+
+    def _lose(self, batch: Batch, error: BaseException) -> None:
+        """Tell of a batch that will not be durable; what was decided on top is lost with it."""
+        self.flying = None
         if not isinstance(error, StoreError):
             error = StoreError(f"the store failed: {error}")
-        # What was decided on top of a lost batch is lost with it.
         after, self.open = self.open, Batch()
         self._lost([batch, after], error)
-        self.flush()

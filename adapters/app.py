@@ -36,13 +36,13 @@ from engine.program.program import Journey, Program
 
 logger = structlog.get_logger("nextbeat")
 
-# The writer thread needs the interpreter for microseconds at a time; with CPython's default of
-# 5 ms between hand-overs it would wait that long for each of them.
+# The threads that read the store need the interpreter for microseconds at a time; with CPython's
+# default of 5 ms between hand-overs they would wait that long for each of them.
 SWITCH_INTERVAL_S = 0.001
 
 # Most of what is in memory is customers, which hold no reference cycles. Collecting the oldest
 # generation walks all of them: that is to be rare.
-COLLECT_AFTER = (50_000, 50, 200)
+COLLECT_AFTER = (100_000, 50, 200)
 
 WATCH_EVERY_S = 1.0
 
@@ -204,7 +204,7 @@ class App:
 
 
 def tune_interpreter() -> None:
-    """Set the interpreter up for a server that holds many small objects and a writer thread."""
+    """Set the interpreter up for a server that holds many small objects."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()

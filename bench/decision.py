@@ -15,8 +15,8 @@ from engine.profile import Profile
 from engine.records import Decided
 from engine.step import step
 
-CUSTOMERS = 2_000
-EVENTS = 60_000
+CUSTOMERS = 500
+EVENTS = 40_000
 SPACING_MS = 300  # between two events of the shop
 
 

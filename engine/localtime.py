@@ -170,7 +170,7 @@ def day_instant(zone: ZoneInfo, day: int, minute: int = 0) -> int:
     return _reach(zone, wall, wall - _OFFSET_MS_MAX)
 
 
-def next_wall(zone: ZoneInfo, now: int, weekday: int | None, minute: int) -> int:
+def next_wall(zone: ZoneInfo, weekday: int | None, minute: int, now: int) -> int:
     """Tell when, after `now`, the local clock next shows a minute of a weekday (or of any day).
 
     Days that a zone skipped altogether (Apia's 30 December 2011) have no wall times at all.

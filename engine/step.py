@@ -42,15 +42,15 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
         active_before_at = profile.active_at
         if not evolve_input(profile, given, now):
             return StepResult([Duplicated(given.id)], [], program.version)
-        turn = Turn(profile, program, now, "event", given.id)
+        turn = Turn(profile, program, "event", given.id, now)
         decide_event(turn, given, active_before_at)
     elif isinstance(given, Receipt):
         if not evolve_input(profile, given, now):
             return StepResult([Duplicated(given.id)], [], program.version)
-        turn = Turn(profile, program, now, "receipt", given.id)
+        turn = Turn(profile, program, "receipt", given.id, now)
         decide_receipt(turn, given)
     else:
-        turn = Turn(profile, program, now, "timer", str(given.timer))
+        turn = Turn(profile, program, "timer", str(given.timer), now)
         decide_tick(turn, given)
     records = turn.records
     assert len(records) <= RECORDS_MAX

@@ -22,7 +22,7 @@ class Turn:
     __slots__ = ("cause", "cause_kind", "moves", "now", "profile", "program", "records")
 
     def __init__(
-        self, profile: Profile, program: Program, now: int, cause_kind: str, cause: str
+        self, profile: Profile, program: Program, cause_kind: str, cause: str, now: int
     ) -> None:
         self.profile = profile
         self.program = program

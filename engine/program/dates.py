@@ -125,16 +125,16 @@ def to_instant(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
-def read_moment(value: object, now: datetime | None, zone: ZoneInfo | None) -> datetime | None:
+def read_moment(value: object, zone: ZoneInfo | None, now: datetime | None) -> datetime | None:
     """Read a value as a moment on a zone's clock, or None where it is none."""
     if isinstance(value, str):
-        return _read_text(value.strip(), now, zone)
+        return _read_text(value.strip(), zone, now)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _read_number(value, zone)
     return None
 
 
-def _read_text(text: str, now: datetime | None, zone: ZoneInfo | None) -> datetime | None:
+def _read_text(text: str, zone: ZoneInfo | None, now: datetime | None) -> datetime | None:
     if text in ("now", "today"):
         return now if now is None else _place(now, zone)
     found = read_iso(text)

@@ -152,7 +152,7 @@ def _date(value: object, pattern: object, zone: object = None, *, context: Rende
             raise FilterArgumentError(message, token=None)
     now = context.globals.get("now")
     present = datetime.fromisoformat(now) if isinstance(now, str) else None
-    moment = read_moment(value, present, clock)
+    moment = read_moment(value, clock, present)
     if moment is None:
         return to_liquid_string(value, autoescape=False)
     written = format_moment(moment, str(pattern))

@@ -87,7 +87,7 @@ def _parse_clock(match: re.Match[str], text: str) -> Until:
     if day and day not in _WEEKDAY_NUMBERS:
         raise ValueError(_explain(text))
     weekday = _WEEKDAY_NUMBERS[day] if day else None
-    return lambda scope, zone: next_wall(zone, scope.now, weekday, minute)
+    return lambda scope, zone: next_wall(zone, weekday, minute, scope.now)
 
 
 def _parse_shift(match: re.Match[str], text: str) -> _Shift:

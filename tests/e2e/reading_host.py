@@ -280,7 +280,7 @@ def event(number: int = 1, name: str = "Product Added", **changes: object) -> Ev
 
 def demo_program() -> Program:
     """Compile, by hand, a workspace with one journey and one channel."""
-    email = Channel("email", "log", "email", None, False, (), "", (), 0.0, {})  # noqa: FBT003
+    email = Channel("email", "log", "email", None, False, (), "", (), 0.0, {})
     code = (
         Instruction(Op.SEND, "first", message="reminder"),
         Instruction(Op.WAIT, "pause", duration_ms=HOUR_MS),

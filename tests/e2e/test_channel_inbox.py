@@ -256,11 +256,15 @@ async def test_messages_survive_a_restart_and_a_repeated_one_stays_one(tmp_path:
         await channel.close()
 
 
+def modes_in(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
 async def test_only_the_owner_can_read_what_people_were_told(tmp_path: Path) -> None:
     channel = InboxChannel(Inbox(tmp_path / "inbox.db", lambda: NOW))
     await channel.start()
     await channel.deliver(a_send("m1"))
-    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    modes = modes_in(tmp_path)
     await channel.close()
     assert modes == {"inbox.db": 0o600, "inbox.db-wal": 0o600, "inbox.db-shm": 0o600}
 

@@ -1,7 +1,9 @@
 """`nextbeat explain` and `nextbeat quarantine`, over a data folder as a server leaves it."""
 
 import json
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -104,6 +106,14 @@ def test_a_story_is_told_from_its_beginning_in_words(data: Path) -> None:
     assert "Rule: channels.email.window." in told
     assert "Asked for by journey onboarding" in told
     assert "moved by event e1." in told
+
+
+def test_a_folder_of_a_newer_version_is_refused(data: Path) -> None:
+    with closing(sqlite3.connect(data / "nextbeat.db")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    done = nextbeat("explain", "ana", "--data", data)
+    assert done.returncode == 1
+    assert "has format 99, this program knows up to 1" in done.stderr
 
 
 def test_the_trace_stands_under_each_decision(data: Path) -> None:

@@ -171,7 +171,7 @@ def test_the_next_wall_time_is_never_passed_over(
 ) -> None:
     """Between now and the answer the clock shows it only as the second half of a fold."""
     zone, now = place
-    found = localtime.next_wall(zone, now, weekday, minute)
+    found = localtime.next_wall(zone, weekday, minute, now)
     assert found > now
 
     def first_time_shown(at: int) -> bool:

@@ -234,7 +234,7 @@ def test_a_minute_of_a_day_in_a_gap_is_the_first_instant_after_it() -> None:
 def test_the_next_wall_time(
     name: str, now: str, weekday: int | None, minute: int, expected: str
 ) -> None:
-    assert format_instant(next_wall(place(name), parse_instant(now), weekday, minute)) == expected
+    assert format_instant(next_wall(place(name), weekday, minute, parse_instant(now))) == expected
 
 
 def test_boundaries_hold_at_the_ends_of_the_allowed_time() -> None:

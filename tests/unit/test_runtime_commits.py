@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from actors.memory import MemoryStore, settle
-from actors.ports import QuarantineRow
+from actors.ports import Commit, QuarantineRow
 from engine.errors import OverloadError, StoreError
 from tests.shards import GatedStore, Shard
 
@@ -441,3 +441,28 @@ async def test_a_stop_that_takes_too_long_tells_everybody() -> None:
         with pytest.raises(StoreError, match="stopped"):
             await done
     await shard.abandon()
+
+
+class BrokenStore(MemoryStore):
+    """A store that fails before it even promises anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_broken_inside = False
+
+    def commit(self, commit: Commit) -> asyncio.Future[None]:
+        if self.is_broken_inside:
+            raise ZeroDivisionError
+        return super().commit(commit)
+
+
+async def test_a_store_that_fails_at_once_keeps_nobody_waiting() -> None:
+    store = BrokenStore()
+    shard = await Shard(store).start()
+    store.is_broken_inside = True
+    with pytest.raises(StoreError):
+        await asyncio.wait_for(shard.runtime.submit([shard.track("u1", "Pay")]), 1)
+    store.is_broken_inside = False
+    await shard.submit(shard.track("u1", "Pay"))
+    assert shard.runtime.counters.stored == 1
+    await shard.runtime.stop()

@@ -66,7 +66,7 @@ VALUES = st.recursive(
 )
 
 
-def put(raw: Any, path: Walk, value: object) -> None:  # noqa: ANN401 - any JSON
+def put(raw: Any, path: Walk, value: object) -> None:
     for key in path[:-1]:
         raw = raw[key]
     raw[path[-1]] = value

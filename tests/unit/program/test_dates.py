@@ -104,7 +104,7 @@ def test_a_number_is_seconds_or_ms(number: float, expected: int | None) -> None:
     ],
 )
 def test_a_moment_is_shown_on_the_clock_of_a_zone(value: object, expected: str) -> None:
-    moment = read_moment(value, MOMENT, zone("Africa/Johannesburg"))
+    moment = read_moment(value, zone("Africa/Johannesburg"), MOMENT)
     assert moment is not None
     assert format_moment(moment, "%F %R") == expected
 
@@ -117,7 +117,7 @@ def test_without_a_zone_a_moment_keeps_its_own_offset() -> None:
 
 @pytest.mark.parametrize("value", [None, True, [], {}, "soon", "9" * 5_000, "\u0661\u0662", 1e300])
 def test_what_is_no_date_is_no_moment(value: object) -> None:
-    assert read_moment(value, MOMENT, None) is None
+    assert read_moment(value, None, MOMENT) is None
 
 
 def test_without_a_present_now_is_no_moment() -> None:
