@@ -3,7 +3,7 @@
 Built by `adapters.app`, used by the gateway. This is the whole surface the outside sees.
 
 *Rules*
-- The event loop's thread decides; the store's thread writes. Mailboxes are drained in one
+- The event loop decides; the store writes beside it. Mailboxes are drained in one
   callback, and what gathers while the store is busy becomes one commit.
 - A caller is answered, and a message leaves, only after the commit is durable.
 - When a commit fails, everything decided since the last durable one is thrown away and rebuilt

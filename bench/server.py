@@ -7,7 +7,7 @@ the shard counts.
 
 import asyncio
 import json
-import resource
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -94,14 +94,19 @@ def stats(app: App) -> dict[str, Any]:
         "timers_fired": counters.timers_fired,
         "timer_lateness": counters.timer_lateness,
         "rss_mib": resident_mib(),
-        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         **app.runtime.gauges(),
     }
 
 
 def resident_mib() -> float:
-    """Tell how much memory this process has in RAM now."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    """Tell how much memory this process and its children have in RAM now."""
+    own = Path("/proc/self/task").glob("*/children")
+    children = [int(pid) for file in own for pid in file.read_text().split()]
+    return sum(_resident_mib(pid) for pid in [os.getpid(), *children])
+
+
+def _resident_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
     return 0.0
