@@ -182,6 +182,12 @@ def test_a_channel_that_was_not_made_at_start_is_refused_while_running(tmp_path:
     assert "channels.other: this channel is new" in said["problems"]
 
 
+def children(pid: int) -> list[int]:
+    """List the processes a process has started: the one that writes is among them."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for file in lists for child in file.read_text().split()]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can limit another process")
 def test_a_server_whose_disk_fails_acknowledges_nothing_more_and_ends(tmp_path: Path) -> None:
     shop, data = write_shop(tmp_path, ANYTIME), tmp_path / "data"
@@ -191,7 +197,8 @@ def test_a_server_whose_disk_fails_acknowledges_nothing_more_and_ends(tmp_path: 
         url = f"http://127.0.0.1:{read_port(server.stderr.readline)}"
         assert send(url, "/v1/track", {"userId": "ana", "event": "Seen"}) == 200
         # From now on each write to a file fails, as on a disk that is dying.
-        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (1, 1))
+        for pid in (server.pid, *children(server.pid)):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, 1))
         with pytest.raises(HTTPError) as refused:
             send(url, "/v1/track", {"userId": "ana", "event": "Lost"})
         refused.value.close()
