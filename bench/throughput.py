@@ -5,19 +5,22 @@ from bench.stage import Stage
 
 ROUNDS = 5
 SECONDS = 4
+CUSTOMERS = 2_000  # who are all in the shop at once
+CONNECTIONS = 256  # single posts: each waits for the disk, so many must wait together
+SENDERS = 16  # of batches and frames
 
 
 def run() -> bool:
     """Measure single posts against the limit in turn, then batches and websocket frames."""
-    with Stage() as stage:
-        stage.load("noop", path="/v1/track", connections=64, seconds=1)
-        stage.load("port", path="/v1/track", connections=64, seconds=1)
+    with Stage(customers=CUSTOMERS) as stage:
+        stage.load("noop", path="/v1/track", connections=CONNECTIONS, seconds=1)
+        stage.load("port", path="/v1/track", connections=CONNECTIONS, seconds=1)
         ratios: list[float] = []
         limits: list[float] = []
         ours: list[float] = []
         for _ in range(ROUNDS):
-            limit = stage.load("noop", path="/v1/track", connections=64, seconds=SECONDS)
-            own = stage.load("port", path="/v1/track", connections=64, seconds=SECONDS)
+            limit = stage.load("noop", path="/v1/track", connections=CONNECTIONS, seconds=SECONDS)
+            own = stage.load("port", path="/v1/track", connections=CONNECTIONS, seconds=SECONDS)
             assert own["bad"] == 0, own
             limits.append(limit["requests_per_s"])
             ours.append(own["requests_per_s"])
@@ -27,13 +30,17 @@ def run() -> bool:
         frames: list[float] = []
         for _ in range(3):
             batch_limit = stage.load(
-                "noop", path="/v1/batch", connections=4, seconds=SECONDS, items=100
+                "noop", path="/v1/batch", connections=SENDERS, seconds=SECONDS, items=100
             )
             batch_limits.append(batch_limit["events_per_s"])
-            own = stage.load("port", path="/v1/batch", connections=4, seconds=SECONDS, items=100)
+            own = stage.load(
+                "port", path="/v1/batch", connections=SENDERS, seconds=SECONDS, items=100
+            )
             assert own["bad"] == 0, own
             batches.append(own["events_per_s"])
-            streamed = stage.load("port", kind="stream", connections=4, seconds=SECONDS, items=100)
+            streamed = stage.load(
+                "port", kind="stream", connections=SENDERS, seconds=SECONDS, items=100
+            )
             assert streamed["nacked"] == 0, streamed
             frames.append(streamed["events_per_s"])
         stats = stage.stats()
