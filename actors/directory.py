@@ -24,7 +24,7 @@ from engine.evolve import fold
 from engine.records import Record
 
 LOAD_MAX = 2_000  # customers read from the store at once
-MEMORY_BYTES_MAX = 224 * 1024 * 1024
+MEMORY_BYTES_MAX = 128 * 1024 * 1024
 SWEEP_MAX = 4_000  # actors looked at in one sweep; twice the largest batch a client may send
 
 _INPUT = msgspec.msgpack.Decoder(Input)
