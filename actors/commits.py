@@ -34,6 +34,7 @@ class Batch:
         "commit",
         "decided",
         "duplicates",
+        "mark",
         "parts",
         "sends",
         "stored",
@@ -47,6 +48,9 @@ class Batch:
 
     def __init__(self) -> None:
         self.commit = Commit()
+        # What tickets know a batch by: the batch itself would make a circle, and keep whole commits
+        # in memory until the garbage collector comes round to them.
+        self.mark = object()
         self.tickets: list[Ticket] = []  # submissions that are complete with this batch
         self.parts: list[Ticket] = []  # those that have only a part in it
         self.touched: dict[Customer, int] = {}  # with the last entry of each in here
@@ -65,8 +69,8 @@ class Batch:
 
     def hold(self, ticket: Ticket) -> None:
         """Note that a part of a submission is in here: it can't succeed unless this does."""
-        if ticket.batch is not self:
-            ticket.batch = self
+        if ticket.mark is not self.mark:
+            ticket.mark = self.mark
             self.parts.append(ticket)
 
     def add(self, customer: Customer, given: Input, result: StepResult, seq: int, now: int) -> None:

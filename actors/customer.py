@@ -18,8 +18,8 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Profile)
 
 # What a profile takes in memory, from what its snapshot takes: measured on the demo's customers as
-# resident memory, with a million of them coming and going, so what lies fragmented is counted too.
-MEMORY_BYTES_BASE = 6_500
+# resident memory.
+MEMORY_BYTES_BASE = 3_600
 MEMORY_FACTOR = 7
 
 

@@ -290,7 +290,7 @@ class Runtime:
             ticket.waiting -= 1
             if not ticket.waiting:
                 batch.tickets.append(ticket)
-            elif ticket.batch is not batch:
+            elif ticket.mark is not batch.mark:
                 batch.hold(ticket)
         elif isinstance(given, Tick):
             self._ticks -= 1

@@ -10,15 +10,15 @@ import asyncio
 class Ticket:
     """Counts the inputs of one submission that are still to be decided.
 
-    `batch` is the latest batch that holds a part of it: a submission fails with any of its parts.
+    `mark` is of the latest batch that holds a part of it: a submission fails with any of its parts.
     """
 
-    __slots__ = ("batch", "done", "waiting")
+    __slots__ = ("done", "mark", "waiting")
 
     def __init__(self, done: asyncio.Future[None], waiting: int) -> None:
         self.done = done
         self.waiting = waiting
-        self.batch: object | None = None
+        self.mark: object | None = None
 
     def settle(self) -> None:
         """Tell the submitter that everything is durable."""
