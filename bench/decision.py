@@ -12,6 +12,7 @@ from engine.events import Event, Receipt
 from engine.instants import format_instant
 from engine.intake.normalise import normalise_line
 from engine.profile import Profile
+from engine.program.program import Program
 from engine.records import Decided
 from engine.step import step
 
@@ -21,46 +22,53 @@ SPACING_MS = 300  # between two events of the shop
 
 
 def run() -> bool:
-    """Play the shop's traffic and time each step, those with a decision apart."""
+    """Play the shop's traffic, then take the steps that propose a message again, alone."""
     program = bench_workspace().program
-    profiles = {f"u{number}": Profile(f"u{number}") for number in range(CUSTOMERS)}
-    for raw in identifies(range(CUSTOMERS), format_instant(ORIGIN_AT)):
-        given = normalise_line(raw)
-        step(profiles[_customer(given)], given, program, given.at)
-    inputs = _inputs()
+    cases = _proposing(program)
     gc.collect()
     gc.freeze()
     gc.disable()
-    proposing: dict[str, list[float]] = {}
-    others: list[float] = []
+    took: dict[str, list[float]] = {}
     outcomes: dict[str, int] = {}
-    for given in inputs:
-        profile = profiles[_customer(given)]
+    for message, profile, given in cases:
         started = time.perf_counter_ns()
         result = step(profile, given, program, given.at)
-        took_us = (time.perf_counter_ns() - started) / 1_000
-        decided = [record for record in result.records if isinstance(record, Decided)]
-        if decided:
-            proposing.setdefault(decided[0].message, []).append(took_us)
-        else:
-            others.append(took_us)
-        for record in decided:
-            key = f"{record.outcome} {record.reason}"
-            outcomes[key] = outcomes.get(key, 0) + 1
+        took.setdefault(message, []).append((time.perf_counter_ns() - started) / 1_000)
+        for record in result.records:
+            if isinstance(record, Decided):
+                key = f"{record.outcome} {record.reason}"
+                outcomes[key] = outcomes.get(key, 0) + 1
     gc.enable()
-    every = [took for times in proposing.values() for took in times]
+    every = [each for times in took.values() for each in times]
     limit = Check("step that proposes a message, p50", spread(every)["p50"], 60, "us", at_most=True)
     return report(
         "decision",
         [limit],
         {
             "proposing, us": spread(every),
-            "by message, p50 us": {name: spread(times)["p50"] for name, times in proposing.items()},
-            "proposals by message": {name: len(times) for name, times in proposing.items()},
-            "others, us": spread(others),
+            "by message, p50 us": {name: spread(times)["p50"] for name, times in took.items()},
+            "proposals by message": {name: len(times) for name, times in took.items()},
             "outcomes": outcomes,
         },
     )
+
+
+def _proposing(program: Program) -> list[tuple[str, Profile, Event]]:
+    """Find the events that lead to a decision, each with the profile as it was before."""
+    profiles = {f"u{number}": Profile(f"u{number}") for number in range(CUSTOMERS)}
+    for raw in identifies(range(CUSTOMERS), format_instant(ORIGIN_AT)):
+        given = normalise_line(raw)
+        step(profiles[_customer(given)], given, program, given.at)
+    cases: list[tuple[str, Profile, Event]] = []
+    for given in _inputs():
+        profile = profiles[_customer(given)]
+        before = msgspec.msgpack.encode(profile)
+        result = step(profile, given, program, given.at)
+        decided = [record for record in result.records if isinstance(record, Decided)]
+        if decided:
+            case = (decided[0].message, msgspec.msgpack.decode(before, type=Profile), given)
+            cases.append(case)
+    return cases
 
 
 def _inputs() -> list[Event]:
