@@ -48,7 +48,7 @@ DRAIN_MAX = 2_000  # inputs decided before the event loop gets its turn
 DRAIN_ONE_MAX = 200  # inputs of one customer before the others get theirs
 TAIL_MAX = 150_000  # entries no snapshot covers before snapshots are written faster
 SNAPSHOTS_MAX = 200  # snapshots in one commit
-SNAPSHOTS_FEW = 10
+SNAPSHOTS_FEW = 4
 HOUSEKEEPING_MS = 500
 TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
 

@@ -24,7 +24,7 @@ from engine.instants import DAY_MS
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.triggers import enter, may_enter, triggered
 from engine.profile import Instance, Pending, Profile, Sent
-from engine.program.program import HistoryNeed, Op, Program
+from engine.program.program import HistoryNeed, Op
 from engine.program.scope import Scope
 from engine.proposals import follow, propose, reopen, withdraw
 from engine.reasons import Outcome, Reason
@@ -44,22 +44,30 @@ LATE_MS_MAX = 400 * DAY_MS
 
 def decide_event(turn: Turn, event: Event, active_before_at: int) -> None:
     """Decide what follows from an event the customer caused or that we were told of them."""
-    program, profile = turn.program, turn.profile
+    program, profile, name = turn.program, turn.profile, event.name
     if event.at - active_before_at > program.session_ms:
         _note_session(turn, event, active_before_at)
-    need = program.history.get(event.name)
+    need = program.history.get(name)
     if need is not None:
-        turn.note(Counted(event.name, event.at, need.window_ms, _values(need, event)))
-    if not (event.consents or _concerns(program, event.name)):
+        values = _values(need, event) if need.values else {}
+        turn.note(Counted(name, event.at, need.window_ms, values))
+    if not (name in program.heard or program.awaits_segments or event.consents):
         return  # nothing waits for this event, and nothing begins with it
-    scope = turn.scope(event.properties, event.name, event.context)
-    for suppressed in rouse(program, scope, event.name, event.at):
-        turn.note(suppressed)
+    scope = turn.scope(event.properties, name, event.context)
+    if name in program.suppressions:
+        for suppressed in rouse(program, scope, name, event.at):
+            turn.note(suppressed)
     if event.consents and profile.pending:
         _recheck_consent(turn)
-    if profile.instances and (event.name in program.awaited or program.awaits_segments):
+    if profile.instances and (name in program.awaited or program.awaits_segments):
         _meet_goals(turn, event, scope)
         _end_waits(turn, event, scope)
+    if name in program.triggers:
+        _start_journeys(turn, event, scope)
+
+
+def _start_journeys(turn: Turn, event: Event, scope: Scope) -> None:
+    profile = turn.profile
     for journey in triggered(turn, event.name, scope):
         if not may_enter(profile, journey, turn.now):
             continue  # another journey that this event started has started it meanwhile
@@ -119,20 +127,8 @@ def _note_session(turn: Turn, event: Event, active_before_at: int) -> None:
         turn.note(SessionBegan(event.at))
 
 
-def _concerns(program: Program, event_name: str) -> bool:
-    """Say whether anything in the workspace looks out for an event."""
-    return (
-        event_name in program.triggers
-        or event_name in program.awaited
-        or event_name in program.suppressions
-        or program.awaits_segments
-    )
-
-
 def _values(need: HistoryNeed, event: Event) -> dict[str, float]:
     """Pick the numbers that conditions add up."""
-    if not need.values:
-        return {}
     found = ((name, _number(event, name)) for name in need.values)
     return {name: number for name, number in found if number is not None}
 

@@ -63,10 +63,12 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
     """
     if isinstance(given, Tick):
         return True
-    key = dedup_key(given.id)
-    if key in profile.seen:
+    seen, key = profile.seen, dedup_key(given.id)
+    if key in seen:
         return False
-    _remember(profile, key, now)
+    seen[key] = now
+    if next(iter(seen.values())) <= now - SEEN_KEEP_MS or len(seen) > SEEN_MAX:
+        _forget_seen(seen, now)
     if isinstance(given, Event):
         _evolve_event(profile, given)
     return True
@@ -79,9 +81,7 @@ def evolve(profile: Profile, record: Record, now: int) -> None:
         change(profile, record, now)
 
 
-def _remember(profile: Profile, key: int, now: int) -> None:
-    seen = profile.seen
-    seen[key] = now
+def _forget_seen(seen: dict[int, int], now: int) -> None:
     oldest = next(iter(seen))
     while seen[oldest] <= now - SEEN_KEEP_MS or len(seen) > SEEN_MAX:
         del seen[oldest]

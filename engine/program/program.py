@@ -239,15 +239,18 @@ class Program(msgspec.Struct, frozen=True):
     history: Mapping[str, HistoryNeed]  # by event name
     archive: Mapping[str, Journey] = {}  # by version: journeys people are still in
     awaited: frozenset[str] = frozenset()  # events that meet a goal or end a wait somewhere
+    heard: frozenset[str] = frozenset()  # awaited events, triggers and those that suppress
     awaits_segments: bool = False  # some wait ends with a segment, so with any event
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""
         every = [*self.journeys.values(), *archive.values()]
+        awaited = awaited_events(every)
         return msgspec.structs.replace(
             self,
             archive=archive,
-            awaited=awaited_events(every),
+            awaited=awaited,
+            heard=awaited.union(self.triggers, self.suppressions),
             awaits_segments=awaits_segments(every),
         )
 

@@ -31,7 +31,8 @@ def poisoned() -> Program:
     trap = Condition("trap", explode, explode)
     trigger = msgspec.structs.replace(journey.trigger, event="Seen", condition=trap)
     trapped = msgspec.structs.replace(journey, trigger=trigger)
-    return msgspec.structs.replace(program, triggers={**program.triggers, "Seen": (trapped,)})
+    triggers = {**program.triggers, "Seen": (trapped,)}
+    return msgspec.structs.replace(program, triggers=triggers).with_archive(program.archive)
 
 
 async def test_a_step_that_raises_ends_its_own_actor_only() -> None:
