@@ -111,7 +111,12 @@ def _read_batch(body: bytes, portion: Portion, _request: web.BaseRequest) -> Non
 
 def _id_of(request: web.BaseRequest, name: str = "id") -> str:
     assert isinstance(request, web.Request)
-    return request.match_info[name]
+    return request.match_info[name].replace("\0", "\ufffd")
+
+
+def _known_id(request: web.BaseRequest) -> str | None:
+    assert isinstance(request, web.Request)
+    return _id_of(request) if "id" in request.match_info else None
 
 
 def _identity(value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
@@ -135,9 +140,8 @@ def _person(action: str, value: dict[str, Any], request: web.BaseRequest) -> dic
 
 
 def _event_entity(value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
-    assert isinstance(request, web.Request)
     kind = value.get("type")
-    names = {"id": request.match_info.get("id"), "anonymous_id": value.get("anonymous_id")}
+    names = {"id": _known_id(request), "anonymous_id": value.get("anonymous_id")}
     said = {
         "type": "person",
         "action": kind if kind in ("page", "screen") else "event",
@@ -148,8 +152,7 @@ def _event_entity(value: dict[str, Any], request: web.BaseRequest) -> dict[str, 
 
 def _event(value: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
     """Read an event; unlike the second API's, it may be sent by the customer's own browser."""
-    assert isinstance(request, web.Request)
-    known = request.match_info.get("id")
+    known = _known_id(request)
     return translate_event(value) | ({} if known is None else {"userId": known})
 
 

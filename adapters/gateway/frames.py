@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
+from adapters.gateway.wire import settle_context
 from engine.errors import InputError
 from engine.intake.mending import mend_json
 from engine.limits import BATCH_ITEMS_MAX
@@ -54,7 +55,7 @@ _EXPECTED = 'expected a call, a list of calls, or {"id": n, "batch": [...]}'
 def read_text(text: str, oddities: list[str]) -> Frame:
     """Take a message in JSON apart. Raises InputError."""
     try:
-        return _read_json(text)
+        return _read_json(text, oddities)
     except InputError:
         raise
     except msgspec.ValidationError as error:
@@ -63,7 +64,8 @@ def read_text(text: str, oddities: list[str]) -> Frame:
     except _UNREADABLE:
         pass
     try:
-        return _read_json(mend_json(text.encode("utf-8", "replace"), oddities).decode())
+        mended = mend_json(text.encode("utf-8", "replace"), oddities).decode()
+        return _read_json(mended, oddities)
     except msgspec.ValidationError:
         raise _bad_batch() from None
 
@@ -78,7 +80,7 @@ def read_bytes(packed: bytes) -> Frame:
             parts = _pack_parts.decode(packed)
             if parts.batch is msgspec.UNSET:
                 return Frame([_rewrite(packed)])
-            return _frame(parts, _rewrite_all(parts.batch))
+            return _frame(parts, _rewrite_all(parts.batch), [])
     except msgspec.ValidationError:
         raise _bad_batch() from None
     except _UNREADABLE:
@@ -86,7 +88,7 @@ def read_bytes(packed: bytes) -> Frame:
     raise InputError("invalid_type", _EXPECTED)
 
 
-def _read_json(text: str) -> Frame:
+def _read_json(text: str, oddities: list[str]) -> Frame:
     opening = text.lstrip(_SPACE)[:1] if text[:1] not in ("[", "{") else text[0]
     if opening == "[":
         return Frame(_check_count(_json_list.decode(text)))
@@ -94,12 +96,12 @@ def _read_json(text: str) -> Frame:
         parts = _json_parts.decode(text)
         if parts.batch is msgspec.UNSET:
             return Frame([text.encode("utf-8", "replace")])
-        return _frame(parts, _check_count(parts.batch))
+        return _frame(parts, _check_count(parts.batch), oddities)
     _json_any.decode(text)  # for another message, where this is no JSON at all
     raise InputError("invalid_type", _EXPECTED)
 
 
-def _frame(parts: _Parts, items: list[bytes]) -> Frame:
+def _frame(parts: _Parts, items: list[bytes], oddities: list[str]) -> Frame:
     number, context = parts.id, parts.context
     if number is not None and (
         not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= FRAME_ID_MAX
@@ -108,7 +110,10 @@ def _frame(parts: _Parts, items: list[bytes]) -> Frame:
         raise InputError("bad_frame_id", message, "id")
     if context is not None and not isinstance(context, dict):
         raise InputError("invalid_type", "expected an object", "context")
-    return Frame(items, number, parts.sent_at, cast("dict[str, Any] | None", context))
+    said = cast("dict[str, Any] | None", context)  # in msgpack with any keys: they become texts
+    if said:
+        said = settle_context(said, len(items), oddities)
+    return Frame(items, number, parts.sent_at, said)
 
 
 def _check_count(items: list[msgspec.Raw]) -> list[bytes]:

@@ -11,7 +11,10 @@ import msgspec
 from engine.errors import InputError
 from engine.intake.mending import mend_json
 from engine.intake.shapes import is_object
-from engine.limits import BATCH_ITEMS_MAX
+from engine.limits import BATCH_ITEMS_MAX, BODY_BYTES_MAX, ITEM_BYTES_MAX
+
+# A context is copied into each item: without a bound, one body would become gigabytes of a journal.
+_COPIES_BYTES_MAX = 16 * BODY_BYTES_MAX
 
 
 class Batch(msgspec.Struct, frozen=True, rename="camel"):
@@ -33,6 +36,7 @@ _decode_keyed = msgspec.json.Decoder(Keyed).decode
 _decode_batch = msgspec.json.Decoder(Batch).decode
 _decode_any = msgspec.json.Decoder(object).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
 
 
 def read_batch(body: bytes, oddities: list[str]) -> Batch:
@@ -48,7 +52,28 @@ def read_batch(body: bytes, oddities: list[str]) -> Batch:
         message = 'expected {"batch": [...]}, with an object for context if there is one'
         raise InputError("invalid_type", message, "batch") from None
     _check_count(batch.batch)
-    return batch
+    if not batch.context:
+        return batch
+    context = settle_context(batch.context, len(batch.batch), oddities)
+    return msgspec.structs.replace(batch, context=context)
+
+
+def settle_context(context: dict[str, Any], count: int, oddities: list[str]) -> dict[str, Any]:
+    """Hold what is said once for `count` items to the bounds of an item. Raises InputError."""
+    try:
+        written = _encode(context)
+    except (TypeError, ValueError, RecursionError):  # msgpack has values that JSON does not
+        raise InputError(
+            "invalid_type", "expected an object that JSON can hold", "context"
+        ) from None
+    size = len(written)
+    if size > ITEM_BYTES_MAX or size * count > _COPIES_BYTES_MAX:
+        message = (
+            f"a context may have {ITEM_BYTES_MAX} bytes, "
+            f"and {_COPIES_BYTES_MAX} when it is laid under every item"
+        )
+        raise InputError("too_large", message, "context")
+    return read_object(written, oddities)
 
 
 def is_list(body: bytes) -> bool:
@@ -59,9 +84,12 @@ def is_list(body: bytes) -> bool:
 def read_list(body: bytes, oddities: list[str]) -> list[msgspec.Raw]:
     """Take a list apart into its items. Raises InputError."""
     try:
-        items = _decode_list(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        items = _decode_list(mend_json(body, oddities))
+        try:
+            items = _decode_list(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+            items = _decode_list(mend_json(body, oddities))
+    except msgspec.ValidationError:
+        raise InputError("invalid_type", "expected a list") from None
     _check_count(items)
     return items
 

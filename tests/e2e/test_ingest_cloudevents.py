@@ -171,3 +171,10 @@ async def test_what_is_no_cloudevent_is_400(served: Served) -> None:
         "/v1/cloudevents", EVENT, headers={"Content-Type": "application/json"}
     )
     answer.refused(400, "not_a_cloudevent")
+
+
+@pytest.mark.parametrize("body", [b"{}", msgspec.json.encode(EVENT), b"null", b'"x"', b"3"])
+async def test_a_batch_that_is_no_list_is_400(served: Served, body: bytes) -> None:
+    answer = await served.send("/v1/cloudevents", body, headers=BATCHED)
+    answer.refused(400, "invalid_type")
+    assert served.runtime.submissions == 0

@@ -46,6 +46,7 @@ async def test_a_person_is_identified_by_the_address(served: Served, slash: str)
         ("a%3Fb%23c", "a?b#c"),
         ("anna%40example.com", "anna@example.com"),
         ("..", ".."),
+        ("a%00b", "a\ufffdb"),
     ],
 )
 async def test_an_id_in_an_address_is_escaped(served: Served, escaped: str, meant: str) -> None:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from engine.events import EventKind
+from engine.limits import ITEM_BYTES_MAX
 from tests.e2e.gateway_host import KEY, LOCKED, NOW, Served, call, not_stored, overloaded, running
 
 
@@ -113,6 +114,27 @@ async def test_what_is_said_for_a_batch_holds_for_its_items(served: Served) -> N
     assert first.context == {"ip": "1.1.1.1", "locale": "en"}
     assert second.context == {"ip": "9.9.9.9", "locale": "en"}
     assert second.at == NOW - 3_600_000
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, ITEM_BYTES_MAX), (2_000, 5_000)])
+async def test_a_context_is_bounded_by_what_its_copies_take(
+    served: Served, count: int, size: int
+) -> None:
+    said = {"batch": [call(messageId=f"m{n}") for n in range(count)]}
+    answer = await served.send("/v1/batch", said | {"context": {"page": {"title": "x" * size}}})
+    answer.refused(400, "too_large")
+    assert answer.said["path"] == "context"
+    assert served.runtime.submissions == 0
+    (
+        await served.send("/v1/batch", said | {"context": {"page": {"title": "x" * 3_000}}})
+    ).accepted()
+
+
+async def test_what_is_said_for_a_batch_is_mended_too(served: Served) -> None:
+    said = {"batch": [call()], "context": {"page": {"title": "a\0b"}}}
+    (await served.send("/v1/batch", said)).accepted()
+    assert served.runtime.events[0].context == {"page": {"title": "a\ufffdb"}}
+    assert served.counters.tolerated == {"characters": 1}
 
 
 async def test_an_empty_batch_is_a_success(served: Served) -> None:

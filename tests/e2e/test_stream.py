@@ -1,7 +1,7 @@
 """The websocket stream: frames in, acknowledged by number once durable."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -214,6 +214,41 @@ async def test_what_json_can_not_say_in_msgpack_concerns_its_item_only(
     found = await answer(ws)
     assert [error["index"] for error in found["errors"]] == [1]
     assert ids(served) == ["e-1", "e-3"]
+
+
+@pytest.mark.parametrize("value", [msgspec.msgpack.Ext(7, b"x"), {("a",): 1}])
+async def test_what_json_can_not_say_in_a_context_refuses_its_frame_only(
+    served: Served, ws: ClientWebSocketResponse, value: object
+) -> None:
+    said = {"batch": [call(1)], "context": {"page": {"title": value}}}
+    await ws.send_bytes(msgspec.msgpack.encode(said))
+    found = await answer(ws)
+    assert (found["nack"], found["code"], found["path"]) == (1, "invalid_type", "context")
+    await ws.send_json(call(2))
+    assert await answer(ws) == {"ack": 2}
+    assert ids(served) == ["e-2"]
+
+
+async def test_a_context_means_the_same_in_both_encodings(
+    served: Served, ws: ClientWebSocketResponse
+) -> None:
+    for number, pack in enumerate((msgspec.json.encode, msgspec.msgpack.encode), 1):
+        frame = pack({"batch": [call(number)], "context": {"page": {"title": "a\0b"}}})
+        await (ws.send_str(frame.decode()) if number == 1 else ws.send_bytes(frame))
+        assert await answer(ws) == {"ack": number}
+    contexts = [given.context for given in served.runtime.taken if isinstance(given, Event)]
+    assert contexts == [{"page": {"title": "a\ufffdb"}}] * 2
+
+
+@pytest.mark.parametrize("pack", [msgspec.json.encode, msgspec.msgpack.encode])
+async def test_a_context_is_bounded_by_what_its_copies_take(
+    ws: ClientWebSocketResponse, pack: Callable[[object], bytes]
+) -> None:
+    items: list[dict[str, Any]] = [{}] * 2_000
+    frame = pack({"batch": items, "context": {"page": {"title": "x" * 5_000}}})
+    await (ws.send_bytes(frame) if frame[:1] != b"{" else ws.send_str(frame.decode()))
+    found = await answer(ws)
+    assert (found["nack"], found["code"], found["path"]) == (1, "too_large", "context")
 
 
 @pytest.mark.parametrize(
