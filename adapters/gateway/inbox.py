@@ -13,6 +13,7 @@ from aiohttp import WSCloseCode, web
 
 from adapters.gateway.answers import refuse
 from adapters.gateway.host import Host
+from adapters.gateway.lines import Lines, lines_of
 from adapters.inbox import Inbox, InboxMessage
 from adapters.signing import Signer
 from engine.errors import OverloadError, StoreError
@@ -101,6 +102,10 @@ class InboxRoutes:
         customer, after = request.match_info["customer"], _number(request, "after", 0)
         if after is None:
             return refuse(400, "bad_number", "after must be a whole number", "$query.after")
+        socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_S, max_msg_size=_FRAME_BYTES_MAX)
+        refusal = _refuse_opening(request, socket)
+        if refusal is not None:
+            return refusal
         news: asyncio.Queue[InboxMessage | None] = asyncio.Queue()
 
         def listen(message: InboxMessage) -> None:
@@ -113,16 +118,16 @@ class InboxRoutes:
             stop = self._inbox.subscribe(customer, listen)
         except OverloadError as error:
             return refuse(429, "too_many_sockets", str(error), retry_after_s=error.retry_after_s)
-        socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_S, max_msg_size=_FRAME_BYTES_MAX)
         try:
             await socket.prepare(request)
-            await self._send_all(socket, customer, after, news)
+            await self._send_all(lines_of(request), socket, customer, after, news)
         finally:
             stop()
         return socket
 
     async def _send_all(
         self,
+        lines: Lines,
         socket: web.WebSocketResponse,
         customer: str,
         after: int,
@@ -131,12 +136,13 @@ class InboxRoutes:
         reader = asyncio.create_task(_read_out(socket))
         writer = asyncio.create_task(self._write_all(socket, customer, after, news))
         try:
-            await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+            with lines.hold(reader.cancel):
+                await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
         finally:
             reader.cancel()
             writer.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
-        await socket.close()
+        await socket.close(code=WSCloseCode.GOING_AWAY if lines.is_closing else WSCloseCode.OK)
 
     async def _write_all(
         self,
@@ -181,6 +187,19 @@ def routes(host: Host, inbox: Inbox, signer: Signer | None) -> list[web.RouteDef
         web.get("/v1/inbox/{customer}/socket", made.guard(made.follow)),
         web.post(f"/v1/inbox/{{customer}}/{{message_id}}/{{verb:{verbs}}}", made.guard(made.note)),
     ]
+
+
+def _refuse_opening(request: web.Request, socket: web.WebSocketResponse) -> web.Response | None:
+    """Say why a socket can't be opened; aiohttp itself would repeat what was sent."""
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        response = refuse(426, "websocket_only", "this address speaks websocket only")
+        response.headers["Upgrade"] = "websocket"
+        return response
+    if not socket.can_prepare(request).ok:
+        return refuse(400, "bad_handshake", "this is not a complete websocket handshake")
+    if lines_of(request).is_closing:
+        return refuse(503, "stopping", "the server is stopping", retry_after_s=1)
+    return None
 
 
 async def _read_out(socket: web.WebSocketResponse) -> None:

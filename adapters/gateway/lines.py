@@ -1,7 +1,7 @@
 """Connections that stay open: counted, and ended politely when the server stops.
 
-Used by `stream` and `feed`; `adapters.gateway.app` calls `install` once. Without it the server
-would wait its whole drain time for clients that have no reason to leave.
+Used by `stream`, `feed` and `inbox`; `adapters.gateway.app` calls `install` once. Without it the
+server would wait its whole drain time for clients that have no reason to leave.
 """
 
 from collections.abc import Callable, Generator
@@ -14,7 +14,7 @@ class Lines:
     """The open connections of one application, each by the way to end it."""
 
     def __init__(self) -> None:
-        self._endings: dict[int, Callable[[], None]] = {}
+        self._endings: dict[int, Callable[[], object]] = {}
         self._last = 0
         self.is_closing = False
 
@@ -22,7 +22,7 @@ class Lines:
         return len(self._endings)
 
     @contextmanager
-    def hold(self, end: Callable[[], None]) -> Generator[None]:
+    def hold(self, end: Callable[[], object]) -> Generator[None]:
         """Count a connection for as long as it is open; `end` is called when it should go."""
         self._last += 1
         number = self._last

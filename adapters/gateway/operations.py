@@ -281,7 +281,7 @@ _INBOX = (
         tag="Inbox",
         door="token",
         status=101,
-        statuses=(400, 429),
+        statuses=(400, 426, 429, 503),
     ),
     Operation(
         method="post",

@@ -7,11 +7,12 @@ from typing import cast
 
 import aiosqlite
 import pytest
-from aiohttp import ClientSession, WSMsgType, web
+from aiohttp import ClientSession, WSCloseCode, WSMsgType, WSServerHandshakeError, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from actors.runtime import Runtime
 from adapters.channels.inbox import InboxChannel
+from adapters.gateway import lines
 from adapters.gateway.host import Host
 from adapters.gateway.inbox import routes as inbox_routes
 from adapters.gateway.settings import GatewaySettings, hash_keys
@@ -88,6 +89,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     settings = GatewaySettings(admin_keys=hash_keys("the admin"))
     host = Host.of(cast("Runtime", shard), settings)
     app = web.Application()
+    lines.install(app)
     app.add_routes(inbox_routes(host, inbox, SIGNER))
     app.add_routes(unsubscribe_routes(host, SIGNER))
     async with TestClient(TestServer(app)) as client:
@@ -236,15 +238,56 @@ async def test_a_socket_gets_what_is_there_and_then_what_comes(world: World) -> 
 async def test_a_customer_can_have_only_so_many_sockets_and_gets_them_back(world: World) -> None:
     url = f"/v1/inbox/u1/socket?token={SIGNER.inbox_token('u1')}"
     sockets = [await world.client.ws_connect(url) for _ in range(INBOX_SOCKETS_MAX)]
-    answer = await world.client.get(url)
-    assert answer.status == 429
-    assert answer.headers["Retry-After"]
+    with pytest.raises(WSServerHandshakeError) as refused:
+        await world.client.ws_connect(url)
+    assert refused.value.status == 429
+    assert refused.value.headers is not None
+    assert refused.value.headers["Retry-After"]
     for socket in sockets:
         await socket.close()
     await world.freed()
     async with world.client.ws_connect(url) as socket:
         await world.channel.deliver(a_send("m1"))
         assert (await socket.receive(timeout=5)).type == WSMsgType.TEXT
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({}, 426, "websocket_only"),
+        ({"Upgrade": "XSS-MARK-7", "Connection": "Upgrade"}, 426, "websocket_only"),
+        (
+            {
+                "Upgrade": "websocket",
+                "Connection": "Upgrade",
+                "Sec-WebSocket-Key": "XSS-MARK-7",
+                "Sec-WebSocket-Version": "XSS-MARK-7",
+            },
+            400,
+            "bad_handshake",
+        ),
+    ],
+)
+async def test_what_is_no_websocket_is_told_so_and_not_repeated(
+    world: World, headers: dict[str, str], status: int, code: str
+) -> None:
+    answer = await world.client.get("/v1/inbox/u1/socket", headers=world.own() | headers)
+    assert answer.status == status
+    assert (await answer.json())["code"] == code
+    assert "XSS-MARK-7" not in await answer.text()
+
+
+async def test_a_server_that_stops_says_goodbye_on_open_sockets(world: World) -> None:
+    url = f"/v1/inbox/u1/socket?token={SIGNER.inbox_token('u1')}"
+    async with world.client.ws_connect(url) as socket:
+        await world.channel.deliver(a_send("m1"))
+        await socket.receive_json(timeout=5)
+        world.client.app[lines.LINES].end_all()
+        message = await socket.receive(timeout=5)
+        assert (message.type, message.data) == (WSMsgType.CLOSE, WSCloseCode.GOING_AWAY)
+        with pytest.raises(WSServerHandshakeError) as refused:
+            await world.client.ws_connect(url)
+        assert refused.value.status == 503
 
 
 async def test_messages_survive_a_restart_and_a_repeated_one_stays_one(tmp_path: Path) -> None:
