@@ -253,7 +253,13 @@ async def _provider_id(response: aiohttp.ClientResponse) -> str:
     try:
         text = await response.content.read(_RESPONSE_BYTES_MAX)
         answer = msgspec.json.decode(text, type=_Answer)
-    except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, ValueError):
+    except (
+        aiohttp.ClientError,
+        TimeoutError,
+        asyncio.IncompleteReadError,
+        ValueError,
+        RecursionError,
+    ):
         return ""  # it said 2xx, so it was taken, whatever follows
     return answer.id[:_ID_LENGTH_MAX]
 

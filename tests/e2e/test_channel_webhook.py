@@ -148,6 +148,7 @@ async def test_a_repeated_attempt_has_the_same_id_and_body(receiver: Receiver) -
         (b'["id"]', SEND.message_id),
         (b"<html>", SEND.message_id),
         (b"\xff\xfe", SEND.message_id),
+        (b'{"x": ' + b"[" * 60_000, SEND.message_id),
     ],
 )
 async def test_the_id_of_the_receiver_is_kept_where_it_gives_one(
