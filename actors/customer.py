@@ -18,9 +18,14 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Profile)
 
 # What a profile takes in memory, from what its snapshot takes: measured on the demo's customers as
-# resident memory.
+# resident memory. The ids it has seen are the same bytes here and there.
 MEMORY_BYTES_BASE = 3_600
 MEMORY_FACTOR = 7
+
+
+def _measure(profile: Profile, body: bytes) -> int:
+    seen_bytes = sum(len(part.keys) for part in profile.seen)
+    return MEMORY_BYTES_BASE + MEMORY_FACTOR * (len(body) - seen_bytes) + seen_bytes
 
 
 class Customer:
@@ -53,7 +58,7 @@ class Customer:
             self.profile = Profile(self.id)
         else:
             self.profile = _DECODER.decode(body)
-            self.memory_bytes = MEMORY_BYTES_BASE + MEMORY_FACTOR * len(body)
+            self.memory_bytes = _measure(self.profile, body)
         self.last_seq = self.durable_seq = self.saved_seq = seq
         return self.profile
 
@@ -68,7 +73,7 @@ class Customer:
         """Write the profile down as it is now."""
         assert self.profile is not None
         body = _ENCODER.encode(self.profile)
-        self.memory_bytes = MEMORY_BYTES_BASE + MEMORY_FACTOR * len(body)
+        self.memory_bytes = _measure(self.profile, body)
         return body
 
     def snapshot_copy(self) -> bytes:

@@ -21,8 +21,6 @@ from engine.limits import (
     HISTORY_NAMES_MAX,
     HISTORY_RECENT_MAX,
     LEDGER_MAX,
-    SEEN_KEEP_MS,
-    SEEN_MAX,
     SENDS_MAX,
     TRAITS_MAX,
 )
@@ -43,6 +41,7 @@ from engine.records import (
     WakeCleared,
     WakeSet,
 )
+from engine.seen import note_seen
 
 LEDGER_KEEP_MS = 400 * DAY_MS
 
@@ -63,12 +62,8 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
     """
     if isinstance(given, Tick):
         return True
-    seen, key = profile.seen, dedup_key(given.id)
-    if key in seen:
+    if not note_seen(profile.seen, dedup_key(given.id), now):
         return False
-    seen[key] = now
-    if next(iter(seen.values())) <= now - SEEN_KEEP_MS or len(seen) > SEEN_MAX:
-        _forget_seen(seen, now)
     if isinstance(given, Event):
         _evolve_event(profile, given)
     return True
@@ -79,13 +74,6 @@ def evolve(profile: Profile, record: Record, now: int) -> None:
     change = _CHANGES.get(type(record))
     if change is not None:
         change(profile, record, now)
-
-
-def _forget_seen(seen: dict[int, int], now: int) -> None:
-    oldest = next(iter(seen))
-    while seen[oldest] <= now - SEEN_KEEP_MS or len(seen) > SEEN_MAX:
-        del seen[oldest]
-        oldest = next(iter(seen))
 
 
 def _evolve_event(profile: Profile, event: Event) -> None:
@@ -231,11 +219,11 @@ def _evolve_counted(profile: Profile, counted: Counted, now: int) -> None:
     recent_at = history.recent_at
     if not recent_at or counted.at >= recent_at[-1]:
         recent_at.append(counted.at)
-        history.recent_values.append(counted.values)
+        history.recent_values.append(counted.values or None)
     else:  # late: put where it happened, so that windows stay exact
         place = next(i for i, at in enumerate(recent_at) if at > counted.at)
         recent_at.insert(place, counted.at)
-        history.recent_values.insert(place, counted.values)
+        history.recent_values.insert(place, counted.values or None)
     gone = 0
     while gone < len(recent_at) and (
         recent_at[gone] <= now - counted.keep_ms or len(recent_at) - gone > HISTORY_RECENT_MAX

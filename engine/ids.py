@@ -27,9 +27,9 @@ def message_id(customer: str, proposal: int, attempt: int) -> str:
     return "m_" + blake2b(named.encode(), digest_size=12).hexdigest()
 
 
-def dedup_key(event_id: str) -> int:
+def dedup_key(event_id: str) -> bytes:
     """Shorten an event's id for the customer's list of what was seen.
 
     64 bits: among 10,000 remembered ids of one customer the chance of a collision is under 1e-11.
     """
-    return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "big")
+    return blake2b(event_id.encode(), digest_size=8).digest()

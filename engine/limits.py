@@ -18,6 +18,8 @@ FUTURE_SKEW_MS_MAX = DAY_MS  # an event further ahead of the clock than this is 
 # What one customer may hold.
 SEEN_KEEP_MS = 48 * HOUR_MS  # message ids remembered for dedup; clients retry for up to 12 hours
 SEEN_MAX = 10_000
+SEEN_PART_MS = 6 * HOUR_MS  # ids are forgotten in parts of this length …
+SEEN_PART_MAX = 1_250  # … or of this many
 HISTORY_NAMES_MAX = 500
 HISTORY_RECENT_MAX = 1_000
 ENGAGEMENT_RECENT_MAX = 200
@@ -72,6 +74,8 @@ TEMPLATE_DEPTH_MAX = 30
 
 assert ITEM_BYTES_MAX < BODY_BYTES_MAX
 assert SEEN_KEEP_MS >= DAY_MS
+assert SEEN_PART_MS < SEEN_KEEP_MS
+assert SEEN_PART_MAX * 8 <= SEEN_MAX
 assert STEP_MOVES_MAX < RECORDS_MAX
 assert SENDS_MAX <= LEDGER_MAX
 assert INBOX_PAGE_MAX <= INBOX_KEEP_MAX

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.events import ConsentStatement
+from engine.seen import SeenPart
 
 # Structs below hold plain values only, never each other in a circle, so the garbage collector
 # need not walk them (gc=False): with ten thousand customers in memory that is most of its work.
@@ -20,7 +21,7 @@ class History(msgspec.Struct, array_like=True, gc=False):
     first_at: int = 0
     last_at: int = 0
     recent_at: list[int] = []  # ascending
-    recent_values: list[dict[str, float]] = []  # as long as `recent_at`
+    recent_values: list[dict[str, float] | None] = []  # as long as `recent_at`
 
 
 class Slot(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -104,7 +105,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     customer: str
     traits: dict[str, Any] = {}
     consents: dict[str, ConsentStatement] = {}  # by "purpose/channel", the latest each
-    seen: dict[int, int] = {}  # dedup key -> when; in order of arrival
+    seen: list[SeenPart] = []  # ids of inputs, in order of arrival
     history: dict[str, History] = {}
     engagement: dict[str, list[int]] = {}  # "channel/status" -> when, ascending
     ledger: list[Slot] = []  # ascending by `at`

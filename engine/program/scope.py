@@ -63,7 +63,7 @@ class Scope:
         if history is None:
             return 0.0
         first = bisect_right(history.recent_at, self.now - window_ms)
-        return sum(values.get(value, 0.0) for values in history.recent_values[first:])
+        return sum(values.get(value, 0.0) for values in history.recent_values[first:] if values)
 
     def last(self, name: str) -> int | None:
         """Tell when an event of a name last happened, or None."""

@@ -44,6 +44,7 @@ from engine.records import (
     WakeCleared,
     WakeSet,
 )
+from engine.seen import SeenPart
 
 FORMS = Path(__file__).parent / "forms"
 AT = 1_772_445_600_000
@@ -148,8 +149,8 @@ VALUES: dict[str, msgspec.Struct] = {
         "u1",
         {"email": "a@example.com", "age": 7},
         {"marketing/email": _SAID},
-        {2**64 - 1: AT},
-        {"Seen": History(3, AT - 9, AT, [AT - 9, AT], [{}, {"price": 2.5}])},
+        [SeenPart(AT - 9, AT, bytearray(b"\xff\x00\xfe34567"))],
+        {"Seen": History(3, AT - 9, AT, [AT - 9, AT], [None, {"price": 2.5}])},
         {"email/opened": [AT]},
         [Slot(AT, "m_1", "cart", "email", "marketing", "promo", counts=True)],
         {"m_1": _SENT},

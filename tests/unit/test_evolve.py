@@ -22,6 +22,8 @@ from engine.limits import (
     LEDGER_MAX,
     SEEN_KEEP_MS,
     SEEN_MAX,
+    SEEN_PART_MAX,
+    SEEN_PART_MS,
     SENDS_MAX,
     TRAITS_MAX,
 )
@@ -43,6 +45,7 @@ from engine.records import (
     WakeCleared,
     WakeSet,
 )
+from engine.seen import SeenPart, count_seen, note_seen
 
 AT = 1_772_445_600_000
 
@@ -83,6 +86,15 @@ def test_an_input_is_taken_once() -> None:
     assert list(profile.history) == ["Seen"]
 
 
+def test_an_id_is_not_found_between_two_others() -> None:
+    parts: list[SeenPart] = []
+    assert note_seen(parts, b"01234567", AT)
+    assert note_seen(parts, b"89abcdef", AT)
+    assert note_seen(parts, b"456789ab", AT)
+    assert not note_seen(parts, b"89abcdef", AT)
+    assert count_seen(parts) == 3
+
+
 def test_a_tick_says_nothing_by_itself() -> None:
     profile = Profile("u1")
     assert evolve_input(profile, Tick(1, AT), AT)
@@ -93,10 +105,12 @@ def test_ids_are_forgotten_when_nobody_sends_them_again_any_more() -> None:
     profile = Profile("u1")
     evolve_input(profile, event(1), AT)
     evolve_input(profile, event(2), AT + SEEN_KEEP_MS - 1)
-    assert len(profile.seen) == 2
-    evolve_input(profile, event(3), AT + SEEN_KEEP_MS)
-    assert len(profile.seen) == 2
-    assert evolve_input(profile, event(1), AT + SEEN_KEEP_MS)
+    assert count_seen(profile.seen) == 2
+    assert not evolve_input(profile, event(1), AT + SEEN_KEEP_MS - 1)
+    evolve_input(profile, event(3), AT + SEEN_KEEP_MS - 1 + SEEN_PART_MS)
+    assert count_seen(profile.seen) == 2
+    assert evolve_input(profile, event(1), AT + SEEN_KEEP_MS - 1 + SEEN_PART_MS)
+    assert not evolve_input(profile, event(2), AT + SEEN_KEEP_MS - 1 + SEEN_PART_MS)
 
 
 def test_late_and_early_events_keep_the_first_and_the_last_time() -> None:
@@ -166,7 +180,7 @@ def test_counted_events_stay_in_order_of_time_and_leave_the_window() -> None:
         evolve(profile, Counted("Seen", at, DAY_MS, {"n": number}), AT + HOUR_MS)
     history = profile.history["Seen"]
     assert history.recent_at == [AT - HOUR_MS, AT, AT, AT + HOUR_MS]
-    assert [values["n"] for values in history.recent_values] == [1, 0, 3, 2]
+    assert [values and values["n"] for values in history.recent_values] == [1, 0, 3, 2]
     evolve_input(profile, event(9, at=AT + DAY_MS), AT + DAY_MS)
     evolve(profile, Counted("Seen", AT + DAY_MS, DAY_MS), AT + DAY_MS)
     assert history.recent_at == [AT + HOUR_MS, AT + DAY_MS]
@@ -259,7 +273,7 @@ def test_every_collection_has_a_bound() -> None:
     profile = Profile("u1")
     for number in range(SEEN_MAX + 5):
         evolve_input(profile, event(number, name=f"n{number % (HISTORY_NAMES_MAX + 3)}"), AT)
-    assert len(profile.seen) == SEEN_MAX
+    assert SEEN_MAX - SEEN_PART_MAX < count_seen(profile.seen) <= SEEN_MAX
     assert len(profile.history) == HISTORY_NAMES_MAX
     for number in range(max(SENDS_MAX, LEDGER_MAX) + 5):
         evolve(profile, decided(number), AT + number)

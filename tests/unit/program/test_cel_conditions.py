@@ -30,7 +30,7 @@ TRAITS: dict[str, Any] = {"country": "PT", "plan": "pro", "age": 41, "vip": Fals
 def _scope() -> Scope:
     profile = Profile("u1", traits=TRAITS)
     times = [NOW - 40 * DAY_MS, NOW - 3 * DAY_MS, NOW - HOUR_MS]
-    values = [{"revenue": 100.0}, {"revenue": 20.5}, {}]
+    values: list[dict[str, float] | None] = [{"revenue": 100.0}, {"revenue": 20.5}, None]
     profile.history["Order Completed"] = History(3, times[0], times[-1], times, values)
     profile.engagement["email/opened"] = [NOW - 8 * DAY_MS, NOW - 2 * DAY_MS]
     vip = compile_condition('count("Order Completed", "90d") >= 3').condition
