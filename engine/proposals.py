@@ -4,7 +4,7 @@ Called by `journeys.moves` for a send step and by `decide` for deferrals that co
 that failed and consent that changed.
 
 *Rules*
-- In order: expiry, same message, then for each channel consent, reach, capability and content,
+- In order: expiry, consent, same message, then for each channel reach, capability and content,
   then the hours and caps of the first feasible channel, then `on_block`.
 - A deferral is decided again, afresh, when its time comes; nothing that was true then is kept.
 - The reason of a deferral is the rule that releases last.
@@ -17,6 +17,7 @@ import msgspec
 
 from engine.choice.channel import candidates, feasible
 from engine.choice.content import render
+from engine.gates.consent import check_consent
 from engine.gates.dedup import check_same_message
 from engine.gates.order import Timing, next_eligible
 from engine.gates.quiet import customer_zone
@@ -37,6 +38,7 @@ _REASONS = {
     "capability": Reason.CAPABILITY,
     "content": Reason.NO_CONTENT,
 }
+_FAILED = Block("provider", Reason.PROVIDER_FAILED, None, "", "failed for good")
 
 
 class Proposal(msgspec.Struct, frozen=True, gc=False):
@@ -127,9 +129,11 @@ def _rule(turn: Turn, proposal: Proposal, message: Message) -> Ruling:
     repeated = check_same_message(
         turn.profile, message, turn.program.same_message_ms, proposal.number, turn.now
     )
-    if repeated is not None:
-        return Ruling(Outcome.DROP, Reason.SAME_MESSAGE, trace=(_check("", repeated),))
     ways = Ways(turn, proposal, message)
+    if repeated is not None:
+        return ways.unpermitted() or Ruling(
+            Outcome.DROP, Reason.SAME_MESSAGE, trace=(_check("", repeated),)
+        )
     first = next(ways.feasible, None)
     if first is None:
         return _nowhere(proposal, ways)
@@ -142,7 +146,9 @@ def _rule(turn: Turn, proposal: Proposal, message: Message) -> Ruling:
 class Ways:
     """The channels one proposal may take, and the trace of what was found on each."""
 
-    __slots__ = ("_passed_over", "_trace", "feasible", "message", "proposal", "turn", "zone")
+    __slots__ = (
+        "_names", "_passed_over", "_trace", "feasible", "message", "proposal", "turn", "zone",
+    )  # fmt: skip
 
     def __init__(self, turn: Turn, proposal: Proposal, message: Message) -> None:
         self.turn = turn
@@ -151,8 +157,30 @@ class Ways:
         self.zone = customer_zone(turn.profile, turn.program)
         self._trace: list[Check] = []
         self._passed_over: list[tuple[str, Block]] = []
-        names = candidates(turn.profile, message, pinned=proposal.pinned, failed=proposal.failed)
-        self.feasible = feasible(turn.profile, turn.program, message, names, self._passed_over)
+        self._trace += [_check(name, _FAILED, "passed_over") for name in proposal.failed]
+        self._names = candidates(
+            turn.profile, message, pinned=proposal.pinned, failed=proposal.failed
+        )
+        self.feasible = feasible(
+            turn.profile, turn.program, message, self._names, self._passed_over
+        )
+
+    def unpermitted(self) -> Ruling | None:
+        """Say that consent is missing, where it is on every channel; None where it is not.
+
+        Asked only where another rule drops the message: consent comes before it, so consent is the
+        reason to name.
+        """
+        purpose, turn = self.message.type.purpose, self.turn
+        checks: list[Check] = []
+        for name in self._names:
+            block = check_consent(turn.profile, turn.program, purpose, name)
+            if block is None:
+                return None
+            checks.append(_check(name, block, "passed_over"))
+        if not checks:
+            return None
+        return Ruling(Outcome.DROP, Reason.NO_CONSENT, checks[0].channel, trace=tuple(checks))
 
     def timing(self, channel: Channel) -> Timing:
         """Find out when a channel may be used, and put down what stands in the way."""
@@ -170,8 +198,11 @@ class Ways:
         self._trace += checks
 
     def substitute(self, blocked: Channel) -> Iterator[Channel]:
-        """Give the channel that may take a blocked one's place, if it can carry the message."""
-        if blocked.substitute:
+        """Give the channel that may take a blocked one's place, if it can carry the message.
+
+        One that failed for good with this proposal is not tried again, here as elsewhere.
+        """
+        if blocked.substitute and blocked.substitute not in self.proposal.failed:
             turn, names = self.turn, (blocked.substitute,)
             yield from feasible(turn.profile, turn.program, self.message, names, self._passed_over)
 

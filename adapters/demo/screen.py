@@ -55,6 +55,7 @@ _BLOCKED = {
     "suppress": "quiet {seen}",
     "reachable": "{channel} has no address",
     "content": "{channel} has no text for it",
+    "provider": "{channel} was refused for good",
 }
 
 

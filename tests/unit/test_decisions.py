@@ -257,6 +257,23 @@ def test_the_same_message_may_go_again_exactly_when_its_time_is_over() -> None:
     ]
 
 
+def test_missing_consent_is_named_before_a_repeat() -> None:
+    world = story(policies={"same_message": "24h"}).track("08:00", "A")
+    world.consent("08:30", purpose="marketing", status="withdrawn").track("09:00", "A")
+    assert world.told() == ["08:00 a send sent email", "09:00 a drop no_consent email"]
+    trace = world.decisions()[-1]["trace"]
+    assert [(line["channel"], line["check"]) for line in trace] == [
+        ("email", "consent"),
+        ("sms", "consent"),
+    ]
+
+
+def test_a_repeat_is_a_repeat_while_one_channel_has_consent() -> None:
+    world = story(policies={"same_message": "24h"}).track("08:00", "A")
+    world.consent("08:30", purpose="marketing", status="withdrawn", channel="email")
+    assert world.track("09:00", "A").told()[-1] == "09:00 a drop same_message"
+
+
 # Consent.
 
 
@@ -323,6 +340,22 @@ def test_when_every_channel_failed_the_message_ends_as_provider_failed() -> None
     world = story().track("08:00", "A").receipt("08:01", "a", "failed", permanent=True)
     world.receipt("08:02", "a", "failed", permanent=True)
     assert world.told()[-1] == "08:02 a drop provider_failed sms"
+    trace = world.decisions()[-1]["trace"]
+    assert [(line["channel"], line["check"], line["result"]) for line in trace] == [
+        ("email", "provider", "passed_over"),
+        ("sms", "provider", "passed_over"),
+    ]
+
+
+def test_a_substitute_that_failed_for_good_is_not_tried_again() -> None:
+    email = {"adapter": "log", "identity": "email", "window": "10:00-12:00", "substitute": "sms"}
+    world = story(channels__email=email).track("08:00", "A")
+    world.receipt("08:01", "a", "failed", permanent=True).until("11:00")
+    assert world.told() == [
+        "08:00 a substitute outside_window sms",
+        "08:01 a defer outside_window email -> 10:00",
+        "10:00 a send sent email",
+    ]
 
 
 def test_a_temporary_failure_changes_nothing() -> None:
