@@ -9,6 +9,7 @@ that command is asked for, so that `nextbeat --help` and the shell's completion 
 - What a person did wrong never shows a traceback; what we did wrong always does.
 """
 
+import errno
 import sys
 from importlib import import_module
 
@@ -68,8 +69,10 @@ class Commands(click.Group):
             raise click.ClickException(f"{place}{error.message}") from None
         except BrokenPipeError:
             raise  # click knows: whoever read our output has read enough
-        except (NextbeatError, OSError) as error:
+        except NextbeatError as error:
             raise click.ClickException(str(error) or type(error).__name__) from None
+        except OSError as error:
+            raise click.ClickException(_describe_os_error(error)) from None
 
 
 @click.group(
@@ -97,3 +100,11 @@ def main() -> None:
 def _describe_problems(error: ProgramError) -> str:
     count = len(error.problems)
     return f"the workspace has {count} problem{'s' * (count != 1)}:\n{error}"
+
+
+def _describe_os_error(error: OSError) -> str:
+    """Say what the machine refused, without its numbers."""
+    what = error.strerror or str(error) or type(error).__name__
+    if error.errno == errno.EADDRINUSE:
+        return f"{what}: stop what listens there, or choose another port with --port"
+    return what if error.filename is None else f"{error.filename}: {what}"

@@ -21,6 +21,7 @@ from adapters.files.yaml12 import Document, read_json, read_yaml
 from engine.errors import Problem, ProgramError
 from engine.limits import WORKSPACE_FILE_BYTES_MAX, WORKSPACE_FILES_MAX
 from engine.program.compile import canonical_bytes, compile_source
+from engine.program.faults import quote
 from engine.program.model import WorkspaceSpec
 from engine.program.places import Path as SourcePath, Place, format_path
 from engine.program.plain import dict_or_none
@@ -94,7 +95,10 @@ class _Reading:
             self._fail(Problem("$", f"there are {len(files)} files in {self._folder}", hint))
             return
         for file in files:
-            self._merge(self._read_document(file))
+            self._merge(self._read_document(file), file)
+        main = next((file for file in files if file.stem == _MAIN), files[0] if files else None)
+        if main is not None:  # where to say that something is missing altogether
+            self.places.setdefault((), Place(main.as_posix(), 1, 1))
         self._include_content()
 
     def _find_files(self) -> Iterator[Path]:
@@ -133,7 +137,7 @@ class _Reading:
             self._fail(Problem("$", "is not UTF-8 text", "save it as UTF-8", name, 1, 1))
         return None
 
-    def _merge(self, document: Document) -> None:
+    def _merge(self, document: Document, file: Path) -> None:
         self.problems.extend(document.problems)
         if not document.readable:
             self.is_partial = True
@@ -142,11 +146,12 @@ class _Reading:
             return
         given = dict_or_none(document.value)
         if given is None:
-            place = document.places.get((0,)) or Place("", 1, 1)
             message = "a workspace file is a mapping of top-level keys"
-            self._fail(Problem("$", message, "like `journeys:`", place.file, place.line, 1))
+            self._fail(Problem("$", message, "like `journeys:`", file.as_posix(), 1, 1))
             return
         for key, value in given.items():
+            if self._refuse_unnested(key, file, document.places):
+                continue
             section, known = dict_or_none(value), dict_or_none(self.raw.get(key))
             if key not in self.raw:
                 self.raw[key] = value if section is None else dict(section)
@@ -156,6 +161,18 @@ class _Reading:
                 self._refuse_twice((key,), document.places)
         for path, place in document.places.items():
             self.places.setdefault(path, place)
+
+    def _refuse_unnested(self, key: str, file: Path, places: Mapping[SourcePath, Place]) -> bool:
+        """Note a name that stands where its section should, in a file named after the section."""
+        parts = file.relative_to(self._folder).parts
+        section = parts[0] if len(parts) > 1 else file.stem
+        if section not in _SECTIONS or get_close_matches(key, _SECTIONS, n=1) or key in _SECTIONS:
+            return False
+        place = places.get((key,)) or Place(file.as_posix(), 1, 1)
+        where = (place.file, place.key_line or place.line, place.key_column or place.column)
+        message = f"unknown key {quote(key)}"
+        self.problems.append(Problem(key, message, f"put it under `{section}:`", *where))
+        return True
 
     def _merge_section(
         self,

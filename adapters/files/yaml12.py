@@ -177,7 +177,9 @@ class _Reader:
 
     def _read_key(self, event: yaml.Event, path: Path) -> str:
         if not isinstance(event, yaml.ScalarEvent):
-            raise self._unreadable(event, path, "a key must be plain text")
+            is_braced = isinstance(event, yaml.MappingStartEvent)
+            hint = "quote a text that begins with '{{'" if is_braced else ""
+            raise self._unreadable(event, path, "a key must be plain text", hint)
         if event.implicit[0] and not isinstance(_resolve(event.value), str):
             shown = event.value[:_SHOWN_MAX]
             self._note(event, path, f"the key {shown} is not text", None, f'quote it: "{shown}"')
@@ -271,7 +273,11 @@ def _resolve(text: str) -> str | int | float | bool | None:
 
 
 def _explain(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
-    mark = error.problem_mark or error.context_mark
+    began = error.context_mark
+    mark = error.problem_mark or began
+    is_quote = "quoted scalar" in (error.context or "")
+    if is_quote and began is not None:
+        mark = began  # the end of the file is where it was noticed, not where it is wrong
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
     written = text.splitlines()[line - 1 : line]
     hint = ""
@@ -279,6 +285,10 @@ def _explain(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
         hint = "indent with spaces, not tabs"
     elif "mapping values" in (error.problem or ""):
         hint = "quote a text that holds ': '"
+    elif is_quote:
+        hint = "the quote that opens here is not closed"
+    elif "flow" in (error.context or "") and began is not None:
+        hint = f"the bracket in line {began.line + 1} is not closed, or a text wants quotes"
     return Problem("$", f"is not YAML: {error.problem}", hint, file, line, column)
 
 

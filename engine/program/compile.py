@@ -53,7 +53,10 @@ def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Prog
     check_workspace(spec, source, faults)
     leaves = Leaves(faults)
     program = _compile(spec, source, _hash_program(canonical), leaves)
-    _check_segments(leaves, Names(source, faults), faults)
+    names = Names(source, faults)
+    _check_segments(leaves, names, faults)
+    for where, channel in leaves.channel_uses:
+        names.check("channels", channel, where)
     if faults:
         raise ProgramError(faults.problems())
     return program

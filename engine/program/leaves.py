@@ -2,7 +2,7 @@
 
 Used by `compile` and `steps`. Every reader takes the text and its path; where the text can't be
 read it notes the fault and gives something harmless back, so that one run finds all faults. What
-conditions look at (history, segments) is gathered on the way.
+conditions look at (history, segments, channels) is gathered on the way.
 """
 
 import re
@@ -36,6 +36,7 @@ class Leaves:
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
         self.segment_uses: list[tuple[Path, str]] = []
+        self.channel_uses: list[tuple[Path, str]] = []
         self._windows_ms: dict[str, int] = {}
         self._values: dict[str, dict[str, None]] = {}
 
@@ -77,7 +78,7 @@ class Leaves:
         try:
             return parse_window(value, format_path(path))
         except ValueError as error:
-            self.faults.add(path, str(error), "opening hours are written like '09:00-20:00'")
+            self.faults.add(path, *_split_advice(error))
             return None
 
     def condition(self, source: str, path: Path) -> Condition:
@@ -97,8 +98,7 @@ class Leaves:
         try:
             return parse_until(text)
         except ValueError as error:
-            hint = "write a moment like 'Mon 09:00', or a date like 'profile.renewal_date - 7d'"
-            self.faults.add(path, str(error), hint)
+            self.faults.add(path, *_split_advice(error))
             return lambda _scope, _zone: None
 
     def template(self, source: str, path: Path, *, html: bool) -> Template:
@@ -131,4 +131,11 @@ class Leaves:
             if value is not None:
                 values[value] = None
         self.segment_uses.extend((path, name) for name in compiled.segments)
+        self.channel_uses.extend((path, name) for name in compiled.channels)
         return compiled.condition
+
+
+def _split_advice(error: ValueError) -> tuple[str, str]:
+    """Part what is wrong from what to write instead, which a reader of texts says in one breath."""
+    message, found, advice = str(error).partition(": write ")
+    return message, f"write {advice}" if found else ""

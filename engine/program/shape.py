@@ -72,8 +72,9 @@ def _keep_struct(value: object, kind: inspect.StructType, path: Path, faults: Fa
         if kept_item is not _NOTHING:
             kept[key] = kept_item
     required = [name for name, field in fields.items() if field.required]
+    is_foreign = any(key in UNAVAILABLE.get(kind.cls, ()) for key in given)
     for name in required:
-        if name not in given:
+        if name not in given and not is_foreign:  # what is not available may stand in its place
             faults.add((*path, name), f"{name!r} is missing", _describe_field(fields[name].type))
     return kept if all(name in kept for name in required) else _NOTHING
 

@@ -75,3 +75,9 @@ def test_it_refuses_to_run_without_assertions() -> None:
     done = nextbeat("--help", PYTHONOPTIMIZE="1")
     assert done.returncode == 2
     assert "assertions are switched off" in done.stderr
+
+
+def test_what_the_machine_refuses_is_said_in_words() -> None:
+    done = nextbeat("schema", "--output", "/nowhere/at/all.json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: /nowhere/at/all.json: No such file or directory\n"

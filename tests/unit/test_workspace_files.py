@@ -181,7 +181,8 @@ def test_faults_in_json_have_their_lines_too(tmp_path: Path) -> None:
     assert (found.line, found.column, found.path) == (3, 2, "sed")
     assert found.hint == "did you mean 'seed'?"
     (found,) = faults(write(tmp_path / "b", {"workspace.json": text}))
-    assert (found.line, found.path) == (0, "sed")  # YAML has no surrogate pairs, so no places
+    # YAML has no surrogate pairs, so no places but the beginning of the file.
+    assert (found.line, found.path) == (1, "sed")
 
 
 def test_a_key_twice_in_json_is_a_fault_with_its_line(tmp_path: Path) -> None:
@@ -199,6 +200,31 @@ def test_a_missing_folder_a_file_and_an_empty_folder_are_explained(tmp_path: Pat
     assert "workspace.yaml" in found.hint
     (found,) = faults(write(tmp_path / "empty", {"README.md": ""}))
     assert "there is no workspace" in found.message
+
+
+@pytest.mark.parametrize(
+    ("files", "file", "message"),
+    [
+        ({"workspace.yaml": ""}, "workspace.yaml", "a workspace needs a name"),
+        ({"journeys/a.yaml": "journeys: {}"}, "journeys/a.yaml", "a workspace needs a name"),
+        ({"workspace.yaml": "hello"}, "workspace.yaml", "a workspace file is a mapping"),
+        ({"workspace.yaml": "- a"}, "workspace.yaml", "a workspace file is a mapping"),
+    ],
+)
+def test_what_is_missing_altogether_has_a_place_too(
+    files: dict[str, str], file: str, message: str, tmp_path: Path
+) -> None:
+    (found,) = faults(write(tmp_path, files))
+    assert found.message.startswith(message)
+    assert (found.file.endswith(f"/{file}"), found.line) == (True, 1)
+
+
+@pytest.mark.parametrize("name", ["journeys/greeting.yaml", "journeys.yaml", "journeys/a/b.yml"])
+def test_a_journey_without_its_section_is_told_where_to_stand(name: str, tmp_path: Path) -> None:
+    bare = "# ours\ngreeting: {trigger: {event: A}, steps: [{exit: done}]}\n"
+    (found,) = faults(write(tmp_path, {"workspace.yaml": "workspace: shop\n", name: bare}))
+    assert (found.message, found.hint) == ("unknown key 'greeting'", "put it under `journeys:`")
+    assert (found.path, found.line) == ("greeting", 2)
 
 
 WITH_FILE = "messages:\n  hello: {type: promotional, content: {email: {body: {file: %s}}}}\n"

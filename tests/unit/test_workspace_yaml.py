@@ -139,6 +139,20 @@ def test_a_tab_is_explained() -> None:
     assert refused("a:\n\tb: 2")[1] == "indent with spaces, not tabs"
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "hint"),
+    [
+        ("a: {{ profile.x }}", 1, "quote a text that begins with '{{'"),
+        ('a: 1\nb: "open\nc: 2\n', 2, "the quote that opens here is not closed"),
+        ("a: {b: 1\nc: 2\n", 2, "the bracket in line 1 is not closed, or a text wants quotes"),
+        ("a: {b: c: d}", 1, "the bracket in line 1 is not closed, or a text wants quotes"),
+    ],
+)
+def test_what_is_not_closed_or_not_quoted_is_explained(text: str, line: int, hint: str) -> None:
+    _, hinted, at, readable = refused(text)
+    assert (hinted, at, readable) == (hint, line, False)
+
+
 def test_a_hundred_thousand_brackets_are_refused_and_do_not_crash() -> None:
     for opening in ("[", "{a: ", "- "):
         document = read_yaml(opening * 100_000, "f")

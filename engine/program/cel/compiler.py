@@ -34,7 +34,8 @@ __all__ = ["EVERYTHING", "CelError", "Compiled", "build", "compile_condition", "
 
 EVERYTHING = "*"  # stands for all traits or fields, where a condition goes through them
 
-_PAST = frozenset({"count", "sum", "last", "since", "in_segment"})
+_HISTORY = frozenset({"count", "sum", "last", "since"})
+_PAST = _HISTORY | {"in_segment", "engagement"}
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -47,6 +48,7 @@ class Compiled(msgspec.Struct, frozen=True):
     condition: Condition
     history: tuple[tuple[str, int, str | None], ...] = ()
     segments: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
     traits: tuple[str, ...] = ()
     event_fields: tuple[str, ...] = ()
     kind: Kind = Kind.DYNAMIC
@@ -73,11 +75,13 @@ def _compile(source: str, typed: Typed) -> Compiled:
     evaluate = test if typed.kind is Kind.BOOL else build(write_export(typed))
     calls = list(_calls(typed))
     segments = (str(args[0]) for name, args in calls if name == "in_segment")
-    history = (_look_back(args) for name, args in calls if name != "in_segment")
+    channels = (str(args[0]) for name, args in calls if name == "engagement")
+    history = (_look_back(args) for name, args in calls if name in _HISTORY)
     return Compiled(
         condition=Condition(source, test, evaluate),
         history=tuple(dict.fromkeys(history)),
         segments=tuple(dict.fromkeys(segments)),
+        channels=tuple(dict.fromkeys(channels)),
         traits=tuple(dict.fromkeys(_entries(typed, "profile"))),
         event_fields=tuple(dict.fromkeys(_entries(typed, "event"))),
         kind=typed.kind,
