@@ -16,7 +16,7 @@ from engine.program.faults import Faults, quote, suggest
 from engine.program.places import Path, format_path
 from engine.program.program import SESSION, Cap, Condition, HistoryNeed, Template
 from engine.program.scope import Scope
-from engine.program.templates import TemplateError, compile_template
+from engine.program.templates import TemplateError, compile_template, find_misspelt
 from engine.program.until import parse_until
 from engine.windows import Window, parse_window
 
@@ -104,11 +104,15 @@ class Leaves:
     def template(self, source: str, path: Path, *, html: bool) -> Template:
         """Compile a Liquid text."""
         try:
-            return compile_template(source, html=html, rule=format_path(path))
+            template = compile_template(source, html=html, rule=format_path(path))
+            misspelt = find_misspelt(source)
+            if misspelt is not None:
+                raise misspelt
         except TemplateError as error:
             hint = "the text is Liquid: {{ value }} and {% tag %}"
             self.faults.add_within(path, error.message, hint, line=error.line, column=error.column)
             return _EMPTY
+        return template
 
     def history(self) -> dict[str, HistoryNeed]:
         """Tell, by event, how far back conditions look and which numbers they add up."""

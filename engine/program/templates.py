@@ -11,6 +11,7 @@ Rules
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from inspect import signature
 from typing import Any
 
@@ -33,6 +34,10 @@ from engine.program.faults import quote, suggest
 from engine.program.program import Template
 from engine.program.quick_templates import compile_quick
 
+# What `engine.choice.content` gives a template.
+TEMPLATE_NAMES = ("customer", "event", "message_id", "now", "profile", "timezone", "workspace")
+
+_LIKENESS_MIN = 0.8
 _MESSAGE_LENGTH_MAX = 160
 _BRAZE_NAME = "${"
 
@@ -74,6 +79,19 @@ def template_variables(source: str) -> list[str]:
     variables = [variable for uses in found.values() for variable in uses]
     variables.sort(key=lambda variable: variable.span.index)
     return list(dict.fromkeys(str(variable) for variable in variables))
+
+
+def find_misspelt(source: str) -> TemplateError | None:
+    """Find a name that is nearly one a template is given, and would be empty for everybody.
+
+    Names like none of those are left alone: in Liquid what is not there is empty.
+    """
+    for name, uses in _parse(source, html=False).analyze(include_partials=False).globals.items():
+        near = get_close_matches(name, TEMPLATE_NAMES, n=1, cutoff=_LIKENESS_MIN)
+        if near and near[0] != name:
+            message = f"unknown name {quote(name)}, did you mean {near[0]!r}?"
+            return TemplateError(message, *_find_position(source, uses[0].span.index))
+    return None
 
 
 # Reading.

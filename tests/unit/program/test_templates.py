@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 
+from engine.choice.content import render as render_content
 from engine.errors import NextbeatError
 from engine.limits import TEMPLATE_BYTES_MAX, TEMPLATE_LOOPS_MAX
+from engine.profile import Profile
+from engine.program.compile import compile_source
+from engine.program.program import Template
 from engine.program.templates import (
+    TEMPLATE_NAMES,
     TemplateAbort,
     TemplateError,
     compile_template,
+    find_misspelt,
     template_variables,
 )
 
@@ -325,3 +332,43 @@ def test_a_template_keeps_its_source_and_does_not_change_what_it_is_given() -> N
     assert template.source == "{{ profile.cart.items | sort | join }}"
     assert template.render(names) == template.render(names) == "a b"
     assert names == {"profile": {"cart": {"items": ["b", "a"]}}}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ profile.a }} {{ event.b }} {{ now }}",
+        "{% assign profil = 1 %}{{ profil }}",
+        "{% for even in event.items %}{{ even }}{{ forloop.index }}{% endfor %}",
+        "{{ coupon }}",
+    ],
+)
+def test_a_name_of_its_own_and_one_like_no_other_are_left_alone(source: str) -> None:
+    assert find_misspelt(source) is None
+
+
+def test_a_misspelt_name_is_found_at_its_place() -> None:
+    fault = find_misspelt("Hi\n{{ evnt.name }}")
+    assert fault is not None
+    assert (fault.message, fault.line) == ("unknown name 'evnt', did you mean 'event'?", 2)
+
+
+def test_the_names_of_a_template_are_those_it_is_given() -> None:
+    program = compile_source(
+        {
+            "workspace": "shop",
+            "channels": {"sms": {"adapter": "log", "identity": "phone"}},
+            "message_types": {"promo": {"purpose": "marketing", "channels": ["sms"]}},
+            "messages": {"a": {"type": "promo", "content": {"sms": {"body": "hi"}}}},
+        }
+    )
+    given: list[str] = []
+
+    def note(names: Mapping[str, object]) -> str:
+        given.extend(names)
+        return ""
+
+    content = {"sms": {"body": Template("", note)}}
+    message = msgspec.structs.replace(program.messages["a"], content=content)
+    render(Profile("u1"), program, message, "sms", event={}, message_id="m", timezone="UTC", now=0)
+    assert tuple(sorted(given)) == TEMPLATE_NAMES
