@@ -370,5 +370,7 @@ def test_the_names_of_a_template_are_those_it_is_given() -> None:
 
     content = {"sms": {"body": Template("", note)}}
     message = msgspec.structs.replace(program.messages["a"], content=content)
-    render(Profile("u1"), program, message, "sms", event={}, message_id="m", timezone="UTC", now=0)
+    render_content(
+        Profile("u1"), program, message, "sms", event={}, message_id="m", timezone="UTC", now=0
+    )
     assert tuple(sorted(given)) == TEMPLATE_NAMES
