@@ -8,6 +8,7 @@ many there are, and answers what it can't parse with the bytes it could not pars
 
 import asyncio
 import resource
+from typing import cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -41,7 +42,7 @@ class Connections:
 class Connection(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("_all", "_deadline", "_is_counted")
+    __slots__ = ("_all", "_deadline", "_is_counted", "_unread")
 
     def __init__(
         self, server: web.Server, loop: asyncio.AbstractEventLoop, connections: Connections
@@ -58,14 +59,16 @@ class Connection(web.RequestHandler):
         self._all = connections
         self._deadline: asyncio.TimerHandle | None = None
         self._is_counted = False
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or tell it to come back later."""
         if self._all.count >= self._all.count_max:
             self._all.counters.connections_refused += 1
-            assert isinstance(transport, asyncio.WriteTransport)
-            transport.write(_FULL)
-            transport.close()
+            # uvloop's transports are no subclass of asyncio's, so this can't be asserted.
+            writing = cast("asyncio.WriteTransport", transport)
+            writing.write(_FULL)
+            writing.close()
             return
         self._all.count += 1
         self._is_counted = True
@@ -81,7 +84,19 @@ class Connection(web.RequestHandler):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+        self._forget_unread()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Give a client that does not read its answers as long as one that says nothing."""
+        super().pause_writing()
+        self._forget_unread()
+        self._unread = self._loop.call_later(self._all.deadlines.idle_s, self._abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the client reads."""
+        self._forget_unread()
+        super().resume_writing()
 
     def handle_error(
         self,
@@ -102,6 +117,16 @@ class Connection(web.RequestHandler):
             response = refuse(status, "internal_error", "this failed here, not on your side")
         response.force_close()
         return response
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _abort(self) -> None:
+        # Not closed: that would wait for the client to read what is written already.
+        if self.transport is not None:
+            self.transport.abort()
 
     def _expect_request(self) -> None:
         """Close a connection that has not brought one whole head of a request by now."""

@@ -27,7 +27,9 @@ INT_MIN, INT_MAX = -(2**63), 2**64 - 1  # what msgpack and most databases can ho
 
 _REPLACEMENT = "\ufffd"
 _UNSTORABLE = re.compile("[\ud800-\udfff\x00]")
-_MARK = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
+# A string that never ends is one mark too: looked for anew at each of its quotes, 500 KB of them
+# would take minutes.
+_MARK = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 _INT_DIGITS = 19  # every integer this long or shorter fits
 _DEPTH_KEPT = 100
 

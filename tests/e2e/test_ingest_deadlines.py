@@ -2,15 +2,21 @@
 
 import asyncio
 import resource
+import socket
 import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 import pytest
+import uvloop
 
 from adapters.gateway.connections import Connections
 from adapters.gateway.host import GatewayCounters
 from adapters.gateway.settings import Deadlines, GatewaySettings
 from tests.e2e.gateway_host import Served, call, running
+
+Work = Coroutine[Any, Any, None]
 
 SHORT_S = 0.15
 LONG_S = 30.0
@@ -78,6 +84,25 @@ async def test_slow_headers_of_a_second_request_are_cut_off_too() -> None:
         assert said.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_client_that_does_not_read_is_cut_off(run: Callable[[Work], None]) -> None:
+    run(_never_read())
+
+
+async def _never_read() -> None:
+    loop = asyncio.get_running_loop()
+    settings = msgspec.structs.replace(patient(idle_s=SHORT_S), connections_max=1)
+    async with running(settings) as served:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            client.setblocking(False)
+            await loop.sock_connect(client, ("127.0.0.1", served.gateway.port))
+            await loop.sock_sendall(client, b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 200)
+            async with asyncio.timeout(5):
+                while (await _statuses(served))[:1] != [b"200"]:
+                    pass
+
+
 async def test_a_connection_in_use_outlives_the_deadline_of_its_first_headers() -> None:
     async with running(patient(headers_s=SHORT_S)) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.gateway.port)
@@ -92,7 +117,13 @@ async def test_a_connection_in_use_outlives_the_deadline_of_its_first_headers() 
         writer.close()
 
 
-async def test_more_connections_than_there_may_be_are_sent_away() -> None:
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_more_connections_than_there_may_be_are_sent_away(run: Callable[[Work], None]) -> None:
+    """On uvloop too: it is what serves, and its transports are its own."""
+    run(_send_away())
+
+
+async def _send_away() -> None:
     settings = GatewaySettings(connections_max=3, deadlines=Deadlines(linger_s=0.05))
     async with running(settings) as served:
         held = [await _talk(served) for _ in range(3)]

@@ -170,3 +170,9 @@ def test_a_decoded_item_is_held_to_the_same_limits() -> None:
     event = normalise(convert_item(call | {"properties": {"v": 10**30}}), Envelope(NOW))
     assert isinstance(event, Event)
     assert event.properties == {"v": 1e30}
+
+
+def test_a_string_without_an_end_costs_one_look() -> None:
+    raw = b'{"v":' + b"[" * 5_000 + b'"' + rb"\"" * 200_000
+    with pytest.raises(InputError):
+        mend_json(raw, [])  # would take minutes if each quote were tried as a beginning
