@@ -23,6 +23,7 @@ _COMMANDS = {
     "serve": "Take events over HTTP and websocket, decide, send.",
     "check": "Check a workspace and list what is wrong with it.",
     "schema": "Print the JSON Schema of workspace files, for editors.",
+    "regions": "List the built-in rules of law: whom they concern, and since when.",
     "replay": "Decide over a file of events, with their time as the clock.",
     "explain": "Tell why a customer did, or did not, get a message.",
     "quarantine": "Show items that were not understood, and take them in again.",
