@@ -166,7 +166,9 @@ class _Reading:
         """Note a name that stands where its section should, in a file named after the section."""
         parts = file.relative_to(self._folder).parts
         section = parts[0] if len(parts) > 1 else file.stem
-        if section not in _SECTIONS or get_close_matches(key, _SECTIONS, n=1) or key in _SECTIONS:
+        if section == _MAIN or section not in _SECTIONS:
+            return False
+        if get_close_matches(key, _SECTIONS, n=1):  # a section itself, or nearly one
             return False
         place = places.get((key,)) or Place(file.as_posix(), 1, 1)
         where = (place.file, place.key_line or place.line, place.key_column or place.column)
