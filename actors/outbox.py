@@ -8,26 +8,25 @@ Rules
 - A row in state `queued` was never handed to its provider. `dispatching` is durable before the
   provider is called, unless the message may be sent twice (`at_least_once`): then nobody waits.
 - One message id is carried once: what is on its way already is not taken again.
-- A customer's messages leave a channel in order; the next waits until the one before is settled.
+- Who goes when is in `actors.lanes`. Lanes take turns at the workspace's pace, one message each,
+  those with a service message first; a lane that can't send holds up no other.
 - A failure is told to the customer before the store forgets the message, so a crash between the
   two can repeat it but not lose it.
 """
 
 import asyncio
-import math
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from enum import StrEnum
-from heapq import heappop, heappush
 
 import msgspec
 
+from actors.lanes import Alarm, Lane, Meter, Pace, Pacing, Parcel
 from actors.ports import Channel, Clock, OutboxChange, OutboxRow, Permanent, Temporary
 from engine.effects import Send
 from engine.errors import OverloadError, StoreError
 from engine.events import Receipt, ReceiptStatus
 from engine.ids import stable_hash
-from engine.instants import DAY_MS, MINUTE_MS, SECOND_MS
+from engine.instants import SECOND_MS
 from engine.limits import OUTBOX_DEPTH_MAX, RETRY_AFTER_MS_MAX
 
 _STORE_RETRY_MS = SECOND_MS
@@ -52,29 +51,6 @@ Changed = Callable[[OutboxChange], "asyncio.Future[None]"]
 _Act = Callable[[], "asyncio.Future[None] | None"]
 
 
-class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How fast and how patiently one channel is used.
-
-    `rate_per_second` None is as fast as `concurrency` allows. `retry_ms` counts from the decision
-    and ends all attempts, as the message's own expiry does.
-    """
-
-    rate_per_second: float | None = None
-    burst: int = 1
-    concurrency: int = 16
-    timeout_ms: int = 30 * SECOND_MS
-    attempts: int = 8
-    backoff_ms: int = SECOND_MS
-    backoff_ms_max: int = 10 * MINUTE_MS
-    retry_ms: int = DAY_MS
-
-    def __post_init__(self) -> None:
-        assert self.rate_per_second is None or self.rate_per_second > 0
-        assert min(self.burst, self.concurrency, self.timeout_ms, self.attempts) > 0
-        assert 0 < self.backoff_ms <= self.backoff_ms_max
-        assert self.retry_ms >= 0
-
-
 _PACING = Pacing()
 _NO_PACING: Mapping[str, Pacing] = {}
 
@@ -87,52 +63,10 @@ class _Ending(msgspec.Struct, frozen=True):
     code: str = ""
 
 
-class _Parcel(msgspec.Struct, eq=False):
-    """One message on its way. `is_gone` ones are settled; the queues they are still in skip them.
-
-    `recalled` is how a message in the provider's hands ends if it comes back.
-    """
-
-    send: Send
-    attempts: int = 0
-    is_flying: bool = False
-    is_gone: bool = False
-    recalled: _Ending | None = None
-
-
-class _Lane(msgspec.Struct, eq=False):
-    """One channel's queues. Lanes share nothing, so a slow one holds up nobody else."""
-
-    name: str
-    channel: Channel | None
-    pacing: Pacing
-    lines: dict[str, deque[_Parcel]] = {}  # by customer; only the head may fly
-    ready: deque[_Parcel] = msgspec.field(default_factory=deque[_Parcel])
-    retries: list[tuple[int, int, _Parcel]] = []  # a heap of (due, order of setting, parcel)
-    retry_count: int = 0
-    flying: int = 0
-    paced_at: float = 0.0  # when the pace is kept exactly again; `burst` lets it run ahead
-    alarm: asyncio.Task[None] | None = None
-    alarm_at: int = 0
-
-    def free_at(self) -> int:
-        """Tell when the pacing lets the next message go."""
-        rate = self.pacing.rate_per_second
-        if rate is None:
-            return 0
-        return math.ceil(self.paced_at - (self.pacing.burst - 1) * SECOND_MS / rate)
-
-    def spend(self, now: int) -> None:
-        """Take one message's worth from the pacing."""
-        rate = self.pacing.rate_per_second
-        if rate is not None:
-            self.paced_at = max(self.paced_at, now) + SECOND_MS / rate
-
-
 class Outbox:
     """Every message on its way out of one shard, by channel."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is another part of the world around it
         self,
         channels: Mapping[str, Channel],
         clock: Clock,
@@ -141,11 +75,13 @@ class Outbox:
         changed: Changed,
         at_least_once: Callable[[str], bool],
         pacing: Mapping[str, Pacing] = _NO_PACING,
+        pace: Pace | None = None,
     ) -> None:
         """Take the channels (started and closed by whoever made them) and the ways to answer.
 
         `at_least_once` says of a message type whether its messages may be sent twice rather than
-        not at all. What `report` and `changed` return is done when the store holds it.
+        not at all. What `report` and `changed` return is done when the store holds it. `pacing` is
+        for each channel by itself, `pace` for all of them together.
         """
         self._channels = channels
         self._clock = clock
@@ -153,8 +89,11 @@ class Outbox:
         self._changed = changed
         self._at_least_once = at_least_once
         self._pacing = pacing
-        self._lanes: dict[str, _Lane] = {}
-        self._open: dict[str, _Parcel] = {}
+        self._meter = Meter(pace)
+        self._alarm = Alarm(clock, self._pump)
+        self._lanes: dict[str, Lane] = {}
+        self._round: dict[str, Lane] = {}  # lanes that wait for `pace` alone; the first is next
+        self._open: dict[str, Parcel] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._empty = asyncio.Event()
         self._empty.set()
@@ -191,18 +130,22 @@ class Outbox:
         Each ends as failed with `code`. One in the provider's hands can't be stopped, but is not
         tried again.
         """
-        ending = _Ending(OutboxState.FAILED, "cancelled", code)
         stopped = 0
         for lane in self._lanes.values():
-            for parcel in tuple(lane.lines.get(customer, ())):
+            for parcel in lane.parcels(customer):
                 if parcel.is_gone or not matches(parcel.send):
                     continue
                 if parcel.is_flying:
-                    parcel.recalled = ending
+                    parcel.recalled = code
                 else:
-                    self._end(lane, parcel, ending)
+                    self._end(lane, parcel, _cancelled(code))
                     stopped += 1
         return stopped
+
+    def repace(self, pace: Pace | None) -> None:
+        """Hold all channels together to another pace from now on."""
+        self._meter.change(pace, self._clock.now())
+        self._pump()
 
     def depth(self, channel: str | None = None) -> int:
         """Count the messages that are not settled, of one channel or of all."""
@@ -224,10 +167,8 @@ class Outbox:
         is exactly what is known about it.
         """
         self._is_closed = True
-        alarms = [lane.alarm for lane in self._lanes.values() if lane.alarm is not None]
-        for alarm in alarms:
-            alarm.cancel()
-        await asyncio.gather(*alarms, return_exceptions=True)
+        for alarm in (self._alarm, *(lane.alarm for lane in self._lanes.values())):
+            await alarm.stop()
         try:
             async with asyncio.timeout(timeout_ms / SECOND_MS):
                 while self._tasks:
@@ -243,43 +184,78 @@ class Outbox:
     def _take(self, send: Send, attempts: int) -> None:
         if self._is_closed or send.message_id in self._open:
             return
-        lane, name = self._lanes.get(send.channel), send.channel
-        if lane is None:
-            lane = _Lane(name, self._channels.get(name), self._pacing.get(name, _PACING))
-            self._lanes[name] = lane
-        parcel = _Parcel(send, attempts)
+        parcel = Parcel(send, attempts)
         self._open[send.message_id] = parcel
         self._empty.clear()
-        line = lane.lines.setdefault(send.customer, deque())
-        line.append(parcel)
-        if line[0] is parcel:
-            lane.ready.append(parcel)
+        self._find_lane(send.channel).add(parcel)
+
+    def _find_lane(self, name: str) -> Lane:
+        lane = self._lanes.get(name)
+        if lane is None:
+            pacing = self._pacing.get(name, _PACING)
+            alarm = Alarm(self._clock, lambda: self._pump(self._lanes[name]))
+            lane = Lane(name, self._channels.get(name), pacing, Meter(pacing.pace()), alarm)
+            self._lanes[name] = lane
+        return lane
 
     def _pump_all(self, sends: Sequence[Send]) -> None:
         if not self._is_closed:
-            for name in dict.fromkeys(send.channel for send in sends):
-                self._pump(self._lanes[name])
+            self._pump(*(self._lanes[name] for name in dict.fromkeys(s.channel for s in sends)))
 
-    def _pump(self, lane: _Lane) -> None:
-        """Start what may start now, and set the alarm for what may later."""
+    def _pump(self, *lanes: Lane) -> None:
+        """Start what may start now in these lanes, and set the alarms for what may later.
+
+        Lanes that waited for the workspace's pace before are served with them.
+        """
         if self._is_closed:
             return
         now = self._clock.now()
-        while lane.retries and lane.retries[0][0] <= now:
-            lane.ready.append(heappop(lane.retries)[2])
-        while lane.ready and lane.flying < lane.pacing.concurrency:
-            parcel = lane.ready[0]
-            if not parcel.is_gone and not self._is_over(lane, parcel, now):
-                if lane.free_at() > now:
-                    break
-                lane.spend(now)
-                lane.flying += 1
-                parcel.is_flying = True
+        for lane in lanes:
+            lane.wake(now)
+            self._enrol(lane, now)
+        while self._round and self._meter.free_at() <= now:
+            chosen = self._choose(now)
+            if chosen is not None:
+                lane, parcel = chosen
+                del self._round[lane.name]
+                self._meter.spend(now)
+                lane.depart(parcel, now)
                 self._spawn(self._carry(lane, parcel))
-            lane.ready.popleft()
-        self._set_alarm(lane)
+                self._enrol(lane, now)
+        if self._round:
+            self._alarm.set(self._meter.free_at())
 
-    def _is_over(self, lane: _Lane, parcel: _Parcel, now: int) -> bool:
+    def _enrol(self, lane: Lane, now: int) -> None:
+        """Let a lane take its turn if only the workspace's pace is in its way; see to the rest."""
+        if lane.retries:
+            lane.alarm.set(lane.retries[0][0])
+        if not lane.has_room() or self._find_next(lane, now) is None:
+            return
+        free_at = lane.meter.free_at()
+        if free_at > now:
+            lane.alarm.set(free_at)
+        else:
+            self._round[lane.name] = lane  # one that is there keeps its place
+
+    def _choose(self, now: int) -> tuple[Lane, Parcel] | None:
+        """Choose whose turn it is: the first lane with a service message, or else the first."""
+        chosen: tuple[Lane, Parcel] | None = None
+        for lane in tuple(self._round.values()):
+            parcel = self._find_next(lane, now)
+            if parcel is None:
+                del self._round[lane.name]
+            elif parcel.is_service():
+                return lane, parcel
+            else:
+                chosen = chosen or (lane, parcel)
+        return chosen
+
+    def _find_next(self, lane: Lane, now: int) -> Parcel | None:
+        while (parcel := lane.first()) is not None and self._is_over(lane, parcel, now):
+            pass  # it is gone, so the lane passes it over
+        return parcel
+
+    def _is_over(self, lane: Lane, parcel: Parcel, now: int) -> bool:
         """End a message that can't be tried at all; it costs its channel nothing."""
         if _has_expired(parcel.send, now):
             self._end(lane, parcel, _EXPIRED)
@@ -287,39 +263,21 @@ class Outbox:
             self._end(lane, parcel, _Ending(OutboxState.FAILED, "no such channel", "no_channel"))
         return parcel.is_gone
 
-    def _set_alarm(self, lane: _Lane) -> None:
-        due_at = lane.retries[0][0] if lane.retries else None
-        if lane.ready and lane.flying < lane.pacing.concurrency:
-            due_at = lane.free_at() if due_at is None else min(due_at, lane.free_at())
-        if due_at is None or (lane.alarm is not None and lane.alarm_at <= due_at):
-            return
-        if lane.alarm is not None:
-            lane.alarm.cancel()
-        lane.alarm_at = due_at
-        lane.alarm = asyncio.create_task(self._ring(lane, due_at))
-
-    async def _ring(self, lane: _Lane, due_at: int) -> None:
-        await self._clock.sleep_until(due_at)
-        lane.alarm = None
-        self._pump(lane)
-
-    async def _carry(self, lane: _Lane, parcel: _Parcel) -> None:
+    async def _carry(self, lane: Lane, parcel: Parcel) -> None:
         """Make one attempt, give the place back, and settle the message or set its next try."""
         try:
             result = await self._attempt(lane, parcel)
         finally:
-            lane.flying -= 1
-            parcel.is_flying = False
+            lane.land(parcel)
         if isinstance(result, int):
-            lane.retry_count += 1
-            heappush(lane.retries, (result, lane.retry_count, parcel))
+            lane.postpone(parcel, result)
             self._pump(lane)
         else:
             parcel.is_gone = True
             self._pump(lane)
             await self._finish(lane, parcel, result)
 
-    async def _attempt(self, lane: _Lane, parcel: _Parcel) -> _Ending | int:
+    async def _attempt(self, lane: Lane, parcel: Parcel) -> _Ending | int:
         """Hand a message to its channel once; gives its end, or when to try again."""
         send = parcel.send
         assert lane.channel is not None
@@ -331,8 +289,10 @@ class Outbox:
             change = _change(send.message_id, OutboxState.DISPATCHING, parcel.attempts)
             await self._insist(lambda: self._changed(change))
         # Making it durable took time, in which it may have expired or been recalled.
-        if parcel.recalled is not None or _has_expired(send, self._clock.now()):
-            return parcel.recalled or _EXPIRED
+        if parcel.recalled is not None:
+            return _cancelled(parcel.recalled)
+        if _has_expired(send, self._clock.now()):
+            return _EXPIRED
         try:
             async with asyncio.timeout(lane.pacing.timeout_ms / SECOND_MS):
                 return _Ending(OutboxState.SENT, await lane.channel.deliver(send))
@@ -347,14 +307,14 @@ class Outbox:
         return self._postpone(lane, parcel, trouble, may_repeat=may_repeat)
 
     def _postpone(
-        self, lane: _Lane, parcel: _Parcel, error: Temporary, *, may_repeat: bool
+        self, lane: Lane, parcel: Parcel, error: Temporary, *, may_repeat: bool
     ) -> _Ending | int:
         """Choose what follows an attempt that did not succeed but might."""
         send, pacing, now = parcel.send, lane.pacing, self._clock.now()
         if error.maybe_taken and not may_repeat:
             return _Ending(OutboxState.IN_DOUBT, str(error), "maybe_taken")
         if parcel.recalled is not None:
-            return parcel.recalled
+            return _cancelled(parcel.recalled)
         pause_ms = max(
             back_off(send.message_id, parcel.attempts, pacing), error.retry_after_ms or 0
         )
@@ -372,23 +332,17 @@ class Outbox:
         self._note(parcel, OutboxState.QUEUED, str(error))
         return due_at
 
-    def _end(self, lane: _Lane, parcel: _Parcel, ending: _Ending) -> None:
+    def _end(self, lane: Lane, parcel: Parcel, ending: _Ending) -> None:
         assert not parcel.is_gone
         parcel.is_gone = True
         self._spawn(self._finish(lane, parcel, ending))
 
-    async def _finish(self, lane: _Lane, parcel: _Parcel, ending: _Ending) -> None:
+    async def _finish(self, lane: Lane, parcel: Parcel, ending: _Ending) -> None:
         send = parcel.send
         await self._settle(send.customer, send.message_id, parcel.attempts, ending)
         self._count(lane.name, ending.state.value)
         del self._open[send.message_id]
-        line = lane.lines[send.customer]
-        was_head = line[0] is parcel
-        line.remove(parcel)
-        if not line:
-            del lane.lines[send.customer]
-        elif was_head:
-            lane.ready.append(line[0])
+        lane.release(parcel)
         if not self._open:
             self._empty.set()
         self._pump(lane)
@@ -418,7 +372,7 @@ class Outbox:
             if waiting:
                 await self._clock.sleep_until(self._clock.now() + _STORE_RETRY_MS)
 
-    def _note(self, parcel: _Parcel, state: OutboxState, detail: str = "") -> None:
+    def _note(self, parcel: Parcel, state: OutboxState, detail: str = "") -> None:
         """Tell the store without waiting; where that fails, the older state is the safer one."""
         change = _change(parcel.send.message_id, state, parcel.attempts, detail)
         self._changed(change).add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -442,6 +396,10 @@ def back_off(message_id: str, attempt: int, pacing: Pacing) -> int:
     span_ms = min(pacing.backoff_ms_max, pacing.backoff_ms << min(attempt - 1, 32))
     chance = int.from_bytes(stable_hash("backoff", message_id, str(attempt)), "big")
     return chance * span_ms >> 64
+
+
+def _cancelled(code: str) -> _Ending:
+    return _Ending(OutboxState.FAILED, "cancelled", code)
 
 
 _EXPIRED = _Ending(OutboxState.EXPIRED, "expired before it could leave", "expired")

@@ -25,7 +25,8 @@ from actors.deaths import certify
 from actors.directory import MEMORY_BYTES_MAX, Directory
 from actors.identity import Link
 from actors.intake import Intake
-from actors.outbox import Outbox, Pacing
+from actors.lanes import Pace, Pacing
+from actors.outbox import Outbox
 from actors.ports import Channel, Clock, Entry, OutboxChange, QuarantineRow, Store
 from actors.reading import Reading
 from actors.recovery import recover
@@ -68,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True):
 class Runtime:
     """One shard: actors, timers, group commit and outbox over one store."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is another part of the world around it
         self,
         store: Store,
         clock: Clock,
@@ -77,6 +78,7 @@ class Runtime:
         *,
         settings: Settings | None = None,
         pacing: Mapping[str, Pacing] = _NOBODY,
+        pace: Pace | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -98,6 +100,7 @@ class Runtime:
             changed=self._outbox_changed,
             at_least_once=self._at_least_once,
             pacing=pacing,
+            pace=pace,
         )
         self._withdrawals = Withdrawals(self.directory, self.outbox, lambda: self.program)
         self._commits = Committer(

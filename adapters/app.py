@@ -18,9 +18,15 @@ import msgspec
 import structlog
 import uvloop
 
+from actors.lanes import Pace
 from actors.ports import Channel, Clock, Store
 from actors.runtime import Runtime, Settings
-from adapters.channels.registry import build_channels, build_pacing, find_inbox
+from adapters.channels.registry import (
+    build_channels,
+    build_pacing,
+    find_inbox,
+    workspace_pace,
+)
 from adapters.clock import WallClock
 from adapters.files.workspaces import read_workspace, source_bytes
 from adapters.gateway import inbox, unsubscribe
@@ -53,6 +59,13 @@ class Workspace(msgspec.Struct, frozen=True):
     program: Program
     source: bytes
     places: Places = {}
+
+    def pace(self) -> Pace | None:
+        """Tell how fast all channels together may be used. Raises ProgramError."""
+        try:
+            return workspace_pace(None)
+        except ProgramError as error:
+            raise self.locate(error) from None
 
     def locate(self, error: ProgramError) -> ProgramError:
         """Say where in the files each problem is that was found after compiling."""
@@ -104,6 +117,7 @@ class App:
                 program.channels, data, environ, clock.now
             )
             pacing = build_pacing(program.channels)
+            pace = workspace.pace()
         except ProgramError as error:
             raise workspace.locate(error) from None
         self.runtime = Runtime(
@@ -113,6 +127,7 @@ class App:
             self.channels,
             settings=settings,
             pacing=pacing,
+            pace=pace,
         )
         self._gateway: Gateway | None = None
         self._lag = LoopLag()
@@ -165,11 +180,12 @@ class App:
 
         Raises ProgramError where it asks for channels that were not made at start.
         """
-        program = workspace.program
+        program, pace = workspace.program, workspace.pace()
         self._check_channels(workspace)
         archive = await self._archive(program)
         await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)
         self.runtime.use(program.with_archive(archive))
+        self.runtime.outbox.repace(pace)
         self._workspace = workspace
 
     def _check_channels(self, workspace: Workspace) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from actors.lanes import Pacing
 from actors.memory import MemoryChannel, MemoryStore, VirtualClock, settle
-from actors.outbox import Pacing
 from actors.ports import Entry, OutboxRow, SnapshotRow, Store
 from actors.runtime import Runtime, Settings
 from engine.errors import StoreError

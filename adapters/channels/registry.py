@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
-from actors.outbox import Pacing
+from actors.lanes import Pace, Pacing
 from actors.ports import Channel
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.log import LogChannel, LogSettings
@@ -29,6 +29,7 @@ from engine.program.program import Channel as ChannelProgram
 INBOX_FILE = "inbox.db"
 _REFERENCE = "env"
 _PACING = "pacing"
+_PER_SECOND_MAX = 1_000_000
 
 # What a setting is taken from where the workspace does not say it.
 _DEFAULTS: Mapping[str, Mapping[str, str]] = {
@@ -59,7 +60,7 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Refuse what could never work."""
-        if self.per_second is not None and not 0 < self.per_second <= 1_000_000:  # noqa: PLR2004
+        if self.per_second is not None and not 0 < self.per_second <= _PER_SECOND_MAX:
             raise ValueError("per_second must be more than 0")
         if self.burst < 1 or self.attempts < 1 or not 1 <= self.concurrency <= 1_000:  # noqa: PLR2004
             raise ValueError("burst and attempts must be at least 1, concurrency 1 to 1000")
@@ -131,6 +132,19 @@ def build_pacing(channels: Mapping[str, ChannelProgram]) -> dict[str, Pacing]:
     if problems:
         raise ProgramError(problems)
     return pacing
+
+
+def workspace_pace(per_second: float | None, burst: int = 1) -> Pace | None:
+    """Read how fast all channels together are to be used; None is without a bound.
+
+    Raises ProgramError.
+    """
+    if per_second is None:
+        return None
+    if not 0 < per_second <= _PER_SECOND_MAX or burst < 1:
+        message = f"per_second must be more than 0 and at most {_PER_SECOND_MAX}, burst at least 1"
+        raise ProgramError([Problem(f"policies.{_PACING}", message)])
+    return Pace(per_second, burst)
 
 
 def find_inbox(channels: Mapping[str, Channel]) -> Inbox | None:

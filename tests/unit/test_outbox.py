@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from actors.outbox import Outbox, Pacing, back_off
+from actors.lanes import Pacing
+from actors.outbox import Outbox, back_off
 from actors.ports import OutboxChange, Permanent, Temporary
 from engine.effects import Send
 from engine.errors import OverloadError, StoreError

@@ -5,7 +5,8 @@ import asyncio
 import msgspec
 import pytest
 
-from actors.outbox import Outbox, OutboxState, Pacing
+from actors.lanes import Pacing
+from actors.outbox import Outbox, OutboxState
 from actors.ports import OutboxChange, OutboxRow, Temporary
 from engine.effects import Send
 from engine.events import Receipt
@@ -166,7 +167,8 @@ async def test_a_state_we_do_not_know_is_taken_for_doubt() -> None:
 async def test_a_withdrawal_stops_what_waits_and_nothing_else() -> None:
     world = World(Pacing(rate_per_second=1))
     mine = [a_send("m1"), a_send("m2"), a_send("m3", message_type="transactional")]
-    world.outbox.offer([a_send("first", "u0"), *mine, a_send("other", "u2")])
+    world.outbox.offer([a_send("first", "u0")])
+    world.outbox.offer([*mine, a_send("other", "u2")])
     await quiet()
     stopped = world.outbox.cancel("u1", lambda send: send.purpose == "marketing", "withdrawn")
     await quiet()

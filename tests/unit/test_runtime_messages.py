@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from actors.lanes import Pacing
 from actors.memory import MemoryChannel, settle
-from actors.outbox import Pacing
 from actors.ports import Permanent, Temporary
 from engine.effects import Send
 from engine.events import ReceiptStatus
@@ -44,8 +44,8 @@ async def test_a_withdrawal_in_the_same_commit_stops_a_message(program: Program)
     )
     await settle()
     assert [(send.customer, send.message) for send in shard.email.taken] == [
+        ("u1", "paper"),  # of service, so before all others
         ("u2", "offer"),
-        ("u1", "paper"),
     ]
     assert await ended(shard) == {"offer email": ["failed"], "paper email": ["accepted"]}
     assert shard.told()[-1] == "u1 offer drop provider_failed email"
