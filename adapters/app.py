@@ -25,7 +25,6 @@ from adapters.channels.registry import (
     build_channels,
     build_pacing,
     find_inbox,
-    workspace_pace,
 )
 from adapters.clock import WallClock
 from adapters.files.workspaces import read_workspace, source_bytes
@@ -61,11 +60,9 @@ class Workspace(msgspec.Struct, frozen=True):
     places: Places = {}
 
     def pace(self) -> Pace | None:
-        """Tell how fast all channels together may be used. Raises ProgramError."""
-        try:
-            return workspace_pace(None)
-        except ProgramError as error:
-            raise self.locate(error) from None
+        """Tell how fast all channels together may be used."""
+        pacing = self.program.pacing
+        return None if pacing is None else Pace(pacing.per_second, pacing.burst)
 
     def locate(self, error: ProgramError) -> ProgramError:
         """Say where in the files each problem is that was found after compiling."""

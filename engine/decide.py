@@ -22,12 +22,19 @@ from engine.events import (
 from engine.gates.suppress import rouse
 from engine.instants import DAY_MS
 from engine.journeys.moves import current, has_engaged, leave, resume, run
+from engine.journeys.releases import (
+    contact_facts,
+    decide_again,
+    go_on,
+    reconsider,
+    release,
+)
 from engine.journeys.triggers import enter, may_enter, triggered
-from engine.profile import Instance, Pending, Profile, Sent
+from engine.profile import Instance, Profile, Sent
 from engine.program.program import HistoryNeed, Op
 from engine.program.scope import Scope
-from engine.proposals import follow, propose, reopen, withdraw
-from engine.reasons import Outcome, Reason
+from engine.proposals import follow, propose, withdraw
+from engine.reasons import Reason
 from engine.records import (
     ConsentNoted,
     Counted,
@@ -42,8 +49,13 @@ ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
 LATE_MS_MAX = 400 * DAY_MS
 
 
-def decide_event(turn: Turn, event: Event, active_before_at: int) -> None:
-    """Decide what follows from an event the customer caused or that we were told of them."""
+def decide_event(
+    turn: Turn, event: Event, active_before_at: int, facts_before: list[object] | None
+) -> None:
+    """Decide what follows from an event the customer caused or that we were told of them.
+
+    `facts_before` are the facts of contact from before the event, where deferrals rest on them.
+    """
     program, profile, name = turn.program, turn.profile, event.name
     if event.at - active_before_at > program.session_ms:
         _note_session(turn, event, active_before_at)
@@ -51,6 +63,8 @@ def decide_event(turn: Turn, event: Event, active_before_at: int) -> None:
     if need is not None:
         values = _values(need, event) if need.values else {}
         turn.note(Counted(name, event.at, need.window_ms, values))
+    if facts_before is not None and contact_facts(profile) != facts_before:
+        reconsider(turn)
     if not (name in program.heard or program.awaits_segments or event.consents):
         return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, name, event.context)
@@ -85,9 +99,7 @@ def decide_tick(turn: Turn, tick: Tick) -> None:
         return
     turn.note(WakeCleared(tick.timer, timer.at))
     if timer.kind == "proposal":
-        pending = profile.pending.get(timer.target)
-        if pending is not None:
-            _decide_again(turn, pending)
+        release(turn, timer.target)
         return
     instance = profile.instances.get(timer.target)
     if instance is None or instance.timer != tick.timer:
@@ -118,6 +130,7 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     if is_news:
         instance = turn.profile.instances.get(sent.instance)
         propose(turn, follow(sent, instance.event if instance else {}))
+        reconsider(turn)  # a slot is free again
     for instance in list(turn.profile.instances.values()):
         _end_engagement_wait(turn, instance)
 
@@ -155,27 +168,10 @@ def _recheck_consent(turn: Turn) -> None:
         if block is None or block.reason is not Reason.NO_CONSENT:
             continue
         if any(other is None for other in blocks.values()):
-            _decide_again(turn, pending)
+            decide_again(turn, pending)
         else:
             withdraw(turn, pending, Reason.CONSENT_WITHDRAWN)
-            _go_on(turn, pending)
-
-
-def _decide_again(turn: Turn, pending: Pending) -> None:
-    instance = turn.profile.instances.get(pending.instance)
-    outcome = propose(turn, reopen(pending, instance.event if instance else {}))
-    if outcome is not Outcome.DEFER:
-        _go_on(turn, pending)
-
-
-def _go_on(turn: Turn, pending: Pending) -> None:
-    """Move on the instance that stood waiting for this message, if it still does."""
-    instance = turn.profile.instances.get(pending.instance)
-    if instance is None or pending.attempt:
-        return
-    instruction = current(turn, instance)
-    if instruction is not None and instruction.op is Op.SEND and instruction.step == pending.step:
-        resume(turn, instance, instance.position + 1)
+            go_on(turn, pending)
 
 
 def _meet_goals(turn: Turn, event: Event, scope: Scope) -> None:

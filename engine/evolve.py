@@ -15,17 +15,16 @@ from typing import Any, cast
 
 from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Input, Tick
 from engine.ids import dedup_key
-from engine.instants import DAY_MS
+from engine.ledger import Slot, enter_slot, strike_slot
 from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
     HISTORY_NAMES_MAX,
     HISTORY_RECENT_MAX,
-    LEDGER_MAX,
     SENDS_MAX,
     TRAITS_MAX,
 )
-from engine.profile import History, Instance, Pending, Profile, Sent, Slot, Timer
-from engine.reasons import Outcome
+from engine.profile import History, Instance, Pending, Profile, Sent, Timer
+from engine.reasons import OF_CALENDAR, Outcome
 from engine.records import (
     Assigned,
     ConsentNoted,
@@ -42,8 +41,6 @@ from engine.records import (
     WakeSet,
 )
 from engine.seen import note_seen
-
-LEDGER_KEEP_MS = 400 * DAY_MS
 
 JsonObject = dict[str, Any]
 
@@ -171,12 +168,12 @@ def _pending(decided: Decided) -> Pending:
         pinned=decided.pinned,
         failed=decided.failed,
         attempt=decided.attempt,
+        by_calendar=decided.reason in OF_CALENDAR,
     )
 
 
 def _reserve(profile: Profile, decided: Decided, now: int) -> None:
     """Enter a send in the ledger and among the messages that receipts may speak of."""
-    ledger = profile.ledger
     slot = Slot(
         at=now,
         message_id=decided.message_id,
@@ -186,9 +183,7 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
         message_type=decided.message_type,
         counts=decided.counts,
     )
-    insort(ledger, slot, key=_slot_at)
-    while len(ledger) > LEDGER_MAX or ledger[0].at <= now - LEDGER_KEEP_MS:
-        del ledger[0]
+    enter_slot(profile.ledger, profile.tallies, slot, now)
     sends = profile.sends
     sends[decided.message_id] = Sent(
         message_id=decided.message_id,
@@ -208,10 +203,6 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
     )
     if len(sends) > SENDS_MAX:
         del sends[next(iter(sends))]
-
-
-def _slot_at(slot: Slot) -> int:
-    return slot.at
 
 
 def _evolve_counted(profile: Profile, counted: Counted, now: int) -> None:
@@ -300,7 +291,7 @@ def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
     if len(times) > ENGAGEMENT_RECENT_MAX:
         del times[0]
     if record.released:
-        profile.ledger = [slot for slot in profile.ledger if slot.message_id != record.message_id]
+        strike_slot(profile.ledger, profile.tallies, record.message_id)
 
 
 def _evolve_session(profile: Profile, record: SessionBegan, _now: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.events import ConsentStatement
+from engine.ledger import Slot, Tally
 from engine.seen import SeenPart
 
 # Structs below hold plain values only, never each other in a circle, so the garbage collector
@@ -22,18 +23,6 @@ class History(msgspec.Struct, array_like=True, gc=False):
     last_at: int = 0
     recent_at: list[int] = []  # ascending
     recent_values: list[dict[str, float] | None] = []  # as long as `recent_at`
-
-
-class Slot(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """One send in the ledger that caps, cooldown and same-message look at."""
-
-    at: int
-    message_id: str
-    message: str
-    channel: str
-    purpose: str
-    message_type: str
-    counts: bool
 
 
 class Sent(msgspec.Struct, array_like=True, gc=False):
@@ -73,6 +62,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     pinned: str
     failed: tuple[str, ...]
     attempt: int
+    by_calendar: bool = False  # it waits for hours or days to open
 
 
 class Instance(msgspec.Struct, array_like=True, gc=False):
@@ -125,3 +115,4 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     proposal_count: int = 0
     decision_count: int = 0
     journeys_done: dict[str, int] = {}  # "journey/reason" -> how often
+    tallies: list[Tally] = []  # the ledger once more, by what caps tell apart

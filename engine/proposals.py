@@ -5,9 +5,12 @@ that failed and consent that changed.
 
 *Rules*
 - In order: expiry, consent, same message, then for each channel reach, capability and content,
-  then the hours and caps of the first feasible channel, then `on_block`.
+  then the hours and caps of the first feasible channel, then what competes with it, then
+  `on_block`.
 - A deferral is decided again, afresh, when its time comes; nothing that was true then is kept.
 - The reason of a deferral is the rule that releases last.
+- What waits for hours or days to open may be spread, customer by customer, over a time of the
+  workspace's choosing, but never to an instant at which a rule stands in the way.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,19 +19,21 @@ from typing import Any
 import msgspec
 
 from engine.choice.channel import candidates, feasible
+from engine.choice.compete import yield_to
 from engine.choice.content import render
+from engine.gates.case import Case
 from engine.gates.consent import check_consent
 from engine.gates.dedup import check_same_message
 from engine.gates.order import Timing, next_eligible
-from engine.gates.quiet import customer_zone
 from engine.gates.reach import address
 from engine.gates.verdict import Block
-from engine.ids import decision_id, message_id
+from engine.ids import decision_id, message_id, stable_hash
+from engine.place import find_place
 from engine.profile import Pending, Sent
 from engine.program.program import Channel, Message
 from engine.program.templates import TemplateAbort, TemplateError
-from engine.reasons import Outcome, Reason
-from engine.records import Check, Decided, WakeCleared, WakeSet
+from engine.reasons import OF_CALENDAR, Outcome, Reason
+from engine.records import Assigned, Check, Decided, WakeCleared, WakeSet
 from engine.turn import Turn
 
 # What the first channel in order says where none can carry the message, by the check that said it.
@@ -68,17 +73,37 @@ class Ruling(msgspec.Struct, frozen=True, gc=False):
     address: str = ""
     content: dict[str, str] = {}
     message_id: str = ""
+    enrich: bool = False  # write into the profile what the message has for that
 
 
-def propose(turn: Turn, proposal: Proposal) -> Outcome:
-    """Decide a proposal and put the decision down."""
+def propose(turn: Turn, proposal: Proposal, before: Pending | None = None) -> Outcome:
+    """Decide a proposal and put the decision down; not where it is the deferral it was before."""
     message = turn.program.messages.get(proposal.message)
     if message is None:  # only a journey of an older workspace can name it
         ruling = Ruling(Outcome.DROP, Reason.NO_CONTENT, trace=(_gone(proposal.message),))
     else:
         ruling = _rule(turn, proposal, message)
+    if before is not None and _is_same(ruling, before):
+        return ruling.outcome
     _put_down(turn, proposal, message, ruling)
+    if ruling.enrich and message is not None:
+        _enrich(turn, proposal, message)
     return ruling.outcome
+
+
+def _is_same(ruling: Ruling, before: Pending) -> bool:
+    return (
+        ruling.outcome is Outcome.DEFER
+        and ruling.channel == before.channel
+        and ruling.next_eligible == before.next_eligible
+    )
+
+
+def _enrich(turn: Turn, proposal: Proposal, message: Message) -> None:
+    """Write what is to be known in place of what was not sent: the journey reads it later."""
+    scope = turn.scope(proposal.event)
+    for trait, value in message.enrich:
+        turn.note(Assigned(trait, value.evaluate(scope)))
 
 
 def reopen(pending: Pending, event: Mapping[str, Any]) -> Proposal:
@@ -147,14 +172,14 @@ class Ways:
     """The channels one proposal may take, and the trace of what was found on each."""
 
     __slots__ = (
-        "_names", "_passed_over", "_trace", "feasible", "message", "proposal", "turn", "zone",
+        "_names", "_passed_over", "_trace", "feasible", "message", "place", "proposal", "turn",
     )  # fmt: skip
 
     def __init__(self, turn: Turn, proposal: Proposal, message: Message) -> None:
         self.turn = turn
         self.proposal = proposal
         self.message = message
-        self.zone = customer_zone(turn.profile, turn.program)
+        self.place = find_place(turn.profile, turn.program)
         self._trace: list[Check] = []
         self._passed_over: list[tuple[str, Block]] = []
         self._trace += [_check(name, _FAILED, "passed_over") for name in proposal.failed]
@@ -185,9 +210,12 @@ class Ways:
     def timing(self, channel: Channel) -> Timing:
         """Find out when a channel may be used, and put down what stands in the way."""
         turn = self.turn
-        timing = next_eligible(
-            turn.profile, turn.program, self.message.type, channel, zone=self.zone, now=turn.now
+        case = Case(
+            turn.profile, turn.program, self.message, channel, place=self.place, now=turn.now
         )
+        timing = next_eligible(case, turn.now)
+        if not timing.blocks and turn.program.look_ahead_ms:
+            timing = yield_to(case, self.proposal.number, turn.now) or timing
         self.add(*_checks(channel.name, timing))
         return timing
 
@@ -223,30 +251,44 @@ def _nowhere(proposal: Proposal, ways: Ways) -> Ruling:
 def _ways_out(ways: Ways, blocked: Channel, timing: Timing) -> Ruling:
     """Try what the type says to do about a block, in order; the first that can succeed wins."""
     assert timing.last is not None
-    message = ways.message
+    message, reason = ways.message, timing.last.reason
     expires_at = _expires_at(ways.proposal, message)
+    due_at = _due_at(ways, blocked, timing)
     too_late = False
     for way in message.type.on_block:
-        if way == "defer":
-            if timing.at is None:
-                continue
-            if expires_at is None or timing.at < expires_at:
-                return Ruling(
-                    Outcome.DEFER, timing.last.reason, blocked.name, timing.at, ways.trace()
-                )
+        if way == "defer" and due_at is not None:
+            if expires_at is None or due_at < expires_at:
+                return Ruling(Outcome.DEFER, reason, blocked.name, due_at, ways.trace())
             too_late = True
-        elif way == "drop":
-            break
-        else:
+        elif way == "enrich" and message.enrich:
+            return Ruling(Outcome.DROP, reason, blocked.name, trace=ways.trace(), enrich=True)
+        elif way in ("substitute", "fallback"):
             is_substitute = way == "substitute"
             for channel in ways.substitute(blocked) if is_substitute else ways.feasible:
                 if not ways.timing(channel).blocks:
-                    return _carry(ways, channel, timing.last.reason if is_substitute else None)
-    reason = timing.last.reason
+                    return _carry(ways, channel, reason if is_substitute else None)
+        elif way == "drop":
+            break
     if too_late:
         ways.add(_expired(message))
         reason = Reason.EXPIRED
     return Ruling(Outcome.DROP, reason, blocked.name, trace=ways.trace())
+
+
+def _due_at(ways: Ways, channel: Channel, timing: Timing) -> int | None:
+    """Tell when to decide again: when the rules release, or a little later where that is spread."""
+    at, spread_ms = timing.at, ways.turn.program.spread_ms
+    if at is None or timing.last is None or timing.last.reason not in OF_CALENDAR:
+        return at
+    if ways.message.type.release == "drop":
+        return None  # nothing waits for hours to open
+    if not spread_ms:
+        return at
+    turn = ways.turn
+    drawn = stable_hash("spread", str(turn.program.seed), turn.profile.customer, str(at))
+    later_at = at + int.from_bytes(drawn, "big") % spread_ms
+    case = Case(turn.profile, turn.program, ways.message, channel, place=ways.place, now=turn.now)
+    return later_at if next_eligible(case, later_at).at == later_at else at
 
 
 def _carry(ways: Ways, channel: Channel, replaced: Reason | None = None) -> Ruling:
@@ -261,7 +303,7 @@ def _carry(ways: Ways, channel: Channel, replaced: Reason | None = None) -> Ruli
             channel.name,
             event=proposal.event,
             message_id=name,
-            timezone=ways.zone.key,
+            timezone=ways.place.zones[0].key,
             now=turn.now,
         )
     except TemplateAbort as abort:
@@ -343,7 +385,7 @@ def _checks(channel: str, timing: Timing) -> list[Check]:
 
 
 def _check(channel: str, block: Block, result: str = "blocked") -> Check:
-    return Check(channel, block.check, result, block.rule, block.until, block.seen)
+    return Check(channel, block.check, result, block.rule, block.until, block.seen, block.version)
 
 
 def _expired(message: Message) -> Check:

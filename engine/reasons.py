@@ -41,6 +41,22 @@ class Reason(StrEnum):
     ERASED = "erased"
     PROVIDER_FAILED = "provider_failed"
     IN_DOUBT = "in_doubt"
+    TYPE_CAP = "type_cap"
+    CUSTOMER_CAP = "customer_cap"
+    QUIET_HOURS = "quiet_hours"
+    BLACKOUT = "blackout"
+    REPLY_WINDOW = "reply_window"
+    SUPERSEDED = "superseded"  # a newer message took its place when hours opened
+
+
+# What releases for many people at once: hours and days.
+OF_CALENDAR = (
+    Reason.OUTSIDE_WINDOW,
+    Reason.QUIET_HOURS,
+    Reason.HOLIDAY,
+    Reason.BLACKOUT,
+    Reason.REGION_RULE,
+)
 
 
 class ReasonClass(StrEnum):

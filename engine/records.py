@@ -21,6 +21,7 @@ class Check(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rule: str = ""  # where the rule is written, like `channels.email.window`
     until: int | None = None  # when it releases; None: no known instant
     seen: str = ""  # what the rule looked at, in words
+    version: str = ""  # of a rule that is not the workspace's own, like a region's
 
 
 class Decided(msgspec.Struct, frozen=True, array_like=True, tag="decided", gc=False):

@@ -49,6 +49,8 @@ def check_object(check: Check) -> dict[str, Any]:
         written["until"] = format_instant(check.until)
     if check.seen:
         written["seen"] = check.seen
+    if check.version:
+        written["version"] = check.version
     return written
 
 

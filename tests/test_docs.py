@@ -29,7 +29,7 @@ from adapters.channels.smtp import SmtpSettings
 from adapters.channels.webhook import WebhookSettings
 from adapters.cli.commands import nextbeat
 from engine import limits
-from engine.program import model
+from engine.program import model, policymodel
 from engine.reasons import Reason, classify_reason
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -185,8 +185,13 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
         model.DefaultsSpec,
         model.ChannelSpec,
         model.MessageTypeSpec,
-        model.PoliciesSpec,
-        model.BackoffSpec,
+        policymodel.PoliciesSpec,
+        policymodel.BackoffSpec,
+        policymodel.HolidaysSpec,
+        policymodel.BlackoutSpec,
+        policymodel.EngagementSpec,
+        policymodel.ReleaseSpec,
+        policymodel.PacingSpec,
         model.JourneySpec,
         model.GoalSpec,
         model.StepSpec,

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
-from actors.lanes import Pace, Pacing
+from actors.lanes import Pacing
 from actors.ports import Channel
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.log import LogChannel, LogSettings
@@ -132,19 +132,6 @@ def build_pacing(channels: Mapping[str, ChannelProgram]) -> dict[str, Pacing]:
     if problems:
         raise ProgramError(problems)
     return pacing
-
-
-def workspace_pace(per_second: float | None, burst: int = 1) -> Pace | None:
-    """Read how fast all channels together are to be used; None is without a bound.
-
-    Raises ProgramError.
-    """
-    if per_second is None:
-        return None
-    if not 0 < per_second <= _PER_SECOND_MAX or burst < 1:
-        message = f"per_second must be more than 0 and at most {_PER_SECOND_MAX}, burst at least 1"
-        raise ProgramError([Problem(f"policies.{_PACING}", message)])
-    return Pace(per_second, burst)
 
 
 def find_inbox(channels: Mapping[str, Channel]) -> Inbox | None:

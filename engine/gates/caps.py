@@ -1,20 +1,28 @@
 """Frequency: how often, and how soon after the last message, a person may hear from us.
 
-Called by `gates.order` with the ledger `evolve` keeps; this file only reads it.
+Called by `gates.order` with the tallies `evolve` keeps; this file only reads them.
 
 *Rules*
 - A rolling cap `n / window` counts sends in `(t - window, t]`: the slot of a send at s is free
   again at exactly s + window.
-- A calendar cap counts since local midnight (of Monday, of the first) and frees at the next one.
+- A calendar cap counts since local midnight (of Monday, of the first) and frees at the next one;
+  where several time zones are plausible, in all of them.
 - Backoff: once `ceil(share * n)` of a shared cap is used, the gap after the last counted send is
   `gap * factor ** (used - ceil(share * n))`; used falls as sends leave the window.
 - Cooldown looks at every send, also those that do not count toward caps.
+- Engagement changes `n` of the workspace's caps, never that of the law or of the customer.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from math import ceil
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+import msgspec
+
+from engine.gates.case import Case
 from engine.gates.verdict import Block
 from engine.instants import format_duration
 from engine.limits import SOLVER_HORIZON_MS
@@ -26,88 +34,189 @@ from engine.localtime import (
     next_week_start,
     week_start,
 )
-from engine.profile import Profile
-from engine.program.program import Backoff, Cap, Cooldown, SharedCap
+from engine.program.captext import CapError, read_cap
+from engine.program.program import SESSION, Backoff, Cap
+from engine.program.regions import RegionRule
 from engine.reasons import Reason
+
+FREQUENCY_CAPS = "frequency_caps"  # trait: a cap, or caps by purpose, of the customer's own
 
 _PERIODS = {
     "calendar_day": (day_start, next_day_start),
     "calendar_week": (week_start, next_week_start),
     "calendar_month": (month_start, next_month_start),
 }
+_OWN_CAPS_MAX = 4_096
+
+Times = Sequence[Sequence[int]]  # of several tallies, each ascending
 
 
-def check_channel_cap(
-    profile: Profile, cap: Cap, channel: str, zone: ZoneInfo, at: int
-) -> Block | None:
-    """Say when a channel's cap next has room."""
-    times = [slot.at for slot in profile.ledger if slot.channel == channel and slot.counts]
-    return _check_cap(profile, cap, times, zone, at, Reason.CHANNEL_CAP)
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """Whose cap it is: what the trace calls it."""
+
+    check: str
+    reason: Reason
+    version: str = ""
 
 
-def check_shared_cap(profile: Profile, shared: SharedCap, zone: ZoneInfo, at: int) -> Block | None:
-    """Say when a cap over several channels next has room."""
-    return _check_cap(profile, shared.cap, counted(profile, shared), zone, at, Reason.SHARED_CAP)
+_CHANNEL = Cause("channel_cap", Reason.CHANNEL_CAP)
+_TYPE = Cause("type_cap", Reason.TYPE_CAP)
+_SHARED = Cause("shared_cap", Reason.SHARED_CAP)
+_OWN = Cause("customer_cap", Reason.CUSTOMER_CAP)
 
 
-def counted(profile: Profile, shared: SharedCap) -> list[int]:
-    """List when the sends that a shared cap counts were made, ascending."""
+def check_caps(case: Case, at: int) -> Iterator[Block]:
+    """Give the caps that have no room at an instant, and the gaps that filling ones ask for."""
+    if not case.tallies:
+        return
+    if "caps" not in case.kind.ignores:
+        yield from _check_workspace(case, at)
+    for rule in case.regions:
+        for cap in rule.caps:
+            cause = Cause("region", Reason.REGION_RULE, rule.stamp)
+            named = msgspec.structs.replace(cap, rule=rule.rule)
+            yield from _check(case, named, _times_by_law(case, rule), at, cause)
+
+
+def check_cooldown(case: Case, at: int) -> Iterator[Block]:
+    """Say when the least time since the last message, on any channel, is over."""
+    cooldown = case.program.cooldown
+    if cooldown is None or case.last_at is None or "cooldown" in case.kind.ignores:
+        return
+    until = case.last_at + cooldown.gap_ms
+    if until > at and case.concerns(cooldown.purposes):
+        seen = f"{format_duration(cooldown.gap_ms)} after the last message"
+        yield Block("cooldown", Reason.COOLDOWN, until, "policies.cooldown", seen)
+
+
+def _check_workspace(case: Case, at: int) -> Iterator[Block]:
+    channel, kind, program = case.channel, case.kind, case.program
+    factor = case.factor
+    for cap in channel.caps:
+        yield from _check(
+            case, _scale(cap, factor), _times(case, (), (channel.name,)), at, _CHANNEL
+        )
+    for cap in kind.caps:
+        yield from _check(case, _scale(cap, factor), _times_of_type(case), at, _TYPE)
+    for shared in program.caps:
+        if (shared.channels and channel.name not in shared.channels) or not case.concerns(
+            shared.purposes
+        ):
+            continue
+        cap, times = _scale(shared.cap, factor), _times(case, shared.purposes, shared.channels)
+        yield from _check(case, cap, times, at, _SHARED)
+        if program.backoff is not None and "backoff" not in kind.ignores and not cap.period:
+            yield from _check_backoff(cap, program.backoff, times, at)
+    for cap, purposes in own_caps(case):
+        yield from _check(case, cap, _times(case, purposes), at, _OWN)
+
+
+def _scale(cap: Cap, factor: float) -> Cap:
+    """Let engagement change a cap; never to less than one."""
+    if factor == 1.0:
+        return cap
+    count_max = max(1, int(cap.count_max * factor + 1e-9))
+    text = f"{count_max} / {cap.text.partition('/')[2].strip()} ({cap.text} by engagement)"
+    return msgspec.structs.replace(cap, count_max=count_max, text=text)
+
+
+def _times(
+    case: Case, purposes: tuple[str, ...] = (), channels: tuple[str, ...] = ()
+) -> list[list[int]]:
     return [
-        slot.at
-        for slot in profile.ledger
-        if slot.counts
-        and (not shared.channels or slot.channel in shared.channels)
-        and (not shared.purposes or slot.purpose in shared.purposes)
+        tally.sent_at
+        for tally in case.tallies
+        if tally.counts
+        and (not channels or tally.channel in channels)
+        and (not purposes or tally.purpose in purposes)
     ]
 
 
-def _check_cap(
-    profile: Profile, cap: Cap, times: list[int], zone: ZoneInfo, at: int, reason: Reason
-) -> Block | None:
-    check = reason.value
-    assert cap.count_max > 0  # the checker refuses caps of nothing
-    if not cap.period:
-        if len(times) < cap.count_max:
-            return None
-        frees_at = times[-cap.count_max] + cap.window_ms
-        until: int | None = frees_at
-        if frees_at <= at:
-            return None
-        used = len(times) - bisect_right(times, at - cap.window_ms)
-    else:
-        since_at = (
-            profile.session_at if cap.period == "session" else _PERIODS[cap.period][0](zone, at)
-        )
-        used = sum(1 for time in times if time >= since_at)
-        if used < cap.count_max:
-            return None
-        until = None if cap.period == "session" else _PERIODS[cap.period][1](zone, at)
-    return Block(check, reason, until, cap.rule, f"{used} used of {cap.text}")
+def _times_of_type(case: Case) -> list[list[int]]:
+    name = case.kind.name
+    return [one.sent_at for one in case.tallies if one.counts and one.message_type == name]
 
 
-def check_backoff(profile: Profile, shared: SharedCap, backoff: Backoff, at: int) -> Block | None:
-    """Say when the gap that a filling shared cap asks for is over."""
-    cap = shared.cap
-    if cap.period:
-        return None  # the share of a calendar window says nothing about pace
-    times = counted(profile, shared)
+def _times_by_law(case: Case, rule: RegionRule) -> list[list[int]]:
+    """Give the sends a rule of law is about: what we do not count, the law does."""
+    channels = case.program.channels
+    return [
+        tally.sent_at
+        for tally in case.tallies
+        if tally.channel in channels
+        and rule.concerns(tally.purpose, channels[tally.channel].identity)
+    ]
+
+
+def _check(case: Case, cap: Cap, times: Times, at: int, cause: Cause) -> Iterator[Block]:
+    """Say when a cap next has room."""
     if not times:
-        return None
+        return
+    if not cap.period:
+        until, used = _rolling(cap, times, at)
+    elif cap.period == SESSION:
+        until, used = None, _count_from(times, case.profile.session_at)
+    else:
+        until, used = _calendar(cap, times, case.place.zones, at)
+    if used >= cap.count_max:
+        seen = f"{used} used of {cap.text}"
+        yield Block(cause.check, cause.reason, until, cap.rule, seen, cause.version)
+
+
+def _rolling(cap: Cap, times: Times, at: int) -> tuple[int | None, int]:
+    """Tell when a rolling window has room, and how much is used of it."""
+    used = _count_after(times, at - cap.window_ms)
+    if used < cap.count_max:
+        return None, used
+    return _latest(times, cap.count_max)[0] + cap.window_ms, used
+
+
+def _calendar(
+    cap: Cap, times: Times, zones: tuple[ZoneInfo, ...], at: int
+) -> tuple[int | None, int]:
+    begin, begin_next = _PERIODS[cap.period]
+    until, used = at, 0
+    for zone in zones:
+        count = _count_from(times, begin(zone, at))
+        used = max(used, count)
+        if count >= cap.count_max:
+            until = max(until, begin_next(zone, at))
+    return until, used
+
+
+def _count_after(times: Times, after_at: int) -> int:
+    return sum(len(each) - bisect_right(each, after_at) for each in times)
+
+
+def _count_from(times: Times, since_at: int) -> int:
+    return sum(len(each) - bisect_left(each, since_at) for each in times)
+
+
+def _latest(times: Times, count: int) -> list[int]:
+    """Give the latest sends of several tallies, so many at most, ascending."""
+    if len(times) == 1:
+        return list(times[0][-count:])
+    return sorted(at for each in times for at in each[-count:])[-count:]
+
+
+def _check_backoff(cap: Cap, backoff: Backoff, times: Times, at: int) -> Iterator[Block]:
+    """Say when the gap that a filling shared cap asks for is over."""
     # Rounded first: as floats 0.07 of 100 is a little more than 7.
     free_count = ceil(round(backoff.share * cap.count_max, 9))
+    first_used = used = _count_after(times, at - cap.window_ms)
+    if used < free_count or not used:
+        return
+    sent_at = _latest(times, used)
     moment = at
-    used = _used(times, cap, moment)
-    first_used = used
-    while used >= free_count:
-        opens_at = times[-1] + _gap_ms(backoff, used - free_count)
+    while used >= max(1, free_count):
+        opens_at = sent_at[-1] + _gap_ms(backoff, used - free_count)
         if opens_at <= moment:
             break
-        moment = min(opens_at, times[-used] + cap.window_ms)
-        used = _used(times, cap, moment)
-    if moment == at:
-        return None
-    seen = f"{first_used} used of {cap.text}"
-    return Block("backoff", Reason.BACKOFF, moment, "policies.backoff", seen)
+        moment = min(opens_at, sent_at[-used] + cap.window_ms)
+        used = len(sent_at) - bisect_right(sent_at, moment - cap.window_ms)
+    if moment > at:
+        seen = f"{first_used} used of {cap.text}"
+        yield Block("backoff", Reason.BACKOFF, moment, "policies.backoff", seen)
 
 
 def _gap_ms(backoff: Backoff, steps: int) -> int:
@@ -118,16 +227,29 @@ def _gap_ms(backoff: Backoff, steps: int) -> int:
         return SOLVER_HORIZON_MS
 
 
-def _used(times: list[int], cap: Cap, at: int) -> int:
-    return len(times) - bisect_right(times, at - cap.window_ms)
+def own_caps(case: Case) -> list[tuple[Cap, tuple[str, ...]]]:
+    """Give the caps a customer has chosen, each with the purposes it is about (none is all).
+
+    What can't be read as a cap is no choice: it is passed over.
+    """
+    chosen: Any = case.profile.traits.get(FREQUENCY_CAPS)
+    if not chosen:
+        return []
+    if isinstance(chosen, str):
+        cap = _read_own(chosen, "")
+        return [] if cap is None else [(cap, ())]
+    if not isinstance(chosen, dict):
+        return []
+    purpose = case.kind.purpose
+    text = cast("dict[str, Any]", chosen).get(purpose)
+    cap = _read_own(text, purpose) if isinstance(text, str) else None
+    return [] if cap is None else [(cap, (purpose,))]
 
 
-def check_cooldown(profile: Profile, cooldown: Cooldown, at: int) -> Block | None:
-    """Say when the least time since the last message, on any channel, is over."""
-    if not profile.ledger:
+@lru_cache(_OWN_CAPS_MAX)
+def _read_own(text: str, purpose: str) -> Cap | None:
+    rule = f"profile.{FREQUENCY_CAPS}" + (f".{purpose}" if purpose else "")
+    try:
+        return read_cap(text, rule)
+    except CapError:
         return None
-    until = profile.ledger[-1].at + cooldown.gap_ms
-    if until <= at:
-        return None
-    seen = f"{format_duration(cooldown.gap_ms)} after the last message"
-    return Block("cooldown", Reason.COOLDOWN, until, "policies.cooldown", seen)

@@ -1,20 +1,32 @@
 """The ordered table of gates that open with time, and the solver over them.
 
-Called by `proposals` for each channel a message may take. Suppression comes before caps, caps
-before windows.
+Called by `proposals` for each channel a message may take, and by `eligibility` for those who ask.
+
+*Rules*
+- In order: suppression and do-not-disturb, caps, cooldown, presence, then hours and days.
+- The solver jumps from release to release. Nothing can go before the latest release of the rules
+  that block, so the first instant at which none blocks is reached exactly, without scanning.
+- Sends that have not been made yet do not count, and what the customer may do meanwhile is not
+  guessed: when the time comes everything is asked again.
 """
 
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Iterator
 
 import msgspec
 
-from engine.gates.caps import check_backoff, check_channel_cap, check_cooldown, check_shared_cap
-from engine.gates.quiet import check_window
+from engine.gates.caps import check_caps, check_cooldown
+from engine.gates.case import Case
+from engine.gates.days import check_days
+from engine.gates.hours import check_hours, open_hours
+from engine.gates.presence import check_presence
 from engine.gates.suppress import check_suppression
 from engine.gates.verdict import Block
 from engine.limits import SOLVER_HORIZON_MS, SOLVER_ROUNDS_MAX
-from engine.profile import Profile
-from engine.program.program import Channel, MessageType, Program
+
+Gate = Callable[[Case, int], Iterator[Block]]
+
+# Of each customer's own making: events, sends, wishes. The calendar comes after them.
+_PERSONAL: tuple[Gate, ...] = (check_suppression, check_caps, check_cooldown, check_presence)
 
 
 class Timing(msgspec.Struct, frozen=True, gc=False):
@@ -24,87 +36,63 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
     """
 
     at: int | None
-    blocks: tuple[Block, ...]
-    last: Block | None
+    blocks: tuple[Block, ...] = ()
+    last: Block | None = None
 
 
-def blocks_at(
-    profile: Profile,
-    program: Program,
-    kind: MessageType,
-    channel: Channel,
-    *,
-    zone: ZoneInfo,
-    at: int,
-) -> list[Block]:
-    """List every rule that stands in the way of a type of message on a channel at an instant."""
-    ignores = kind.ignores
-    found: list[Block | None] = list(check_suppression(profile, program, kind, at))
-    if profile.ledger:
-        if "caps" not in ignores:
-            found += [
-                check_channel_cap(profile, cap, channel.name, zone, at) for cap in channel.caps
-            ]
-            found += _shared(profile, program, kind, channel, zone=zone, at=at)
-        cooldown = program.cooldown
-        if (
-            cooldown is not None
-            and "cooldown" not in ignores
-            and (not cooldown.purposes or kind.purpose in cooldown.purposes)
-        ):
-            found.append(check_cooldown(profile, cooldown, at))
-    if "window" not in ignores:
-        found.append(check_window(profile, program, channel, zone, at))
-    return [block for block in found if block is not None]
-
-
-def _shared(
-    profile: Profile,
-    program: Program,
-    kind: MessageType,
-    channel: Channel,
-    *,
-    zone: ZoneInfo,
-    at: int,
-) -> list[Block | None]:
-    found: list[Block | None] = []
-    for shared in program.caps:
-        if shared.channels and channel.name not in shared.channels:
-            continue
-        if shared.purposes and kind.purpose not in shared.purposes:
-            continue
-        found.append(check_shared_cap(profile, shared, zone, at))
-        if program.backoff is not None and "backoff" not in kind.ignores:
-            found.append(check_backoff(profile, shared, program.backoff, at))
+def blocks_at(case: Case, at: int) -> list[Block]:
+    """List every rule that stands in the way at an instant."""
+    found = [block for gate in _PERSONAL for block in gate(case, at)]
+    found += check_hours(case, at)
+    found += check_days(case, at)
     return found
 
 
-def next_eligible(
-    profile: Profile,
-    program: Program,
-    kind: MessageType,
-    channel: Channel,
-    *,
-    zone: ZoneInfo,
-    now: int,
-) -> Timing:
-    """Find the first instant from `now` on at which no rule stands in the way.
-
-    Jumps from release to release: nothing can go before the latest release of the rules that
-    block, so the first instant at which none blocks is reached exactly, without scanning.
-    """
-    first = blocks_at(profile, program, kind, channel, zone=zone, at=now)
-    blocks, last, at = first, None, now
+def next_eligible(case: Case, now: int) -> Timing:
+    """Find the first instant from `now` on at which no rule stands in the way."""
+    blocks = blocks_at(case, now)
+    if not blocks:
+        return Timing(now)
+    at, last = now, None
     for _ in range(SOLVER_ROUNDS_MAX):
-        if not blocks:
-            return Timing(at, tuple(first), last)
-        last = max(blocks, key=_release)  # the first of equals: gates stand in order
+        block = _latest(case, at)
+        if block is not None:
+            last = block
+        else:
+            opens_at, block = _open_calendar(case, at, now + SOLVER_HORIZON_MS)
+            if block is None:
+                return Timing(at, tuple(blocks), last)
+            if opens_at is None:
+                return Timing(None, tuple(blocks), block)
+            last = block
         if last.until is None or last.until - now > SOLVER_HORIZON_MS:
-            return Timing(None, tuple(first), last)
+            return Timing(None, tuple(blocks), last)
         assert last.until > at
         at = last.until
-        blocks = blocks_at(profile, program, kind, channel, zone=zone, at=at)
-    return Timing(None, tuple(first), last)
+    return Timing(None, tuple(blocks), last)
+
+
+def _latest(case: Case, at: int) -> Block | None:
+    """Give the rule of the customer's own making that releases last: the first of equals."""
+    found = [block for gate in _PERSONAL for block in gate(case, at)]
+    return max(found, key=_release) if found else None
+
+
+def _open_calendar(case: Case, at: int, end_at: int) -> tuple[int | None, Block | None]:
+    """Find when hours and days are next open together, and the rule that releases last."""
+    moment, last = at, None
+    while True:
+        opens_at, block = open_hours(case, moment, end_at)
+        last = block or last
+        if opens_at is None:
+            return None, last
+        closed = max(check_days(case, opens_at), key=_release, default=None)
+        if closed is None:
+            return opens_at, last
+        last = closed
+        if closed.until is None or closed.until >= end_at:
+            return None, closed
+        moment = closed.until
 
 
 def _release(block: Block) -> float:

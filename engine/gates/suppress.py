@@ -1,14 +1,21 @@
 """Suppression: silence for a while after something the customer did.
 
-`rouse` is called by `decide` when an event arrives, `check_suppression` by `gates.order`.
+`rouse` is called by `decide` when an event arrives, `check_suppression` by `gates.order`, which
+takes it together with the customer's own wish not to be disturbed.
 """
 
+from collections.abc import Iterator
+
+from engine.gates.case import Case
 from engine.gates.verdict import Block
-from engine.profile import Profile
-from engine.program.program import MessageType, Program
+from engine.program.dates import read_moment, to_instant
+from engine.program.program import Program
 from engine.program.scope import Scope
 from engine.reasons import Reason
 from engine.records import Suppressed
+
+DO_NOT_DISTURB = "do_not_disturb"  # trait: true, or an instant up to which
+_NOES = ("", "false", "no", "off", "0")
 
 
 def rouse(program: Program, scope: Scope, event_name: str, at: int) -> list[Suppressed]:
@@ -20,18 +27,28 @@ def rouse(program: Program, scope: Scope, event_name: str, at: int) -> list[Supp
     ]
 
 
-def check_suppression(
-    profile: Profile, program: Program, kind: MessageType, at: int
-) -> list[Block]:
-    """Give the suppressions that hold at an instant for a type of message."""
-    if not profile.suppressed or "suppression" in kind.ignores:
-        return []
-    blocks: list[Block] = []
+def check_suppression(case: Case, at: int) -> Iterator[Block]:
+    """Give the suppressions that hold at an instant, and the customer's wish to be left alone."""
+    if "suppression" in case.kind.ignores:
+        return
+    profile, rules = case.profile, case.program.suppression_rules
     for name, until in profile.suppressed.items():
-        rule = program.suppression_rules.get(name)
-        if rule is None or until <= at:
-            continue
-        if not rule.purposes or kind.purpose in rule.purposes:
+        rule = rules.get(name)
+        if rule is not None and until > at and case.concerns(rule.purposes):
             seen = f"after {rule.event}"
-            blocks.append(Block("suppress", Reason.SUPPRESSED, until, rule.rule, seen))
-    return blocks
+            yield Block("suppress", Reason.SUPPRESSED, until, rule.rule, seen)
+    wish: object = profile.traits.get(DO_NOT_DISTURB)
+    if wish is not None and wish is not False:
+        yield from _check_wish(case, wish, at)
+
+
+def _check_wish(case: Case, wish: object, at: int) -> Iterator[Block]:
+    """Read a wish to be left alone: for good, or until an instant. Unreadable is for good."""
+    if isinstance(wish, str) and wish.strip().lower() in _NOES:
+        return
+    moment = None if wish is True else read_moment(wish, case.place.zones[0], None)
+    until = None if moment is None else to_instant(moment)
+    if until is None or until > at:
+        seen = "for good" if until is None else "until then"
+        rule = f"profile.{DO_NOT_DISTURB}"
+        yield Block("do_not_disturb", Reason.DO_NOT_DISTURB, until, rule, seen)

@@ -14,10 +14,10 @@ Called by `decide` for instances that entered, whose wait is over or whose messa
 from collections.abc import Callable
 from typing import Any
 
-from engine.gates.quiet import customer_zone
 from engine.instants import DAY_MS
 from engine.journeys.triggers import enter, may_enter
 from engine.limits import PENDING_MAX, STEP_MOVES_MAX
+from engine.place import find_place
 from engine.profile import Instance
 from engine.program.program import Instruction, Journey, Op, WaitFor
 from engine.program.scope import Scope
@@ -135,7 +135,7 @@ def _wait_until(
     turn: Turn, instance: Instance, instruction: Instruction, position: int
 ) -> int | None:
     assert instruction.until is not None
-    zone = customer_zone(turn.profile, turn.program)
+    zone = find_place(turn.profile, turn.program).zones[0]
     until_at = instruction.until(_scope(turn, instance), zone)
     if until_at is None or until_at <= turn.now:
         return position + 1  # a date that is unknown or past is nothing to wait for

@@ -10,54 +10,24 @@ from collections.abc import Iterable, Mapping
 from msgspec import UNSET
 
 from engine.localtime import zone
-from engine.program.countries import COUNTRIES
 from engine.program.faults import Faults, quote, suggest
 from engine.program.flow import check_flow, walk_steps
 from engine.program.model import (
     ADAPTERS,
     DEFAULT_CONTENT,
-    PURPOSES_KNOWN,
     ChannelSpec,
     MessageSpec,
     StepSpec,
     WorkspaceSpec,
 )
+from engine.program.names import Names
 from engine.program.places import Path
 from engine.program.plain import dict_or_none
+from engine.program.policycheck import check_country, check_policies, check_purpose
 
 _COUNTRY_DEFAULT = "default"
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"password|passwd|secret|token|api_?key|credential", re.IGNORECASE)
-_SECTIONS = ("channels", "message_types", "messages", "segments", "journeys")
-
-
-class Names:
-    """The names a workspace declares, by section, and references to them."""
-
-    def __init__(self, raw: Mapping[str, object], faults: Faults) -> None:
-        self._faults = faults
-        self._known: dict[str, dict[str, None]] = {}
-        for section in _SECTIONS:
-            self._known[section] = dict.fromkeys(dict_or_none(raw.get(section)) or ())
-
-    def check(self, section: str, name: str, path: Path, *, at_key: bool = False) -> bool:
-        """Note a name that is not declared, with what it may have meant."""
-        if name in self._known[section]:
-            return True
-        noun = section.removesuffix("s").replace("_", " ")
-        hint = suggest(name, self._known[section], section.replace("_", " "))
-        self._faults.add(path, f"unknown {noun} {quote(name)}", hint, at_key=at_key)
-        return False
-
-    def check_all(self, section: str, names: Iterable[str], path: Path) -> None:
-        """Note each name of a list that is not declared, and names that come twice."""
-        seen: dict[str, None] = {}
-        for index, name in enumerate(names):
-            if name in seen:
-                message = f"{quote(name)} is named twice"
-                self._faults.add((*path, index), message, "once is enough")
-            elif self.check(section, name, (*path, index)):
-                seen[name] = None
 
 
 def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faults) -> None:
@@ -71,7 +41,7 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
     for name, kind in spec.message_types.items():
         names.check_all("channels", kind.channels, ("message_types", name, "channels"))
         _check_capabilities(name, spec, faults)
-    _check_policies(spec, names, faults)
+    check_policies(spec, names, faults)
     for name, message in spec.messages.items():
         _check_message(name, message, spec, names, faults)
     for name, journey in spec.journeys.items():
@@ -86,42 +56,19 @@ def _check_defaults(spec: WorkspaceSpec, faults: Faults) -> None:
         hint = "write a name of the IANA list, like Africa/Johannesburg or UTC"
         faults.add((*path, "timezone"), f"unknown time zone {quote(defaults.timezone)}", hint)
     if defaults.country:
-        _check_country(defaults.country, (*path, "country"), faults)
-
-
-def _check_country(country: str, path: Path, faults: Faults, *, at_key: bool = False) -> None:
-    if country in COUNTRIES:
-        return
-    hint = "write two capital letters, like ZA"
-    if country.upper() in COUNTRIES:
-        hint = f"did you mean {country.upper()!r}?"
-    faults.add(path, f"unknown country {quote(country)}", hint, at_key=at_key)
-
-
-def _purposes(spec: WorkspaceSpec) -> list[str]:
-    kinds = spec.message_types.values()
-    return list(dict.fromkeys((*PURPOSES_KNOWN, *(kind.purpose for kind in kinds))))
+        check_country(defaults.country, (*path, "country"), faults)
 
 
 def _check_consent(spec: WorkspaceSpec, faults: Faults) -> None:
     for purpose, modes in spec.consent.items():
         path: Path = ("consent", purpose)
-        _check_purpose(purpose, path, spec, faults, at_key=True)
+        check_purpose(purpose, path, spec, faults, at_key=True)
         if purpose == "service":
             message = "service messages never need a grant"
             faults.add(path, message, "leave it out, or give these messages another purpose")
         for country in modes if not isinstance(modes, str) else ():
             if country != _COUNTRY_DEFAULT:
-                _check_country(country, (*path, country), faults, at_key=True)
-
-
-def _check_purpose(
-    purpose: str, path: Path, spec: WorkspaceSpec, faults: Faults, *, at_key: bool = False
-) -> None:
-    known = _purposes(spec)
-    if purpose not in known and not faults.touches(("message_types",)):
-        hint = suggest(purpose, known, "purposes")
-        faults.add(path, f"no message type has the purpose {quote(purpose)}", hint, at_key=at_key)
+                check_country(country, (*path, country), faults, at_key=True)
 
 
 def _check_channel(name: str, channel: ChannelSpec, names: Names, faults: Faults) -> None:
@@ -193,30 +140,6 @@ def _check_capabilities(name: str, spec: WorkspaceSpec, faults: Faults) -> None:
             path = ("message_types", name, "requires", index)
             hint = suggest(capability, supported) or "write it in a channel's `supports:`"
             faults.add(path, f"none of its channels supports {quote(capability)}", hint)
-
-
-def _check_policies(spec: WorkspaceSpec, names: Names, faults: Faults) -> None:
-    policies, path = spec.policies, ("policies",)
-    for index, cap in enumerate(policies.caps):
-        names.check_all("channels", cap.channels, (*path, "caps", index, "channels"))
-        _check_purposes(cap.purposes, (*path, "caps", index), spec, faults)
-    if policies.cooldown is not UNSET:
-        _check_purposes(policies.cooldown.purposes, (*path, "cooldown"), spec, faults)
-    seen: dict[str, None] = {}
-    for index, rule in enumerate(policies.suppress):
-        where: Path = (*path, "suppress", index)
-        _check_purposes(rule.purposes, where, spec, faults)
-        if rule.name in seen:
-            message = f"two suppressions are named {quote(rule.name)}"
-            faults.add((*where, "name"), message, "the audit trail needs two names")
-        seen[rule.name] = None
-
-
-def _check_purposes(
-    purposes: Iterable[str], path: Path, spec: WorkspaceSpec, faults: Faults
-) -> None:
-    for index, purpose in enumerate(purposes):
-        _check_purpose(purpose, (*path, "purposes", index), spec, faults)
 
 
 def _check_message(

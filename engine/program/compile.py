@@ -6,32 +6,41 @@ their own. It either gives a whole Program or raises one `ProgramError` with eve
 wrong.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
+from engine.calendars import HOLIDAYS_VERSION
 from engine.errors import Problem, ProgramError
 from engine.localtime import TZDATA_VERSION
-from engine.program.check import Names, check_workspace
+from engine.phones import PHONES_VERSION
+from engine.program.check import check_workspace
 from engine.program.faults import Faults
 from engine.program.leaves import Leaves
 from engine.program.model import WorkspaceSpec
-from engine.program.places import Places
-from engine.program.program import Defaults, Program
-from engine.program.sections import (
+from engine.program.names import Names
+from engine.program.places import Path, Places
+from engine.program.policies import (
     compile_backoff,
+    compile_blackouts,
+    compile_cooldown,
+    compile_engagement,
+    compile_holidays,
+    compile_pacing,
+    compile_shared_caps,
+    compile_suppressions,
+)
+from engine.program.program import Defaults, Journey, Message, Op, Program
+from engine.program.regions import load_packs
+from engine.program.sections import (
     compile_channel,
     compile_consent,
-    compile_cooldown,
     compile_journey,
     compile_message,
     compile_segments,
-    compile_shared_caps,
-    compile_suppressions,
     compile_type,
-    duration_or_none,
     group,
 )
 from engine.program.shape import read_shape
@@ -52,7 +61,7 @@ def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Prog
     spec = read_shape(source, faults)
     check_workspace(spec, source, faults)
     leaves = Leaves(faults)
-    program = _compile(spec, source, _hash_program(canonical), leaves)
+    program = _compile(spec, source, _hash_program(canonical, spec.policies.regions), leaves)
     names = Names(source, faults)
     _check_segments(leaves, names, faults)
     for where, channel in leaves.channel_uses:
@@ -71,8 +80,12 @@ def canonical_bytes(raw: Mapping[str, Any]) -> bytes:
         raise ProgramError([Problem("$", message, "texts, numbers, lists, mappings")]) from error
 
 
-def _hash_program(canonical: bytes) -> str:
-    words = f"\n{SEMANTICS}\n{TZDATA_VERSION}".encode()
+def _hash_program(canonical: bytes, regions: Sequence[str]) -> str:
+    """Name a program by all that its decisions depend on: the workspace, and whose calendars."""
+    packs = load_packs()
+    stamps = [packs[name].stamp for name in regions if name in packs]
+    versions = (SEMANTICS, TZDATA_VERSION, HOLIDAYS_VERSION, PHONES_VERSION, *stamps)
+    words = "".join(f"\n{version}" for version in versions).encode()
     return "sha256:" + sha256(canonical + words).hexdigest()
 
 
@@ -85,7 +98,7 @@ def _compile(
         for name, kind in spec.message_types.items()
     }
     messages = {
-        name: compile_message(name, message, types, leaves)
+        name: compile_message(name, message, spec.message_types, types, leaves)
         for name, message in spec.messages.items()
     }
     suppressions = compile_suppressions(policies, leaves)
@@ -94,8 +107,10 @@ def _compile(
         name: compile_journey(name, journey, source["journeys"][name], leaves)
         for name, journey in sorted(spec.journeys.items())
     }
+    sendable = {name: one for name, one in messages.items() if one is not None}
     triggered = [journey for journey in journeys.values() if journey.trigger.event]
-    same_message = ("policies", "same_message")
+    triggered.sort(key=lambda journey: _urgency(journey, sendable))
+    path: Path = ("policies",)
     return Program(
         name=spec.workspace,
         version=version,
@@ -107,18 +122,34 @@ def _compile(
             name: compile_channel(name, channel, leaves) for name, channel in spec.channels.items()
         },
         types=types,
-        messages={name: one for name, one in messages.items() if one is not None},
+        messages=sendable,
         caps=compile_shared_caps(policies, leaves),
         backoff=compile_backoff(policies, leaves),
         cooldown=compile_cooldown(policies, leaves),
         suppressions=group(suppressions, lambda rule: rule.event),
         suppression_rules={rule.name: rule for rule in suppressions},
-        same_message_ms=duration_or_none(policies.same_message, same_message, leaves),
+        same_message_ms=leaves.duration_or_none(policies.same_message, (*path, "same_message")),
         segments=segments,
         journeys=journeys,
         triggers=group(triggered, lambda journey: journey.trigger.event),
         history=leaves.history(),  # complete: every condition is compiled by now
+        holidays=compile_holidays(policies, leaves),
+        blackouts=compile_blackouts(policies, leaves),
+        regions=policies.regions,
+        engagement=compile_engagement(policies, leaves),
+        look_ahead_ms=leaves.duration_or_none(policies.look_ahead, (*path, "look_ahead")) or 0,
+        spread_ms=leaves.duration_or_none(policies.release.spread, (*path, "release", "spread"))
+        or 0,
+        pacing=compile_pacing(policies),
     ).with_archive({})
+
+
+def _urgency(journey: Journey, messages: Mapping[str, Message]) -> tuple[int, float]:
+    """Put first the journey whose first message matters most, where one event starts several."""
+    sends = (messages.get(one.message) for one in journey.code if one.op is Op.SEND)
+    first = next(sends, None)
+    priority, value = first.rank if first is not None else (0, 0.0)
+    return -priority, -value
 
 
 def _check_segments(leaves: Leaves, names: Names, faults: Faults) -> None:

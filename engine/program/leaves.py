@@ -5,16 +5,20 @@ read it notes the fault and gives something harmless back, so that one run finds
 conditions look at (history, segments, channels) is gathered on the way.
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import date
 from zoneinfo import ZoneInfo
 
+from msgspec import UNSET, UnsetType
+
 from engine.instants import parse_duration
-from engine.limits import CAP_COUNT_MAX, SOLVER_HORIZON_MS
+from engine.limits import SOLVER_HORIZON_MS
+from engine.localtime import day_number
+from engine.program.captext import CapError, read_cap
 from engine.program.cel.compiler import CelError, Compiled, compile_condition, compile_value
-from engine.program.faults import Faults, quote, suggest
+from engine.program.faults import Faults, quote
 from engine.program.places import Path, format_path
-from engine.program.program import SESSION, Cap, Condition, HistoryNeed, Template
+from engine.program.program import Cap, Condition, HistoryNeed, Template
 from engine.program.scope import Scope
 from engine.program.templates import TemplateError, compile_template, find_misspelt
 from engine.program.until import parse_until
@@ -22,9 +26,6 @@ from engine.windows import Window, parse_window
 
 Until = Callable[[Scope, ZoneInfo], int | None]
 
-_PERIODS = ("calendar_day", "calendar_week", "calendar_month", SESSION)
-_CAP = re.compile(r"\s*(\d+)\s*/\s*(\S.*?)\s*")
-_CAP_FORM = "write it like '2 / 24h' or '1 / calendar_day'"
 _DURATION_FORM = "write a number and a unit: 30m, 2h, 1d, 1w"
 _NEVER = Condition(source="false", test=lambda _: False, evaluate=lambda _: None)
 _EMPTY = Template(source="", render=lambda _: "")
@@ -53,25 +54,34 @@ class Leaves:
             return 1
         return duration_ms
 
+    def duration_or_none(self, text: str | UnsetType, path: Path) -> int | None:
+        """Read a duration that may be absent."""
+        return None if text is UNSET else self.duration(text, path)
+
     def cap(self, text: str, path: Path) -> Cap | None:
         """Read a cap: how many, in which time."""
-        match = _CAP.fullmatch(text)
-        if match is None:
-            self.faults.add(path, f"{quote(text)} is not a cap", _CAP_FORM)
+        try:
+            cap = read_cap(text, format_path(path))
+        except CapError as error:
+            self.faults.add(path, str(error), error.hint)
             return None
-        count, window = match[1], match[2]
-        if len(count) > len(str(CAP_COUNT_MAX)) or not 1 <= int(count) <= CAP_COUNT_MAX:
-            hint = f"a cap is 1 to {CAP_COUNT_MAX}; a channel that is never used is left out"
-            self.faults.add(path, f"{quote(text)} counts out of range", hint)
-            return None
-        period = window if window in _PERIODS else ""
-        window_ms = 0
-        if not period and window[0].isalpha():
-            hint = suggest(window, _PERIODS, "times")
-            self.faults.add(path, f"{quote(window)} is not a time a cap can have", hint)
-        elif not period:
-            window_ms = self.duration(window, path)
-        return Cap(int(count), window_ms, period, format_path(path), text)
+        if cap.window_ms > SOLVER_HORIZON_MS:
+            hint = "it must be longer than nothing and at most 400 days"
+            self.faults.add(path, f"{quote(text)} is out of range", hint)
+        return cap
+
+    def day(self, text: str, path: Path) -> int:
+        """Read a day, as days since 1970-01-01."""
+        try:
+            return day_number(date.fromisoformat(text))
+        except ValueError:
+            hint = "write year, month and day, like 2026-12-24"
+            self.faults.add(path, f"{quote(text)} is not a day", hint)
+            return 0
+
+    def days(self, texts: Sequence[str], path: Path) -> frozenset[int]:
+        """Read a list of days."""
+        return frozenset(self.day(text, (*path, index)) for index, text in enumerate(texts))
 
     def window(self, value: object, path: Path) -> Window | None:
         """Read opening hours."""

@@ -11,68 +11,30 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from engine.instants import format_duration
 from engine.limits import SESSION_MS_DEFAULT
-from engine.program.countries import COUNTRIES
+from engine.program.policymodel import PoliciesSpec
+from engine.program.texts import (
+    CapText,
+    ChannelName,
+    ConditionText,
+    ConsentMode,
+    CountryCode,
+    Duration,
+    EngagementKind,
+    EventName,
+    Hours,
+    Ignorable,
+    JourneyName,
+    MessageName,
+    OnBlock,
+    Purpose,
+    Release,
+    Text,
+)
 
 ADAPTERS = ("log", "smtp", "webhook", "inbox")
 DEFAULT_CONTENT = "default"  # the content that serves every channel without its own
 PURPOSES_KNOWN = ("marketing", "service")
-
-Text = Annotated[str, Meta(min_length=1)]
-Duration = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        description="Elapsed time: a number and ms, s, m, h, d or w; several may be joined.",
-        examples=["30m", "2h", "1d", "1h30m"],
-    ),
-]
-CapText = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        description=(
-            "How many in which time: `2 / 24h` is rolling; `/ calendar_day`, `/ calendar_week` and "
-            "`/ calendar_month` are in customer time; `/ session` is while they are there."
-        ),
-        examples=["2 / 24h", "10 / 7d", "1 / calendar_day", "1 / session"],
-    ),
-]
-ConditionText = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        description="A condition in CEL.",
-        examples=['event.price > 50 && count("Order Completed", "30d") == 0'],
-    ),
-]
-ChannelName = Annotated[str, Meta(min_length=1, description="The name of a channel.")]
-JourneyName = Annotated[str, Meta(min_length=1, description="The name of a journey.")]
-MessageName = Annotated[str, Meta(min_length=1, description="The name of a message.")]
-Purpose = Annotated[
-    str, Meta(min_length=1, description="What a message is for, as consent sees it.")
-]
-EventName = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        description="The name of an event, as it is tracked.",
-        examples=["Order Completed"],
-    ),
-]
-CountryCode = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        description="A country as ISO 3166 writes it: two capital letters.",
-        extra_json_schema={"enum": list(COUNTRIES)},
-    ),
-]
-OnBlock = Literal["substitute", "fallback", "defer", "drop"]
-Ignorable = Literal[
-    "window", "caps", "cooldown", "suppression", "holidays", "backoff", "same_message"
-]
-ConsentMode = Literal["opt_in", "opt_out"]
-EngagementKind = Literal["delivered", "opened", "clicked", "replied", "failed"]
+PRIORITY_DEFAULT = 50
 
 
 class DefaultsSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,15 +69,7 @@ class ChannelSpec(Struct, frozen=True, forbid_unknown_fields=True):
             examples=["email", "phone", "push_token"],
         ),
     ] = ""
-    window: Annotated[
-        str | tuple[Text, ...] | dict[str, str | tuple[Text, ...]] | UnsetType,
-        Meta(
-            description=(
-                "When messages may go, in customer time and half-open: `09:00-20:00`, a list, a "
-                "map by weekday, or `session`; absent: at any time."
-            )
-        ),
-    ] = UNSET
+    window: Hours = UNSET
     caps: Annotated[tuple[CapText, ...], Meta(description="The most one customer gets here.")] = ()
     substitute: Annotated[
         str,
@@ -127,6 +81,23 @@ class ChannelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     cost: Annotated[
         float, Meta(ge=0, description="The price of one message, in the workspace's currency.")
     ] = 0.0
+    reply_window: Annotated[
+        Duration | UnsetType,
+        Meta(
+            description=(
+                "How long after the customer last wrote here content of one's own may go, as on "
+                "WhatsApp; outside it only content with a `template`."
+            )
+        ),
+    ] = UNSET
+    reply_event: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The event by which the customer writes here, besides `replied` receipts.",
+            examples=["WhatsApp Message Received"],
+        ),
+    ] = ""
     settings: Annotated[
         dict[str, Any],
         Meta(description="What the adapter needs to know; `{env: NAME}` reads the environment."),
@@ -164,59 +135,23 @@ class MessageTypeSpec(Struct, frozen=True, forbid_unknown_fields=True):
     on_block: Annotated[
         tuple[OnBlock, ...], Meta(description="What to try, in order, when a rule blocks it.")
     ] = ()
-
-
-class SharedCapSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A cap over several channels and purposes; those not named are all of them."""
-
-    limit: CapText
-    channels: tuple[ChannelName, ...] = ()
-    purposes: tuple[Purpose, ...] = ()
-
-
-class BackoffSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """The fuller a shared cap, the longer the gap after a send."""
-
-    gap: Duration
-    from_: Annotated[
-        float, Meta(gt=0, le=1, description="The share of a cap from which on gaps are kept.")
-    ] = field(default=0.5, name="from")
-    factor: Annotated[float, Meta(ge=1, description="How much each gap grows.")] = 2.0
-
-
-class CooldownSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """The least time between two messages, whatever the channel."""
-
-    gap: Duration
-    purposes: tuple[Purpose, ...] = ()
-
-
-class SuppressionSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A silence after an event."""
-
-    name: Annotated[str, Meta(min_length=1, description="What the audit trail calls it.")]
-    after: EventName
-    for_: Duration = field(name="for")
-    if_: ConditionText = field(default="", name="if")
-    purposes: tuple[Purpose, ...] = ()
-
-
-class PoliciesSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """The contact policy: what holds whichever journey proposes a message."""
-
+    window: Hours = UNSET
     caps: Annotated[
-        tuple[SharedCapSpec, ...], Meta(description="All that match apply; the strictest wins.")
+        tuple[CapText, ...], Meta(description="The most of this type one customer gets.")
     ] = ()
-    backoff: BackoffSpec | UnsetType = UNSET
-    cooldown: CooldownSpec | UnsetType = UNSET
-    suppress: tuple[SuppressionSpec, ...] = ()
-    same_message: Annotated[
-        Duration | UnsetType,
-        Meta(description="The same message goes out at most once in this time."),
+    priority: Annotated[
+        int,
+        Meta(ge=0, le=100, description="Who goes first where several want the same customer."),
+    ] = PRIORITY_DEFAULT
+    release: Annotated[
+        Release | UnsetType,
+        Meta(
+            description=(
+                "What becomes of messages that piled up while hours were closed: all go, the "
+                "newest, the best by priority and value, or none; absent: the policies' `release`."
+            )
+        ),
     ] = UNSET
-    on_block: Annotated[
-        tuple[OnBlock, ...], Meta(description="What to try, in order, when a rule blocks.")
-    ] = ("substitute", "defer")
 
 
 class ContentFileSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -230,6 +165,12 @@ class ContentFileSpec(Struct, frozen=True, forbid_unknown_fields=True):
             examples=["welcome.liquid"],
         ),
     ]
+
+
+class ValueSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A value that is computed when the step is reached."""
+
+    cel: ConditionText
 
 
 class MessageSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -246,6 +187,16 @@ class MessageSpec(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ]
     value: Annotated[float, Meta(ge=0, description="What one conversion is worth.")] = 0.0
+    priority: (
+        Annotated[
+            int, Meta(ge=0, le=100, description="Its own priority; absent: that of its type.")
+        ]
+        | UnsetType
+    ) = UNSET
+    enrich: Annotated[
+        dict[str, str | int | float | bool | ValueSpec],
+        Meta(description="What `enrich` in `on_block` writes into the profile instead."),
+    ] = {}
 
 
 class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -294,12 +245,6 @@ class WaitForSpec(Struct, frozen=True, forbid_unknown_fields=True):
     up_to: Annotated[
         Duration | UnsetType, Meta(description="The longest wait; absent: for as long as it takes.")
     ] = UNSET
-
-
-class ValueSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A value that is computed when the step is reached."""
-
-    cel: ConditionText
 
 
 class StepSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -384,7 +329,6 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
 # rule that is read and not obeyed is worse than one that is refused.
 UNAVAILABLE: dict[type[Struct], tuple[str, ...]] = {
     MessageTypeSpec: ("follow_up",),
-    PoliciesSpec: ("holidays", "regions"),
     TriggerSpec: ("segment", "schedule", "date", "score"),
     StepSpec: ("switch", "split", "decide", "emit", "webhook"),
 }

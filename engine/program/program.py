@@ -66,6 +66,51 @@ class Cooldown(msgspec.Struct, frozen=True):
     purposes: tuple[str, ...]
 
 
+class Holidays(msgspec.Struct, frozen=True):
+    """No messages of these purposes on public holidays.
+
+    `calendar` is "" for the customer's own country, else the country whose holidays hold for all.
+    Days are counted from 1970-01-01.
+    """
+
+    calendar: str
+    purposes: tuple[str, ...]
+    except_on: frozenset[int]
+
+
+class Blackout(msgspec.Struct, frozen=True):
+    """Nothing goes out from the first to the last of these days, but for the exceptions."""
+
+    name: str
+    first_on: int
+    last_on: int
+    except_on: frozenset[int]
+    purposes: tuple[str, ...]
+    channels: tuple[str, ...]
+    countries: tuple[str, ...]
+    rule: str
+
+
+class EngagementPolicy(msgspec.Struct, frozen=True):
+    """Caps grow with the share of messages of the last `window_ms` that were engaged with.
+
+    `high` and `low` are (rate, factor), None where there is no such level.
+    """
+
+    window_ms: int
+    least: int
+    high: tuple[float, float] | None
+    low: tuple[float, float] | None
+    purposes: tuple[str, ...]
+
+
+class WorkspacePace(msgspec.Struct, frozen=True):
+    """How fast messages leave over all channels together."""
+
+    per_second: float
+    burst: int
+
+
 class Suppression(msgspec.Struct, frozen=True):
     """After `event` (where `condition` holds) nothing of `purposes` goes out for `for_ms`."""
 
@@ -94,6 +139,8 @@ class Channel(msgspec.Struct, frozen=True):
     supports: tuple[str, ...]
     cost: float
     settings: Mapping[str, Any]
+    reply_ms: int | None = None  # how long after the customer wrote free-form content may go
+    reply_event: str = ""
 
 
 class MessageType(msgspec.Struct, frozen=True):
@@ -107,7 +154,10 @@ class MessageType(msgspec.Struct, frozen=True):
     counts: bool
     expires_ms: int | None
     at_least_once: bool
-    on_block: tuple[str, ...]  # substitute, fallback, defer, drop: in the order to be tried
+    on_block: tuple[str, ...]  # substitute, fallback, defer, drop, enrich: in the order to be tried
+    window: Window | None = None
+    caps: tuple[Cap, ...] = ()
+    release: str = "all"  # of what piled up while hours were closed: all, newest, best or drop
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -124,6 +174,13 @@ class Message(msgspec.Struct, frozen=True):
     type: MessageType
     content: Mapping[str, Mapping[str, Template]]
     value: float
+    priority: int = 50  # 0 to 100: who goes first where several want the same customer
+    enrich: tuple[tuple[str, Condition], ...] = ()  # traits to write where nothing is sent
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """Say how much this message matters, to compare with others."""
+        return self.priority, self.value
 
 
 class Op(StrEnum):
@@ -235,12 +292,19 @@ class Program(msgspec.Struct, frozen=True):
     same_message_ms: int | None
     segments: Mapping[str, Condition]
     journeys: Mapping[str, Journey]
-    triggers: Mapping[str, tuple[Journey, ...]]  # by event name, in order of journey name
+    triggers: Mapping[str, tuple[Journey, ...]]  # by event name, what matters most first
     history: Mapping[str, HistoryNeed]  # by event name
     archive: Mapping[str, Journey] = {}  # by version: journeys people are still in
     awaited: frozenset[str] = frozenset()  # events that meet a goal or end a wait somewhere
     heard: frozenset[str] = frozenset()  # awaited events, triggers and those that suppress
     awaits_segments: bool = False  # some wait ends with a segment, so with any event
+    holidays: Holidays | None = None
+    blackouts: tuple[Blackout, ...] = ()
+    regions: tuple[str, ...] = ()  # packs of law, by name
+    engagement: EngagementPolicy | None = None
+    look_ahead_ms: int = 0
+    spread_ms: int = 0  # over which customers come out when hours open
+    pacing: WorkspacePace | None = None
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""

@@ -10,36 +10,27 @@ from hashlib import sha256
 from typing import TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from engine.effects import BODY_FORMAT, HTML
 from engine.program.countries import COUNTRIES
 from engine.program.leaves import Leaves
-from engine.program.model import (
-    ChannelSpec,
-    JourneySpec,
-    MessageSpec,
-    MessageTypeSpec,
-    PoliciesSpec,
-)
-from engine.program.places import Path, format_path
+from engine.program.model import ChannelSpec, JourneySpec, MessageSpec, MessageTypeSpec
+from engine.program.places import Path
+from engine.program.policymodel import PoliciesSpec
 from engine.program.program import (
     SESSION,
-    Backoff,
     Cap,
     Channel,
     Condition,
-    Cooldown,
     Goal,
     Journey,
     Message,
     MessageType,
-    SharedCap,
-    Suppression,
     Template,
     Trigger,
 )
-from engine.program.steps import compile_steps
+from engine.program.steps import compile_steps, compile_values
 
 _EVERYWHERE = "*"
 _COUNTRY_DEFAULT = "default"
@@ -93,6 +84,8 @@ def compile_channel(name: str, spec: ChannelSpec, leaves: Leaves) -> Channel:
         supports=spec.supports,
         cost=spec.cost,
         settings=spec.settings,
+        reply_ms=leaves.duration_or_none(spec.reply_window, (*path, "reply_window")),
+        reply_event=spec.reply_event,
     )
 
 
@@ -108,6 +101,8 @@ def compile_type(
     delivery = spec.delivery
     if delivery is UNSET:
         delivery = "at_least_once" if spec.purpose == _SERVICE else "at_most_once"
+    path: Path = ("message_types", name)
+    hours = None if spec.window is UNSET else leaves.window(spec.window, (*path, "window"))
     return MessageType(
         name=name,
         purpose=spec.purpose,
@@ -115,14 +110,21 @@ def compile_type(
         requires=spec.requires,
         ignores=frozenset(spec.ignores),
         counts=spec.counts,
-        expires_ms=duration_or_none(spec.expires, ("message_types", name, "expires"), leaves),
+        expires_ms=leaves.duration_or_none(spec.expires, (*path, "expires")),
         at_least_once=delivery == "at_least_once",
         on_block=spec.on_block or policies.on_block,
+        window=hours,
+        caps=_compile_caps(spec.caps, (*path, "caps"), leaves),
+        release=policies.release.policy if spec.release is UNSET else spec.release,
     )
 
 
 def compile_message(
-    name: str, spec: MessageSpec, types: Mapping[str, MessageType], leaves: Leaves
+    name: str,
+    spec: MessageSpec,
+    kinds: Mapping[str, MessageTypeSpec],
+    types: Mapping[str, MessageType],
+    leaves: Leaves,
 ) -> Message | None:
     """Compile a message; None where its type is unknown, which `check` has noted."""
     path: Path = ("messages", name, "content")
@@ -134,8 +136,12 @@ def compile_message(
         }
         for channel, fields in spec.content.items()
     }
+    enrich = compile_values(spec.enrich, ("messages", name, "enrich"), leaves)
     kind = types.get(spec.type)
-    return None if kind is None else Message(name, kind, content, spec.value)
+    if kind is None:
+        return None
+    priority = kinds[spec.type].priority if spec.priority is UNSET else spec.priority
+    return Message(name, kind, content, spec.value, priority, enrich)
 
 
 def _is_html(field: str, text: str) -> bool:
@@ -151,54 +157,6 @@ def _mark_html(fields: Mapping[str, object]) -> Mapping[str, object]:
     body = fields.get("body")
     is_html = isinstance(body, str) and _is_html("body", body)
     return {**fields, BODY_FORMAT: HTML} if is_html else fields
-
-
-def compile_shared_caps(policies: PoliciesSpec, leaves: Leaves) -> tuple[SharedCap, ...]:
-    """Compile the caps over several channels."""
-    shared: list[SharedCap] = []
-    for index, spec in enumerate(policies.caps):
-        rule: Path = ("policies", "caps", index)
-        cap = leaves.cap(spec.limit, (*rule, "limit"))
-        if cap is not None:
-            cap = msgspec.structs.replace(cap, rule=format_path(rule))
-            shared.append(SharedCap(cap, spec.channels, spec.purposes))
-    return tuple(shared)
-
-
-def compile_backoff(policies: PoliciesSpec, leaves: Leaves) -> Backoff | None:
-    """Compile the growing gap."""
-    spec = policies.backoff
-    if spec is UNSET:
-        return None
-    gap_ms = leaves.duration(spec.gap, ("policies", "backoff", "gap"))
-    return Backoff(spec.from_, gap_ms, spec.factor)
-
-
-def compile_cooldown(policies: PoliciesSpec, leaves: Leaves) -> Cooldown | None:
-    """Compile the least gap."""
-    spec = policies.cooldown
-    if spec is UNSET:
-        return None
-    gap_ms = leaves.duration(spec.gap, ("policies", "cooldown", "gap"))
-    return Cooldown(gap_ms, spec.purposes)
-
-
-def compile_suppressions(policies: PoliciesSpec, leaves: Leaves) -> list[Suppression]:
-    """Compile the silences after events, in the order in which they are written."""
-    rules: list[Suppression] = []
-    for index, spec in enumerate(policies.suppress):
-        path: Path = ("policies", "suppress", index)
-        rules.append(
-            Suppression(
-                name=spec.name,
-                event=spec.after,
-                condition=leaves.condition_or_none(spec.if_, (*path, "if")),
-                for_ms=leaves.duration(spec.for_, (*path, "for")),
-                purposes=spec.purposes,
-                rule=format_path(path),
-            )
-        )
-    return rules
 
 
 def compile_segments(segments: Mapping[str, str], leaves: Leaves) -> dict[str, Condition]:
@@ -218,7 +176,7 @@ def compile_journey(name: str, spec: JourneySpec, text: object, leaves: Leaves) 
         name=name,
         version=_hash_journey(name, text),
         trigger=Trigger(event, condition),
-        reentry_ms=duration_or_none(spec.reentry, (*path, "reentry"), leaves),
+        reentry_ms=leaves.duration_or_none(spec.reentry, (*path, "reentry")),
         goal=_compile_goal(spec, path, leaves),
         code=tuple(code),
     )
@@ -232,18 +190,13 @@ def _compile_goal(spec: JourneySpec, path: Path, leaves: Leaves) -> Goal | None:
     return Goal(
         event=goal.event,
         condition=leaves.condition_or_none(goal.if_, (*path, "if")),
-        within_ms=duration_or_none(goal.within, (*path, "within"), leaves),
+        within_ms=leaves.duration_or_none(goal.within, (*path, "within")),
     )
 
 
 def _hash_journey(name: str, text: object) -> str:
     canonical = msgspec.json.encode([name, text], order="deterministic")
     return sha256(canonical).hexdigest()[:_VERSION_DIGITS]
-
-
-def duration_or_none(text: str | UnsetType, path: Path, leaves: Leaves) -> int | None:
-    """Read a duration that may be absent."""
-    return None if text is UNSET else leaves.duration(text, path)
 
 
 def group(items: Sequence[_Item], name: Callable[[_Item], str]) -> dict[str, tuple[_Item, ...]]:

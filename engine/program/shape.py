@@ -129,16 +129,21 @@ def _keep_text(value: object, kind: inspect.StrType, path: Path, faults: Faults)
     return value
 
 
-def _keep_int(value: object, _kind: inspect.IntType, path: Path, faults: Faults) -> object:
+def _keep_int(value: object, kind: inspect.IntType, path: Path, faults: Faults) -> object:
     if not _is_int(value):
         return _refuse(value, "a whole number", path, faults)
-    return value
+    return value if _is_within(value, kind, path, faults) else _NOTHING
 
 
 def _keep_float(value: object, kind: inspect.FloatType, path: Path, faults: Faults) -> object:
     if not _is_number(value):
         return _refuse(value, "a number", path, faults)
-    number = float(value)
+    return float(value) if _is_within(value, kind, path, faults) else _NOTHING
+
+
+def _is_within(
+    number: float, kind: inspect.IntType | inspect.FloatType, path: Path, faults: Faults
+) -> bool:
     if kind.ge is not None and number < kind.ge:
         bound = f"at least {kind.ge:g}"
     elif kind.gt is not None and number <= kind.gt:
@@ -146,9 +151,9 @@ def _keep_float(value: object, kind: inspect.FloatType, path: Path, faults: Faul
     elif kind.le is not None and number > kind.le:
         bound = f"at most {kind.le:g}"
     else:
-        return number
-    faults.add(path, f"{quote(value)} is out of range", f"it must be {bound}")
-    return _NOTHING
+        return True
+    faults.add(path, f"{quote(number)} is out of range", f"it must be {bound}")
+    return False
 
 
 def _keep_bool(value: object, _kind: inspect.BoolType, path: Path, faults: Faults) -> object:

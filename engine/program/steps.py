@@ -5,7 +5,7 @@ the condition held (or what was waited for came) and jumps to the `else` steps o
 `then` steps end with a jump over the `else` steps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import UNSET
 
@@ -118,16 +118,24 @@ def _start(step: StepSpec, name: str, _path: Path, _leaves: Leaves) -> list[Inst
 
 def _set(step: StepSpec, name: str, path: Path, leaves: Leaves) -> list[Instruction]:
     return [
-        Instruction(
-            Op.SET,
-            name,
-            trait=trait,
-            condition=leaves.value(value.cel, (*path, "set", trait, "cel"))
+        Instruction(Op.SET, name, trait=trait, condition=condition)
+        for trait, condition in compile_values(step.set, (*path, "set"), leaves)
+    ]
+
+
+def compile_values(
+    values: Mapping[str, str | float | ValueSpec], path: Path, leaves: Leaves
+) -> tuple[tuple[str, Condition], ...]:
+    """Compile traits and their new values, constants or computed, in order of their names."""
+    return tuple(
+        (
+            trait,
+            leaves.value(value.cel, (*path, trait, "cel"))
             if isinstance(value, ValueSpec)
             else _constant(value),
         )
-        for trait, value in sorted(step.set.items())
-    ]
+        for trait, value in sorted(values.items())
+    )
 
 
 def _exit(step: StepSpec, name: str, _path: Path, _leaves: Leaves) -> list[Instruction]:

@@ -23,7 +23,8 @@ from engine.events import (
     ReceiptStatus,
     Tick,
 )
-from engine.profile import History, Instance, Pending, Profile, Sent, Slot, Timer
+from engine.ledger import Slot, Tally
+from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import Outcome, Reason
 from engine.records import (
     Assigned,
@@ -55,7 +56,21 @@ _SENT = Sent(
     ("sms",), 1, ["accepted", "opened"],
 )  # fmt: skip
 _PENDING = Pending(
-    5, "offer", "promo", "email", "recovery", 3, "second", 9, AT + 60, AT, AT + 90, "", ("sms",), 1
+    5,
+    "offer",
+    "promo",
+    "email",
+    "recovery",
+    3,
+    "second",
+    9,
+    AT + 60,
+    AT,
+    AT + 90,
+    "",
+    ("sms",),
+    1,
+    by_calendar=True,
 )
 _INSTANCE = Instance(3, "recovery", "v1", AT, 2, 9, AT + 60, 5, {"price": 80}, "Product Added", 1)
 
@@ -169,6 +184,7 @@ VALUES: dict[str, msgspec.Struct] = {
         5,
         7,
         {"welcome/completed": 2},
+        [Tally("email", "marketing", "promo", counts=True, sent_at=[AT])],
     ),
     "profile-new": Profile("u2"),
 }

@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from actors.lanes import Pace, Pacing
+from actors.lanes import Pacing
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.log import LogChannel, LogSettings, mask_address, mask_customer
 from adapters.channels.registry import (
     build_channels,
     build_pacing,
     find_inbox,
-    workspace_pace,
 )
 from adapters.channels.smtp import SmtpChannel
 from adapters.channels.webhook import WebhookChannel
@@ -170,18 +169,6 @@ def test_pacing_is_read_from_the_settings_of_each_channel() -> None:
 def test_a_pacing_that_can_not_be_is_refused(pacing: object) -> None:
     with pytest.raises(ProgramError, match=r"channels\.email\.settings\.pacing"):
         build_pacing(a_channel("log", pacing=pacing))
-
-
-def test_the_pace_of_the_workspace_is_read_or_there_is_none() -> None:
-    assert workspace_pace(None) is None
-    assert workspace_pace(200) == Pace(200, burst=1)
-    assert workspace_pace(0.5, 10) == Pace(0.5, burst=10)
-
-
-@pytest.mark.parametrize(("per_second", "burst"), [(0, 1), (-1, 1), (float("nan"), 1), (1, 0)])
-def test_a_pace_of_the_workspace_that_can_not_be_is_refused(per_second: float, burst: int) -> None:
-    with pytest.raises(ProgramError, match=r"policies\.pacing"):
-        workspace_pace(per_second, burst)
 
 
 @pytest.mark.parametrize(

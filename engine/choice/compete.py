@@ -1,0 +1,97 @@
+"""Competition: a message does not take the place that a higher one needs.
+
+Called by `proposals` for a message that nothing else stands in the way of, where the workspace
+looks ahead.
+
+*Rules*
+- Higher is the one of higher priority, then of higher value. Equals do not wait for each other.
+- Planned is what is deferred, or what a journey sends next after its wait, to an instant within
+  `look_ahead`. Whether a wait will be cut short nobody knows, and it is not guessed.
+- A planned message needs the place if, after this one, it could no longer go when it is planned.
+"""
+
+from collections.abc import Iterator
+
+from engine.choice.channel import candidates, feasible
+from engine.gates.case import Case
+from engine.gates.order import Timing, next_eligible
+from engine.gates.verdict import Block
+from engine.instants import format_instant
+from engine.ledger import Slot
+from engine.profile import Instance
+from engine.program.program import Channel, Instruction, Message, Op
+from engine.reasons import Reason
+
+_WAITS = (Op.WAIT, Op.WAIT_UNTIL)
+
+Planned = tuple[Message, Channel, int]
+
+
+def yield_to(case: Case, proposal: int, now: int) -> Timing | None:
+    """Say which planned messages this one has to wait for, or None."""
+    kind = case.kind
+    slot = Slot(now, "", case.message.name, case.channel.name, kind.purpose, kind.name, kind.counts)
+    blocks = [
+        block
+        for planned in _planned(case, proposal, now + case.program.look_ahead_ms)
+        if (block := _needs_place(case, planned, slot, now)) is not None
+    ]
+    if not blocks:
+        return None
+    last = max(blocks, key=_until)
+    return Timing(last.until, tuple(blocks), last)
+
+
+def _until(block: Block) -> int:
+    assert block.until is not None
+    return block.until
+
+
+def _planned(case: Case, proposal: int, end_at: int) -> Iterator[Planned]:
+    """Give the higher messages that are planned up to an instant."""
+    profile, program = case.profile, case.program
+    for pending in profile.pending.values():
+        message, channel = (
+            program.messages.get(pending.message),
+            program.channels.get(pending.channel),
+        )
+        if pending.proposal == proposal or pending.next_eligible > end_at:
+            continue
+        if message is not None and channel is not None and message.rank > case.message.rank:
+            yield message, channel, pending.next_eligible
+    for instance in profile.instances.values():
+        if instance.waiting_until is not None and instance.waiting_until <= end_at:
+            yield from _next_send(case, instance, instance.waiting_until)
+
+
+def _next_send(case: Case, instance: Instance, at: int) -> Iterator[Planned]:
+    """Give what an instance sends when its wait is over, on the first channel that can carry it."""
+    send = _instruction_after_wait(case, instance)
+    message = case.program.messages.get(send.message) if send is not None else None
+    if send is None or message is None or message.rank <= case.message.rank:
+        return
+    names = candidates(case.profile, message, pinned=send.channel, failed=())
+    channel = next(feasible(case.profile, case.program, message, names, []), None)
+    if channel is not None:
+        yield message, channel, at
+
+
+def _instruction_after_wait(case: Case, instance: Instance) -> Instruction | None:
+    journey = case.program.journey(instance.journey, instance.version)
+    place = instance.position
+    if journey is None or place + 1 >= len(journey.code) or journey.code[place].op not in _WAITS:
+        return None
+    following = journey.code[place + 1]
+    return following if following.op is Op.SEND else None
+
+
+def _needs_place(case: Case, planned: Planned, slot: Slot, now: int) -> Block | None:
+    """Say that a planned message could not go in time any more, if so."""
+    message, channel, planned_at = planned
+    other = Case(case.profile, case.program, message, channel, place=case.place, now=now)
+    goes_at = next_eligible(other, max(planned_at, now)).at
+    if goes_at is None or next_eligible(other.after(slot), goes_at).at == goes_at:
+        return None
+    seen = f"{message.name} is planned for {format_instant(goes_at)}"
+    rule = f"messages.{message.name}.priority"
+    return Block("competition", Reason.LOWER_PRIORITY, max(goes_at, now + 1), rule, seen)

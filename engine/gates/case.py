@@ -1,0 +1,76 @@
+"""What the gates are asked about: one message to one customer on one channel.
+
+Made by `order` once for each question, so that what many gates look at is found once.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+
+from engine.gates.engagement import cap_factor
+from engine.ledger import Slot, Tally, with_slot
+from engine.place import Place
+from engine.profile import Profile
+from engine.program.program import Channel, Message, MessageType, Program
+from engine.program.regions import RegionRule, rules_for
+
+
+class Case:
+    """A message on its way to a customer on a channel, and where the customer is.
+
+    `tallies` are the sends that count, which may be others than the profile's where it is asked
+    what would be after one more.
+    """
+
+    __slots__ = (
+        "channel", "factor", "kind", "last_at", "message", "place", "profile", "program", "regions",
+        "tallies",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        profile: Profile,
+        program: Program,
+        message: Message,
+        channel: Channel,
+        *,
+        place: Place,
+        now: int,
+    ) -> None:
+        self.profile = profile
+        self.program = program
+        self.message = message
+        self.kind: MessageType = message.type
+        self.channel = channel
+        self.place = place
+        self.tallies: Sequence[Tally] = profile.tallies
+        self.last_at = profile.ledger[-1].at if profile.ledger else None
+        self.factor = cap_factor(profile, program, message.type, now)
+        self.regions = _regions(program, message.type, channel, place) if program.regions else ()
+
+    def after(self, slot: Slot) -> "Case":
+        """Give the same case as it would be after one more send."""
+        case = copy(self)
+        case.tallies = with_slot(self.tallies, slot)
+        case.last_at = slot.at if self.last_at is None else max(self.last_at, slot.at)
+        return case
+
+    def concerns(self, purposes: tuple[str, ...]) -> bool:
+        """Say whether a rule for these purposes (none is all) is about this message."""
+        return not purposes or self.kind.purpose in purposes
+
+
+def _regions(
+    program: Program, kind: MessageType, channel: Channel, place: Place
+) -> tuple[RegionRule, ...]:
+    """Give the rules of law that concern this; a channel without an address reaches out to no one.
+
+    Someone whose country is not known is under no country's law: the workspace's default country
+    says whose they are.
+    """
+    if "regions" in kind.ignores or not channel.identity or not place.country:
+        return ()
+    return tuple(
+        rule
+        for rule in rules_for(place.country, place.subdivision, program.regions)
+        if rule.concerns(kind.purpose, channel.identity)
+    )

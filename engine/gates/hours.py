@@ -1,0 +1,150 @@
+"""Hours: whether this is a time at which a message may reach a customer, by everybody's clock.
+
+Called by `gates.order`. The hours of the channel, of the type, of the law and of the customer's own
+choice hold together, each in every time zone the customer may be in.
+
+*Rules*
+- A customer's quiet hours are the times at which they do not want to hear from us: what is left of
+  the week is open. What can't be read as hours is no choice.
+- A rule of law holds from the local day it comes into effect until the day it ends.
+- Of several hours that are closed, the one that opens last is the reason.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from engine.gates.case import Case
+from engine.gates.verdict import Block
+from engine.hours import Hours, closed_of, opens_together
+from engine.instants import WEEK_MS
+from engine.localtime import day_instant
+from engine.program.regions import RegionRule
+from engine.reasons import Reason
+from engine.windows import Window, opens_at, parse_window
+
+QUIET_HOURS = "quiet_hours"  # trait: hours at which the customer does not want to hear from us
+
+_QUIET_MAX = 4_096
+_FOR_EVER = 1 << 62
+
+
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """Whose hours they are: what the trace calls them."""
+
+    check: str
+    reason: Reason
+    rule: str
+    version: str = ""
+
+
+class Opening(msgspec.Struct, frozen=True, gc=False):
+    """Hours that hold from one instant to another, in each plausible zone, and whose they are."""
+
+    hours: Hours
+    causes: tuple[Cause, ...]  # as long as `hours`
+    until: int
+
+
+def check_hours(case: Case, at: int) -> list[Block]:
+    """List the hours that are closed at an instant, each with its own next opening."""
+    opening = _opening(case, at)
+    return [
+        _block(case, opening, place, opens_at(*opening.hours[place], at))
+        for place in closed_of(opening.hours, at)
+    ]
+
+
+def open_hours(case: Case, at: int, end_at: int) -> tuple[int | None, Block | None]:
+    """Find the first instant from `at` on, before `end_at`, at which all the hours are open.
+
+    Gives that instant (None where there is none) and the hours that open last, if any were closed.
+    """
+    moment, last = at, None
+    while moment < end_at:
+        opening = _opening(case, moment)
+        found = opens_together(opening.hours, moment, until=min(opening.until, end_at))
+        if found is not None and found == at:
+            return at, None
+        before_at = moment if found is None or found == moment else found - 1
+        closed = closed_of(opening.hours, before_at)
+        if closed:
+            last = _block(case, opening, closed[0], found)
+        if found is not None:
+            return found, last
+        moment = opening.until
+    return None, last
+
+
+def _block(case: Case, opening: Opening, place: int, until: int | None) -> Block:
+    (window, zone), cause = opening.hours[place], opening.causes[place]
+    seen = f"{window.text} in {zone.key}"
+    if len(case.place.zones) > 1 or case.place.confidence == "low":
+        seen += f", a zone from {case.place.source}"
+    return Block(cause.check, cause.reason, until, cause.rule, seen, cause.version)
+
+
+def _opening(case: Case, at: int) -> Opening:
+    """Gather the hours that hold at an instant."""
+    found: list[tuple[Window, Cause]] = []
+    if "window" not in case.kind.ignores:
+        found += _written(case)
+    until = _FOR_EVER
+    for rule in case.regions:
+        if rule.window is not None:
+            is_held, changes_at = _holds(case, rule, at)
+            until = min(until, changes_at)
+            if is_held:
+                found.append((rule.window, _by_law(rule)))
+    zones = case.place.zones
+    return Opening(
+        tuple([(window, zone) for window, _ in found for zone in zones]),
+        tuple([cause for _, cause in found for _ in zones]),
+        until,
+    )
+
+
+def _written(case: Case) -> Iterator[tuple[Window, Cause]]:
+    for window in (case.channel.window, case.kind.window):
+        if window is not None:
+            yield window, Cause("window", Reason.OUTSIDE_WINDOW, window.rule)
+    quiet: Any = case.profile.traits.get(QUIET_HOURS)
+    if quiet:
+        own = _read_quiet(msgspec.json.encode(quiet))
+        if own is not None:
+            yield own, Cause("quiet_hours", Reason.QUIET_HOURS, own.rule)
+
+
+def _by_law(rule: RegionRule) -> Cause:
+    return Cause("region", Reason.REGION_RULE, rule.rule, rule.stamp)
+
+
+def _holds(case: Case, rule: RegionRule, at: int) -> tuple[bool, int]:
+    """Say whether a rule is in effect, and until when that stays so."""
+    zone = case.place.zones[0]
+    for day, is_start in ((rule.effective_from, True), (rule.effective_until, False)):
+        if day is not None:
+            change_at = day_instant(zone, day)
+            if at < change_at:
+                return not is_start, change_at
+    return rule.effective_until is None, _FOR_EVER
+
+
+@lru_cache(_QUIET_MAX)
+def _read_quiet(written: bytes) -> Window | None:
+    """Read quiet hours, and give the hours that are left; None where they can't be read."""
+    try:
+        quiet = parse_window(msgspec.json.decode(written), f"profile.{QUIET_HOURS}")
+    except ValueError:
+        return None
+    return Window(_complement(quiet.edges), f"not {quiet.text}", quiet.rule)
+
+
+def _complement(edges: tuple[int, ...]) -> tuple[int, ...]:
+    """Give the rest of the week."""
+    if not edges:
+        return (0, WEEK_MS)
+    turned = edges[1:] if edges[0] == 0 else (0, *edges)
+    return turned[:-1] if turned and turned[-1] == WEEK_MS else (*turned, WEEK_MS)
