@@ -100,6 +100,32 @@ def _load_era(zone: ZoneInfo, era: int) -> tuple[tuple[int, ...], tuple[int, ...
     return (*starts, end_at), tuple(offsets_ms)
 
 
+def offsets_at(zones: tuple[ZoneInfo, ...], at: int) -> tuple[tuple[int, ...], int]:
+    """Tell the UTC offset of each zone, in ms, and an instant up to which all stay the same.
+
+    Some may well go on after that instant: ask again there.
+    """
+    starts, offsets_ms = _load_eras(zones, at >> _ERA_BITS)
+    index = bisect_right(starts, at)
+    return offsets_ms[index - 1], starts[index]
+
+
+@lru_cache(_ERAS_MAX)
+def _load_eras(
+    zones: tuple[ZoneInfo, ...], era: int
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """Find the stretches in which no zone's offset changes: starts, the era's end, and offsets."""
+    at, end_at = era << _ERA_BITS, (era + 1) << _ERA_BITS
+    starts: list[int] = []
+    offsets_ms: list[tuple[int, ...]] = []
+    while at < end_at:
+        stretches = [stretch_at(zone, at) for zone in zones]
+        starts.append(at)
+        offsets_ms.append(tuple([offset_ms for offset_ms, _ in stretches]))
+        at = min(until for _, until in stretches)
+    return (*starts, end_at), tuple(offsets_ms)
+
+
 def _find_change_s(zone: ZoneInfo, low_s: int, high_s: int) -> int:
     """Find the first second after `low_s` with another offset than there."""
     low_ms = _offset_ms(zone, low_s)
