@@ -33,7 +33,7 @@ from engine.journeys.triggers import enter, may_enter, triggered
 from engine.profile import Instance, Profile, Sent
 from engine.program.program import HistoryNeed, Op
 from engine.program.scope import Scope
-from engine.proposals import follow, propose, withdraw
+from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason
 from engine.records import (
     ConsentNoted,
@@ -78,6 +78,7 @@ def decide_event(
         _end_waits(turn, event, scope)
     if name in program.triggers:
         _start_journeys(turn, event, scope)
+    _end_segment_waits(turn)
 
 
 def _start_journeys(turn: Turn, event: Event, scope: Scope) -> None:
@@ -100,9 +101,15 @@ def decide_tick(turn: Turn, tick: Tick) -> None:
     turn.note(WakeCleared(tick.timer, timer.at))
     if timer.kind == "proposal":
         release(turn, timer.target)
-        return
-    instance = profile.instances.get(timer.target)
-    if instance is None or instance.timer != tick.timer:
+    else:
+        _end_wait(turn, timer.target, tick.timer)
+    _end_segment_waits(turn)
+
+
+def _end_wait(turn: Turn, number: int, timer: int) -> None:
+    """Move on an instance whose time of waiting is over, if it still waits for that."""
+    instance = turn.profile.instances.get(number)
+    if instance is None or instance.timer != timer:
         return
     instruction = current(turn, instance)
     timed_out = instruction is not None and instruction.op is Op.WAIT_FOR
@@ -128,11 +135,19 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     if receipt.status in ENDINGS:
         _end_consent(turn, sent, receipt)
     if is_news:
-        instance = turn.profile.instances.get(sent.instance)
-        propose(turn, follow(sent, instance.event if instance else {}))
+        _follow(turn, sent)
         reconsider(turn)  # a slot is free again
     for instance in list(turn.profile.instances.values()):
         _end_engagement_wait(turn, instance)
+    _end_segment_waits(turn)
+
+
+def _follow(turn: Turn, sent: Sent) -> None:
+    """Try the next channel, unless what the message was for has been reached."""
+    if sent.is_over:
+        give_up(turn, follow(sent), Reason.GOAL_MET, sent.channel)
+    else:
+        propose(turn, follow(sent))
 
 
 def _note_session(turn: Turn, event: Event, active_before_at: int) -> None:
@@ -192,10 +207,19 @@ def _end_waits(turn: Turn, event: Event, scope: Scope) -> None:
         if instruction is None or instruction.wait_for is None or not instance.timer:
             continue
         wait = instruction.wait_for
-        met = wait.event == event.name and (wait.condition is None or wait.condition.test(scope))
-        if not met and wait.segment:
-            met = scope.in_segment(wait.segment)
-        if met:
+        if wait.event == event.name and (wait.condition is None or wait.condition.test(scope)):
+            resume(turn, instance, instance.position + 1)
+
+
+def _end_segment_waits(turn: Turn) -> None:
+    """End the waits for a segment that the customer is in by now, whatever brought them there."""
+    if not turn.program.awaits_segments:
+        return
+    scope = turn.scope()
+    for instance in list(turn.profile.instances.values()):
+        instruction = current(turn, instance)
+        wait = instruction.wait_for if instruction is not None and instance.timer else None
+        if wait is not None and wait.segment and scope.in_segment(wait.segment):
             resume(turn, instance, instance.position + 1)
 
 

@@ -11,6 +11,7 @@ Called by `engine.turn` while deciding, and by recovery, which folds the same fa
 
 from bisect import insort
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, cast
 
 from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Input, Tick
@@ -20,6 +21,7 @@ from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
     HISTORY_NAMES_MAX,
     HISTORY_RECENT_MAX,
+    SENDS_EVENT_MAX,
     SENDS_MAX,
     TRAITS_MAX,
 )
@@ -169,6 +171,7 @@ def _pending(decided: Decided) -> Pending:
         failed=decided.failed,
         attempt=decided.attempt,
         by_calendar=decided.reason in OF_CALENDAR,
+        event=decided.event,
     )
 
 
@@ -200,9 +203,12 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
         pinned=decided.pinned,
         failed=decided.failed,
         attempt=decided.attempt,
+        event=decided.event,
     )
     if len(sends) > SENDS_MAX:
         del sends[next(iter(sends))]
+    if len(sends) > SENDS_EVENT_MAX:
+        next(islice(reversed(sends.values()), SENDS_EVENT_MAX, None)).event = {}
 
 
 def _evolve_counted(profile: Profile, counted: Counted, now: int) -> None:
@@ -256,6 +262,10 @@ def _evolve_exited(profile: Profile, record: Exited, _now: int) -> None:
     profile.exited[record.journey] = record.at
     ending = f"{record.journey}/{record.reason}"
     profile.journeys_done[ending] = profile.journeys_done.get(ending, 0) + 1
+    if record.converted:
+        for sent in profile.sends.values():
+            if sent.instance == record.instance:
+                sent.is_over = True
 
 
 def _evolve_assigned(profile: Profile, record: Assigned, _now: int) -> None:

@@ -43,6 +43,8 @@ class Sent(msgspec.Struct, array_like=True, gc=False):
     failed: tuple[str, ...]
     attempt: int
     statuses: list[str] = []
+    event: dict[str, Any] = {}  # what its journey began with, while another channel may need it
+    is_over: bool = False  # its journey's goal was met: nothing follows it any more
 
 
 class Pending(msgspec.Struct, array_like=True, gc=False):
@@ -63,6 +65,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     failed: tuple[str, ...]
     attempt: int
     by_calendar: bool = False  # it waits for hours or days to open
+    event: dict[str, Any] = {}  # as in `Sent`
 
 
 class Instance(msgspec.Struct, array_like=True, gc=False):

@@ -123,7 +123,7 @@ def reopen(pending: Pending, event: Mapping[str, Any]) -> Proposal:
     )
 
 
-def follow(sent: Sent, event: Mapping[str, Any]) -> Proposal:
+def follow(sent: Sent) -> Proposal:
     """Make a send that failed for good a proposal for its next channel."""
     return Proposal(
         number=sent.proposal,
@@ -136,15 +136,19 @@ def follow(sent: Sent, event: Mapping[str, Any]) -> Proposal:
         failed=(*sent.failed, sent.channel),
         attempt=sent.attempt + 1,
         expires_at=sent.expires_at,
-        event=event,
+        event=sent.event,
     )
 
 
 def withdraw(turn: Turn, pending: Pending, reason: Reason) -> None:
     """Drop a deferral that has become impossible."""
-    message = turn.program.messages.get(pending.message)
-    ruling = Ruling(Outcome.DROP, reason, pending.channel)
-    _put_down(turn, reopen(pending, {}), message, ruling)
+    give_up(turn, reopen(pending, {}), reason, pending.channel)
+
+
+def give_up(turn: Turn, proposal: Proposal, reason: Reason, channel: str) -> None:
+    """Drop a proposal without looking at it."""
+    message = turn.program.messages.get(proposal.message)
+    _put_down(turn, proposal, message, Ruling(Outcome.DROP, reason, channel))
 
 
 def _rule(turn: Turn, proposal: Proposal, message: Message) -> Ruling:
@@ -361,11 +365,19 @@ def _put_down(turn: Turn, proposal: Proposal, message: Message | None, ruling: R
             content=ruling.content,
             purpose=message.type.purpose if message else "",
             counts=message.type.counts if message else False,
+            event=_kept_event(proposal, message, ruling),
         )
     )
     if ruling.next_eligible is not None:
         timer = profile.timer_count + 1
         turn.note(WakeSet(timer, ruling.next_eligible, "proposal", proposal.number))
+
+
+def _kept_event(proposal: Proposal, message: Message | None, ruling: Ruling) -> dict[str, Any]:
+    """Keep what its journey began with where another channel may have to say it later."""
+    goes_on = ruling.message_id or ruling.outcome is Outcome.DEFER
+    has_others = message is not None and (len(message.type.channels) > 1 or proposal.attempt > 0)
+    return dict(proposal.event) if goes_on and has_others else {}
 
 
 def _expires_at(proposal: Proposal, message: Message | None) -> int | None:

@@ -57,6 +57,7 @@ class Decided(msgspec.Struct, frozen=True, array_like=True, tag="decided", gc=Fa
     content: dict[str, str] = {}
     purpose: str = ""
     counts: bool = True
+    event: dict[str, Any] = {}  # for content on another channel, if this one fails for good
 
 
 class Counted(msgspec.Struct, frozen=True, array_like=True, tag="counted", gc=False):

@@ -53,7 +53,7 @@ AT = 1_772_445_600_000
 _SAID = ConsentStatement("marketing", "email", ConsentStatus.WITHDRAWN, AT, "centre")
 _SENT = Sent(
     "m_1", 4, "cart", "promo", "email", AT, "recovery", 3, "first", AT - 5, AT + 5, "email",
-    ("sms",), 1, ["accepted", "opened"],
+    ("sms",), 1, ["accepted", "opened"], {"price": 80}, is_over=True,
 )  # fmt: skip
 _PENDING = Pending(
     5,

@@ -378,3 +378,58 @@ def test_content_that_cannot_be_rendered_is_dropped_never_sent_broken() -> None:
     world = story(messages__a=aborting)
     assert world.track("08:00", "A").told() == ["08:00 a drop no_content email"]
     assert "no name" in world.decisions()[0]["trace"][-1]["seen"]
+
+
+def test_a_failure_after_the_goal_was_met_tries_no_other_channel() -> None:
+    journey = {
+        "trigger": {"event": "A"},
+        "goal": {"event": "Paid"},
+        "steps": [{"send": "a"}, {"wait": "2h"}, {"send": "b"}],
+    }
+    told = (
+        story(journeys__ja=journey)
+        .track("08:00", "A")
+        .track("08:10", "Paid")
+        .receipt("08:20", "a", "failed", permanent=True)
+        .told()
+    )
+    assert told == ["08:00 a send sent email", "08:20 a drop goal_met email"]
+
+
+def test_the_next_channel_knows_the_event_though_the_journey_is_over() -> None:
+    content = {
+        "email": _mail("code {{ event.code }}"),
+        "sms": {
+            "body": "{% unless event.code %}{% abort_message 'none' %}{% endunless %}{{ event.code }}"
+        },
+    }
+    told = (
+        story(messages__a={"type": "promo", "content": content})
+        .track("08:00", "A", code=7)
+        .receipt("08:01", "a", "failed", permanent=True)
+        .told()
+    )
+    assert told == ["08:00 a send sent email", "08:01 a send sent sms"]
+
+
+def test_a_wait_for_a_segment_ends_whatever_brought_the_customer_there() -> None:
+    told = (
+        story(
+            segments={"vip": "profile.plan == 'pro'"},
+            journeys={
+                "ja": {
+                    "trigger": {"event": "A"},
+                    "steps": [{"wait_for": {"segment": "vip"}}, {"send": "a"}],
+                },
+                "jz": {
+                    "trigger": {"event": "B"},
+                    "steps": [{"wait": "1h"}, {"set": {"plan": "pro"}}],
+                },
+            },
+        )
+        .track("08:00", "A")
+        .track("08:30", "B")
+        .until("12:00")
+        .told()
+    )
+    assert told == ["09:30 a send sent email"]
