@@ -13,16 +13,17 @@ from actors.memory import VirtualClock, settle
 from actors.replay import Decision, Replay
 from engine.events import ConsentStatus, Event, Input, Receipt
 from engine.evolve import fold
+from engine.gates.case import Case
 from engine.gates.order import blocks_at
-from engine.gates.quiet import customer_zone
 from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, parse_duration
+from engine.place import find_place
 from engine.profile import Profile
 from engine.program.compile import compile_source
 from engine.program.program import Program
 from engine.reasons import Outcome
 from engine.records import Decided, Record
 from engine.step import StepResult, step
-from engine.windows import is_open
+from engine.windows import Window, is_open
 from tests.property.worlds import CUSTOMER, ORIGIN_AT, copied, histories, workspaces
 from tests.shards import Shard
 
@@ -86,11 +87,21 @@ def test_nothing_is_sent_outside_its_window(
     workspace: dict[str, Any], inputs: list[Event | Receipt]
 ) -> None:
     program, steps = live(workspace, inputs)
-    zone = customer_zone(Profile(CUSTOMER), program)
-    for one in decisions(steps):
-        window = program.channels[one.channel].window if one.channel else None
-        if is_sent(one) and window is not None:
-            assert is_open(window, zone, one.at)
+    profile = Profile(CUSTOMER)
+    for taken, now, result, _ in steps:
+        fold(profile, copied(taken), [copied(record) for record in result.records], now)
+        for one in result.records:
+            window = sending_window(program, one)
+            if window is not None:
+                zones = find_place(profile, program).zones
+                assert all(is_open(window, zone, now) for zone in zones)
+
+
+def sending_window(program: Program, record: Record) -> Window | None:
+    """Give the hours of the channel that a record says something went out on."""
+    if not isinstance(record, Decided) or not is_sent(record):
+        return None
+    return program.channels[record.channel].window
 
 
 @few
@@ -185,16 +196,16 @@ def test_a_deferral_waits_for_the_very_first_instant_that_is_open(
             continue
         assert one.next_eligible is not None
         profile = replay.profiles[customer]
-        kind = program.messages[one.message].type
-        channel = program.channels[one.channel]
-        zone = customer_zone(profile, program)
+        message, channel = program.messages[one.message], program.channels[one.channel]
+        place = find_place(profile, program)
+        case = Case(profile, program, message, channel, place=place, now=one.at)
         # Decisions later in the same step may have taken slots: only a step's last is compared.
         last = [r for r in replay.kept[-1][2].records if isinstance(r, Decided)][-1]
         if last is not one:
             continue
 
         def blocked(at: int) -> bool:
-            return bool(blocks_at(profile, program, kind, channel, zone=zone, at=at))  # noqa: B023
+            return bool(blocks_at(case, at))  # noqa: B023
 
         assert not blocked(one.next_eligible)
         assert blocked(one.next_eligible - 1)

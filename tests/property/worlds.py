@@ -118,6 +118,23 @@ def workspaces(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+# Where a customer is: by zone, by phone number (one zone, or several), or nothing but the default.
+_whereabouts: st.SearchStrategy[dict[str, Any]] = st.sampled_from([
+    *({"timezone": name} for name in _ZONES),
+    {"timezone": None, "phone": "+447700900123"},
+    {"timezone": None, "phone": "+61400123456"},
+    {"timezone": None, "phone": None},
+    {},
+])  # fmt: skip
+_wishes: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "quiet_hours": st.sampled_from([None, "22:00-07:00", "12:00-14:30", "unreadable"]),
+        "do_not_disturb": st.sampled_from([None, "2026-03-02T18:00:00Z", "2026-03-03"]),
+        "frequency_caps": st.sampled_from([None, "1 / 6h", {"marketing": "2 / 24h"}]),
+    },
+)
+
 _kinds = st.sampled_from(
     ["A", "B", "C", "C", "C", "D", "N", "Bought", "receipt", "receipt", "consent", "identify"]
 )
@@ -129,9 +146,10 @@ _gaps = st.one_of(
 @st.composite
 def histories(draw: st.DrawFn) -> list[Event | Receipt]:
     """Give what one customer does, in order of time; it begins with their addresses."""
-    traits = {"email": "a@example.com", "phone": "+447700900123", "sms": "+447700900123"}
+    traits: dict[str, Any] = {"email": "a@example.com", "sms": "+447700900123"}
     if draw(st.booleans()):
         traits["push"] = "token"
+    traits |= draw(_whereabouts)
     inputs: list[Event | Receipt] = [
         Event(
             "e0",
@@ -173,7 +191,8 @@ def _input(draw: st.DrawFn, number: int, at: int) -> Event | Receipt:
             name, EventKind.CONSENT, "Consent Stated", CUSTOMER, None, at, at, consents=said
         )
     if kind == "identify":
-        traits = {"push": draw(st.sampled_from(["token", None]))}
+        traits: dict[str, Any] = {"push": draw(st.sampled_from(["token", None]))}
+        traits |= draw(_whereabouts) | draw(_wishes)
         return Event(name, EventKind.IDENTIFY, "Identified", CUSTOMER, None, at, at, traits=traits)
     return Event(name, EventKind.TRACK, kind, CUSTOMER, None, at, at)
 
