@@ -17,6 +17,8 @@ from engine.limits import BODY_BYTES_MAX
 
 _GZIP_OR_ZLIB = 47  # zlib's number for: look at the header
 _UNPACKERS = {"gzip": _GZIP_OR_ZLIB, "x-gzip": _GZIP_OR_ZLIB, "deflate": _GZIP_OR_ZLIB}
+_GZIP_MARK = b"\x1f\x8b"
+_MEMBERS_MAX = 100  # gzip streams one after the other: some libraries write one a chunk
 
 
 class SlowBodyError(NextbeatError):
@@ -77,16 +79,33 @@ def _unpack(raw: bytes, encoding: str) -> bytes:
     if name not in _UNPACKERS:
         message = "expected Content-Encoding gzip, deflate or none"
         raise InputError("unsupported_encoding", message, "Content-Encoding")
-    unpacker = zlib.decompressobj(_UNPACKERS[name])
+    unpacked, rest = _unpack_member(raw, _UNPACKERS[name], BODY_BYTES_MAX)
+    if not rest:
+        return unpacked
+    # What follows the end must be gzip again: a body that is cut or doubled is not guessed at.
+    members = bytearray(unpacked)
+    for _ in range(_MEMBERS_MAX):
+        if not rest.startswith(_GZIP_MARK) or not raw.startswith(_GZIP_MARK):
+            raise _bad_gzip()
+        unpacked, rest = _unpack_member(rest, _GZIP_OR_ZLIB, BODY_BYTES_MAX - len(members))
+        members += unpacked
+        if not rest:
+            return bytes(members)
+    raise _bad_gzip()
+
+
+def _unpack_member(raw: bytes, header: int, room: int) -> tuple[bytes, bytes]:
+    """Unpack one stream; gives what it holds and the bytes after its end."""
+    unpacker = zlib.decompressobj(header)
     try:
-        unpacked = unpacker.decompress(raw, BODY_BYTES_MAX + 1)
+        unpacked = unpacker.decompress(raw, room + 1)
     except zlib.error:
         raise _bad_gzip() from None
-    if len(unpacked) > BODY_BYTES_MAX:
+    if len(unpacked) > room:
         raise _too_large()
     if not unpacker.eof:
         raise _bad_gzip()
-    return unpacked
+    return unpacked, unpacker.unused_data
 
 
 def _bad_gzip() -> InputError:

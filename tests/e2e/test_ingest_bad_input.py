@@ -103,11 +103,30 @@ async def test_a_body_of_just_500_kb_is_read(served: Served) -> None:
         b"\x1f\x8b\x08nonsense",
         gzip.compress(b'{"batch":[]}' * 100)[:-12],
         gzip.compress(b'{"batch":[]}')[:-4] + b"\xff\xff\xff\xff",
+        gzip.compress(b'{"batch":[]}') + b"junk",
+        gzip.compress(b'{"batch":[]}') + b"\x00" * 8,
+        gzip.compress(b'{"batch":[]}') + gzip.compress(b" " * 100)[:-3],
+        gzip.compress(b'{"batch":[]}') + gzip.compress(b"") * 101,
+        zlib.compress(b'{"batch":[]}') + zlib.compress(b" "),
     ],
 )
 async def test_bad_gzip_is_400(served: Served, body: bytes) -> None:
     answer = await served.send("/v1/batch", body, headers={"Content-Encoding": "gzip"})
     answer.refused(400, "bad_gzip")
+
+
+async def test_gzip_in_several_members_is_read_as_one_body(served: Served) -> None:
+    body = msgspec.json.encode({"batch": [call(messageId="m1")]})
+    packed = b"".join(gzip.compress(body[at : at + 40]) for at in range(0, len(body), 40))
+    answer = await served.send("/v1/batch", packed, headers={"Content-Encoding": "gzip"})
+    answer.accepted()
+    assert "m1" in served.runtime.inputs
+
+
+async def test_members_together_are_bounded_like_one(served: Served) -> None:
+    packed = gzip.compress(b" " * (BODY_BYTES_MAX // 2)) * 3
+    answer = await served.send("/v1/batch", packed, headers={"Content-Encoding": "gzip"})
+    answer.refused(400, "too_large")
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
