@@ -148,7 +148,10 @@ class Inbox:
         await done
 
     async def page(self, customer: str, after: int, limit: int) -> list[InboxMessage]:
-        """Give a customer's messages numbered beyond `after`, oldest first, none expired."""
+        """Give a customer's messages numbered beyond `after`, oldest first, none expired.
+
+        Raises StoreError where the file can't be read.
+        """
         limit = max(1, min(limit, INBOX_PAGE_MAX))
         values = (customer, after, self._present(), limit)
         return [_message(row) for row in await self._select(_LIST, values)]
@@ -208,7 +211,7 @@ class Inbox:
             batch, self._waiting = self._waiting, []
             try:
                 stored = await self._store([values for values, _ in batch])
-            except aiosqlite.Error as error:
+            except (aiosqlite.Error, StoreError) as error:
                 for _, done in batch:
                     if not done.done():
                         done.set_exception(StoreError(f"the inbox could not be written: {error}"))
@@ -237,8 +240,11 @@ class Inbox:
         return [_message(row) for row in await self._select(_NEW, (before,))]
 
     async def _select(self, sql: str, values: Sequence[object]) -> list[_Row]:
-        async with self._connection().execute(sql, values) as cursor:
-            return [tuple(row) for row in await cursor.fetchall()]
+        try:
+            async with self._connection().execute(sql, values) as cursor:
+                return [tuple(row) for row in await cursor.fetchall()]
+        except aiosqlite.Error as error:
+            raise StoreError(f"the inbox could not be read: {error}") from error
 
     async def _write(self, sql: str, values: Sequence[object]) -> None:
         db = self._connection()

@@ -67,7 +67,11 @@ class InboxRoutes:
         after, limit = _number(request, "after", 0), _number(request, "limit", INBOX_PAGE_MAX)
         if after is None or limit is None:
             return refuse(400, "bad_number", "after and limit must be whole numbers", "$query")
-        found = await self._inbox.page(request.match_info["customer"], after, limit)
+        try:
+            found = await self._inbox.page(request.match_info["customer"], after, limit)
+        except StoreError:
+            message = "the inbox can't be read at the moment; try again"
+            return refuse(503, "unavailable", message, retry_after_s=1)
         page = WirePage([_wire(message) for message in found], found[-1].number if found else after)
         headers = {"Cache-Control": "no-store"}
         return web.Response(body=_encode(page), content_type="application/json", headers=headers)
@@ -151,10 +155,14 @@ class InboxRoutes:
         after: int,
         news: asyncio.Queue[InboxMessage | None],
     ) -> None:
-        while page := await self._inbox.page(customer, after, INBOX_PAGE_MAX):
-            for message in page:
-                await socket.send_str(_encode(_wire(message)).decode())
-            after = page[-1].number
+        try:
+            while page := await self._inbox.page(customer, after, INBOX_PAGE_MAX):
+                for message in page:
+                    await socket.send_str(_encode(_wire(message)).decode())
+                after = page[-1].number
+        except StoreError:
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"it can't be read now")
+            return
         while (latest := await news.get()) is not None:
             if latest.number > after:
                 after = latest.number

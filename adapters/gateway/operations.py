@@ -272,7 +272,7 @@ _INBOX = (
         tag="Inbox",
         door="token",
         answer=WirePage,
-        statuses=(400,),
+        statuses=(400, 503),
     ),
     Operation(
         method="get",

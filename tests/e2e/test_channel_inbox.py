@@ -354,6 +354,21 @@ async def test_a_file_that_can_not_be_written_fails_that_message_only(tmp_path: 
     await inbox.close()
 
 
+async def test_an_inbox_that_can_not_be_read_is_answered_with_503(
+    world: World, tmp_path: Path
+) -> None:
+    async with aiosqlite.connect(tmp_path / "inbox.db") as other:
+        await other.execute("DROP TABLE inbox")
+        await other.commit()
+    answer = await world.client.get("/v1/inbox/u1", headers=world.own())
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert (await answer.json())["code"] == "unavailable"
+    answer = await world.client.post("/v1/inbox/u1/m1/opened", headers=world.own())
+    assert answer.status == 503
+    async with world.client.ws_connect("/v1/inbox/u1/socket", headers=world.own()) as socket:
+        assert (await socket.receive()).data == WSCloseCode.TRY_AGAIN_LATER
+
+
 async def test_an_erased_customer_leaves_no_bytes_in_the_files(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox.db", lambda: NOW)
     await inbox.open()
