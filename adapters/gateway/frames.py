@@ -5,6 +5,8 @@ the items of an HTTP request. Items in msgpack are rewritten as JSON first: that
 microseconds, and makes sure that a call means the same, and is limited alike, in both encodings.
 """
 
+import re
+from math import isfinite
 from typing import Any, cast
 
 import msgspec
@@ -48,6 +50,9 @@ _encode = msgspec.json.Encoder().encode
 _PACKED_LIST = frozenset(bytes([byte]) for byte in (*range(0x90, 0xA0), 0xDC, 0xDD))
 _PACKED_MAP = frozenset(bytes([byte]) for byte in (*range(0x80, 0x90), 0xDE, 0xDF))
 
+# A number that is none, or endless: in eight bytes, in four. Inside a text it means nothing.
+_ENDLESS = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]|\xca[\x7f\xff][\x80-\xff]")
+
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
 _EXPECTED = 'expected a call, a list of calls, or {"id": n, "batch": [...]}'
 
@@ -70,17 +75,19 @@ def read_text(text: str, oddities: list[str]) -> Frame:
         raise _bad_batch() from None
 
 
-def read_bytes(packed: bytes) -> Frame:
+def read_bytes(packed: bytes, oddities: list[str]) -> Frame:
     """Take a message in msgpack apart. Raises InputError."""
     opening = packed[:1]
     try:
         if opening in _PACKED_LIST:
-            return Frame(_rewrite_all(_pack_list.decode(packed)))
+            return Frame(_rewrite_all(_pack_list.decode(packed), oddities))
         if opening in _PACKED_MAP:
             parts = _pack_parts.decode(packed)
             if parts.batch is msgspec.UNSET:
-                return Frame([_rewrite(packed)])
-            return _frame(parts, _rewrite_all(parts.batch), [])
+                return Frame([_rewrite(packed, oddities)])
+            items = _rewrite_all(parts.batch, oddities)
+            _note_endless(packed, parts.context, oddities)
+            return _frame(parts, items, oddities)
     except msgspec.ValidationError:
         raise _bad_batch() from None
     except _UNREADABLE:
@@ -123,17 +130,39 @@ def _check_count(items: list[msgspec.Raw]) -> list[bytes]:
     return [bytes(item) for item in items]
 
 
-def _rewrite_all(items: list[msgspec.Raw]) -> list[bytes]:
-    return [_rewrite(item) for item in _check_count(items)]
+def _rewrite_all(items: list[msgspec.Raw], oddities: list[str]) -> list[bytes]:
+    return [_rewrite(item, oddities) for item in _check_count(items)]
 
 
-def _rewrite(packed: bytes) -> bytes:
+def _rewrite(packed: bytes, oddities: list[str]) -> bytes:
     # What JSON has no word for (an extension type, a map with maps as keys) makes this one item
     # unreadable, not its frame: it goes on as what no decoder takes, and so into quarantine.
     try:
-        return _encode(_unpack(packed))
+        value = _unpack(packed)
+        written = _encode(value)
     except (TypeError, msgspec.MsgspecError, *_UNREADABLE):
         return packed
+    _note_endless(packed, value, oddities)
+    return written
+
+
+def _note_endless(packed: bytes, value: object, oddities: list[str]) -> None:
+    """Name the numbers that JSON has no word for, and that were written as null."""
+    if _ENDLESS.search(packed):
+        oddities += ["not_a_number"] * _count_endless(value)
+
+
+def _count_endless(value: object) -> int:
+    count, waiting = 0, [value]  # no recursion: values may be nested as deep as they like
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, float):
+            count += not isfinite(one)
+        elif isinstance(one, dict):
+            waiting.extend(cast("dict[object, object]", one).values())
+        elif isinstance(one, list):
+            waiting.extend(cast("list[object]", one))
+    return count
 
 
 def _bad_batch() -> InputError:

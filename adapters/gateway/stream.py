@@ -204,7 +204,7 @@ class Stream:
             if message.type is WSMsgType.TEXT:
                 frame = read_text(message.data, oddities)
             else:
-                frame = read_bytes(message.data)
+                frame = read_bytes(message.data, oddities)
             if frame.id is not None and frame.id <= self._number:
                 return self._repeated(frame.id)
             self._number = frame.id or self._number + 1

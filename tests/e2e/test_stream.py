@@ -267,6 +267,30 @@ async def test_what_real_clients_send_is_tolerated_and_counted(
     assert sum(served.host.counters.tolerated.values()) == 1
 
 
+async def test_a_number_that_is_none_is_counted_in_msgpack_too(
+    served: Served, ws: ClientWebSocketResponse
+) -> None:
+    odd = call(1, properties={"a": float("nan"), "b": [float("-inf"), 1.5], "c": "\u0000"})
+    frames = (odd, [odd, call(2)], {"batch": [call(3)], "context": {"speed": float("inf")}})
+    for number, frame in enumerate(frames, 1):
+        await ws.send_bytes(msgspec.msgpack.encode(frame))
+        assert await answer(ws) == {"ack": number}
+    assert served.host.counters.tolerated["not_a_number"] == 5
+    first = served.runtime.taken[0]
+    assert isinstance(first, Event)
+    assert first.properties["a"] is None
+    assert first.properties["b"] == [None, 1.5]
+
+
+async def test_a_deep_item_with_such_a_number_does_not_spoil_its_frame(
+    served: Served, ws: ClientWebSocketResponse
+) -> None:
+    deep = b"\x91" * 700 + b"\xca\x7f\x80\x00\x00"
+    await ws.send_bytes(b"\x92" + deep + msgspec.msgpack.encode(call(2)))
+    found = await answer(ws)
+    assert (found["ack"], len(found["errors"]), len(served.runtime.taken)) == (1, 1, 1)
+
+
 async def test_overload_refuses_the_frame_with_a_time_to_try_again(
     served: Served, ws: ClientWebSocketResponse
 ) -> None:
