@@ -28,6 +28,9 @@ from engine.gates.consent import SERVICE
 from engine.instants import DAY_MS, MINUTE_MS, SECOND_MS
 
 
+ATTEMPTS = 10_000
+
+
 class Pace(msgspec.Struct, frozen=True):
     """At most so many messages a second; after a pause up to `burst` at once."""
 
@@ -47,16 +50,17 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How fast and how patiently one channel is used.
 
     `rate_per_second` None is as fast as `concurrency` allows. `retry_ms` counts from the decision
-    and ends all attempts, as the message's own expiry does.
+    and ends all attempts, as the message's own expiry does; an outage shorter than that loses
+    nothing, so `attempts` is by itself more than fit into weeks.
     """
 
     rate_per_second: float | None = None
     burst: int = 1
     concurrency: int = 16
     timeout_ms: int = 30 * SECOND_MS
-    attempts: int = 8
+    attempts: int = ATTEMPTS
     backoff_ms: int = SECOND_MS
-    backoff_ms_max: int = 10 * MINUTE_MS
+    backoff_ms_max: int = 15 * MINUTE_MS
     retry_ms: int = DAY_MS
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
-from actors.lanes import Pacing
+from actors.lanes import ATTEMPTS, Pacing
 from actors.ports import Channel
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.log import LogChannel, LogSettings
@@ -55,7 +55,7 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     burst: int = 1
     concurrency: int = 16
     timeout: str = "30s"
-    attempts: int = 8
+    attempts: int = ATTEMPTS
     retry_for: str = "1d"
 
     def __post_init__(self) -> None:

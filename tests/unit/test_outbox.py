@@ -301,6 +301,33 @@ async def test_attempts_end_when_the_channel_has_tried_long_enough() -> None:
     assert [at for at, _ in world.email.calls] == [0, 4 * SECOND_MS, 8 * SECOND_MS]
 
 
+@pytest.mark.parametrize("outage_ms", [5 * MINUTE_MS, HOUR_MS, DAY_MS - HOUR_MS])
+async def test_an_outage_shorter_than_the_time_to_try_loses_nothing(outage_ms: int) -> None:
+    world = World()
+    world.email.script = {f"m{n}": [Temporary("connection refused")] * 10_000 for n in range(5)}
+    world.outbox.offer([a_send(f"m{n}", f"u{n}") for n in range(5)])
+    await world.clock.advance(outage_ms)
+    assert world.receipts == []
+    world.email.script = {}
+    await world.clock.advance(15 * MINUTE_MS)
+    assert sorted(world.told()) == [(f"m{n}", "accepted", "") for n in range(5)]
+
+
+async def test_the_time_to_try_is_what_ends_the_attempts_and_pauses_grow_to_a_quarter_hour() -> (
+    None
+):
+    world = World()
+    world.email.script = {"m1": [Temporary("connection refused")] * 10_000}
+    world.outbox.offer([a_send("m1")])
+    await world.clock.advance(2 * DAY_MS)
+    assert world.told() == [("m1", "failed", "retries_exhausted")]
+    tried_at = [at for at, _ in world.email.calls]
+    assert DAY_MS - 15 * MINUTE_MS <= tried_at[-1] <= DAY_MS
+    pauses = [after - before for before, after in pairwise(tried_at)]
+    assert 10 * MINUTE_MS < max(pauses) <= 15 * MINUTE_MS
+    assert 90 < len(tried_at) < 400
+
+
 async def test_a_message_that_expires_in_the_queue_never_leaves() -> None:
     world = World(Pacing(rate_per_second=0.01))
     world.outbox.offer([a_send("m0"), a_send("m1", "u2", expires_at=START + SECOND_MS)])
@@ -472,4 +499,4 @@ def test_pauses_are_spread_over_a_span_that_doubles_up_to_its_limit() -> None:
 
 def test_a_pause_is_the_same_on_every_machine() -> None:
     pauses = [back_off("m_1", attempt, Pacing()) for attempt in (1, 2, 3, 40)]
-    assert pauses == [674, 671, 1_252, 355_536]
+    assert pauses == [674, 671, 1_252, 533_304]
