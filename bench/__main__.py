@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Callable
 
-from bench import decision, latency, memory, recovery, throughput, timers
+from bench import decision, latency, memory, recovery, solver, throughput, timers
 
 BENCHES: dict[str, Callable[[], bool]] = {
     "decision": decision.run,
+    "solver": solver.run,
     "throughput": throughput.run,
     "latency": latency.run,
     "timers": timers.run,

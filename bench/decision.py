@@ -24,7 +24,7 @@ SPACING_MS = 300  # between two events of the shop
 def run() -> bool:
     """Play the shop's traffic, then take the steps that propose a message again, alone."""
     program = bench_workspace().program
-    cases = _proposing(program)
+    cases = proposing(program)
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -53,7 +53,7 @@ def run() -> bool:
     )
 
 
-def _proposing(program: Program) -> list[tuple[str, Profile, Event]]:
+def proposing(program: Program) -> list[tuple[str, Profile, Event]]:
     """Find the events that lead to a decision, each with the profile as it was before."""
     profiles = {f"u{number}": Profile(f"u{number}") for number in range(CUSTOMERS)}
     for raw in identifies(range(CUSTOMERS), format_instant(ORIGIN_AT)):

@@ -33,7 +33,7 @@ Hours = Sequence[tuple[Window, ZoneInfo]]
 Edges = tuple[int, ...]
 
 
-class _Gathered(msgspec.Struct, frozen=True, eq=False):
+class Gathered(msgspec.Struct, frozen=True, eq=False):
     """Hours without repetition. Compared by identity, so that it is a key that costs nothing."""
 
     zones: tuple[ZoneInfo, ...]
@@ -49,7 +49,16 @@ def opens_together(hours: Hours, now: int, *, until: int) -> int | None:
     if len(hours) == 1:
         found = opens_at(*hours[0], now)
         return found if found is not None and found < until else None
-    gathered = _gather(tuple([(window.edges, zone) for window, zone in hours]))
+    return opens_gathered(gather(hours), now, until=until)
+
+
+def gather(hours: Hours) -> Gathered:
+    """Put hours together once, for who asks for many instants."""
+    return _gather(tuple([(window.edges, zone) for window, zone in hours]))
+
+
+def opens_gathered(gathered: Gathered, now: int, *, until: int) -> int | None:
+    """Tell the same as `opens_together`."""
     at = now
     while at < until:
         offsets_ms, end_at = offsets_at(gathered.zones, at)
@@ -91,12 +100,12 @@ def _are_open(hours: Hours, now: int) -> bool:
 
 
 @lru_cache(_GATHERED_MAX)
-def _gather(pairs: tuple[tuple[Edges, ZoneInfo], ...]) -> _Gathered:
+def _gather(pairs: tuple[tuple[Edges, ZoneInfo], ...]) -> Gathered:
     places: dict[ZoneInfo, int] = {}
     for _, zone in pairs:
         places.setdefault(zone, len(places))
     windows = dict.fromkeys((edges, places[zone]) for edges, zone in pairs)
-    return _Gathered(zones=tuple(places), windows=tuple(windows))
+    return Gathered(zones=tuple(places), windows=tuple(windows))
 
 
 def _opens_in(edges: Edges, at: int) -> int | None:
@@ -112,7 +121,7 @@ def _opens_in(edges: Edges, at: int) -> int | None:
 
 
 @lru_cache(_WEEKS_MAX)
-def _join_week(gathered: _Gathered, offsets_ms: tuple[int, ...]) -> Edges:
+def _join_week(gathered: Gathered, offsets_ms: tuple[int, ...]) -> Edges:
     """Lay all hours on one week of UTC; what is left is open in each. Edges as in a `Window`."""
     shifted = dict.fromkeys((edges, offsets_ms[place]) for edges, place in gathered.windows)
     turns: dict[int, int] = {}  # how many more are open from here on

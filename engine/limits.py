@@ -53,6 +53,7 @@ WORKSPACE_VALUES_MAX = 200_000  # in one file, each use of an alias counted
 WORKSPACE_DEPTH_MAX = 64
 WORKSPACE_NAME_LENGTH_MAX = 256
 CAP_COUNT_MAX = 500
+BLACKOUT_DAYS_MAX = 400
 
 # What one condition may be, and what it may look at. Nested macros multiply, so an inner list is
 # shorter: 1,000 x 100 steps are some ten milliseconds at the very worst.

@@ -18,12 +18,13 @@ class Case:
     """A message on its way to a customer on a channel, and where the customer is.
 
     `tallies` are the sends that count, which may be others than the profile's where it is asked
-    what would be after one more.
+    what would be after one more. `opening` and `days` are what the gates of hours and days found
+    out about this case and want to find again.
     """
 
     __slots__ = (
-        "channel", "factor", "kind", "last_at", "message", "place", "profile", "program", "regions",
-        "tallies",
+        "channel", "days", "factor", "kind", "last_at", "message", "opening", "place", "profile",
+        "program", "regions", "tallies",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +45,8 @@ class Case:
         self.place = place
         self.tallies: Sequence[Tally] = profile.tallies
         self.last_at = profile.ledger[-1].at if profile.ledger else None
+        self.opening: object = None
+        self.days: dict[int, object] = {}
         self.factor = cap_factor(profile, program, message.type, now)
         self.regions = _regions(program, message.type, channel, place) if program.regions else ()
 

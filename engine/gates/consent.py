@@ -12,10 +12,10 @@ never consent.
 """
 
 from functools import cache
-from typing import Any, cast
 
 from engine.events import ANY, ConsentStatement, ConsentStatus
 from engine.gates.verdict import Block
+from engine.place import find_place
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.reasons import Reason
@@ -60,19 +60,7 @@ def _is_opt_out(profile: Profile, program: Program, purpose: str) -> bool:
     countries = program.opt_out.get(purpose)
     if countries is None:
         return False
-    return ANY in countries or country(profile, program) in countries
-
-
-def country(profile: Profile, program: Program) -> str:
-    """Name the country whose rules hold for a customer, as two capital letters."""
-    stated: Any = profile.traits.get("country")
-    if stated is None:
-        address: Any = profile.traits.get("address")
-        if isinstance(address, dict):
-            stated = cast("dict[str, Any]", address).get("country")
-    if isinstance(stated, str) and stated:
-        return stated.upper()
-    return program.defaults.country
+    return ANY in countries or find_place(profile, program).country in countries
 
 
 def _block(seen: str) -> Block:

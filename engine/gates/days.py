@@ -10,15 +10,16 @@ Called by `gates.order`. A day is the customer's local date, in every time zone 
 """
 
 from collections.abc import Callable, Iterator
-from zoneinfo import ZoneInfo
+
+import msgspec
 
 from engine.calendars import HOLIDAYS_VERSION, holiday_name
 from engine.gates.case import Case
-from engine.gates.verdict import Block
+from engine.gates.verdict import Block, latest_by_rule
 from engine.instants import DAY_MS
 from engine.limits import SOLVER_HORIZON_MS
 from engine.localtime import day_instant, local_parts
-from engine.program.program import Blackout, Holidays
+from engine.program.program import Blackout
 from engine.program.regions import RegionRule
 from engine.reasons import Reason
 
@@ -28,30 +29,73 @@ _VERSION = f"holidays {HOLIDAYS_VERSION}"
 Naming = Callable[[int], str]  # of a day: what closes it, or ""
 
 
-def check_days(case: Case, at: int) -> Iterator[Block]:
-    """Give the rules that close the local day of an instant."""
-    program, kind = case.program, case.kind
-    if "holidays" not in kind.ignores:
+class Closed(msgspec.Struct, frozen=True, gc=False):
+    """A rule closes a day, up to a later one; None where it closes all that can be looked at."""
+
+    check: str
+    reason: Reason
+    rule: str
+    seen: str
+    version: str
+    reopens_on: int | None
+
+
+def check_days(case: Case, at: int) -> list[Block]:
+    """List the rules that close the local day of an instant."""
+    blocks: list[Block] = []
+    for zone in case.place.zones:
+        for one in _closed_on(case, local_parts(zone, at)[2]):
+            day = one.reopens_on
+            until = None if day is None else day_instant(zone, day)
+            blocks.append(Block(one.check, one.reason, until, one.rule, one.seen, one.version))
+    return latest_by_rule(blocks) if len(blocks) > 1 else blocks
+
+
+def _closed_on(case: Case, day: int) -> tuple[Closed, ...]:
+    """Give what closes a day; found once for a case, whose zones mostly have the same day."""
+    known = case.days.get(day)
+    if not isinstance(known, tuple):
+        known = case.days[day] = tuple(_find_closed(case, day))
+    return known
+
+
+def _find_closed(case: Case, day: int) -> Iterator[Closed]:
+    program = case.program
+    if "holidays" not in case.kind.ignores:
         if program.holidays is not None and case.concerns(program.holidays.purposes):
-            yield from _check_holidays(case, program.holidays, at)
-        for blackout in program.blackouts:
+            yield from _holiday(case, day)
+        for blackout in program.blackouts_on.get(day, ()):
             if _is_about(case, blackout):
-                yield from _check_blackout(case, blackout, at)
+                yield _blackout(blackout, day)
     for rule in case.regions:
-        if rule.closed_on_holidays:
-            yield from _check_law(case, rule, at)
+        if rule.closed_on_holidays and rule.is_in_force(day):
+            yield from _law(case, rule, day)
 
 
-def _check_holidays(case: Case, policy: Holidays, at: int) -> Iterator[Block]:
+def _holiday(case: Case, day: int) -> Iterator[Closed]:
+    policy = case.program.holidays
+    assert policy is not None
     country = policy.calendar or case.place.country
     subdivision = "" if policy.calendar else case.place.subdivision
 
     def name(day: int) -> str:
         return "" if day in policy.except_on else holiday_name(country, subdivision, day)
 
-    for until, seen in _closed(case, name, at):
-        rule = "policies.holidays"
-        yield Block("holidays", Reason.HOLIDAY, until, rule, f"{seen} in {country}", _VERSION)
+    if found := name(day):
+        seen, until = f"{found} in {country}", _reopens_on(name, day)
+        yield Closed("holidays", Reason.HOLIDAY, "policies.holidays", seen, _VERSION, until)
+
+
+def _law(case: Case, rule: RegionRule, day: int) -> Iterator[Closed]:
+    place = case.place
+
+    def name(day: int) -> str:
+        is_held = rule.is_in_force(day)
+        return holiday_name(place.country, place.subdivision, day) if is_held else ""
+
+    if found := name(day):
+        seen, until = f"{found} in {place.country}", _reopens_on(name, day)
+        yield Closed("region", Reason.REGION_RULE, rule.rule, seen, rule.stamp, until)
 
 
 def _is_about(case: Case, blackout: Blackout) -> bool:
@@ -62,41 +106,14 @@ def _is_about(case: Case, blackout: Blackout) -> bool:
     )
 
 
-def _check_blackout(case: Case, blackout: Blackout, at: int) -> Iterator[Block]:
+def _blackout(blackout: Blackout, day: int) -> Closed:
     def name(day: int) -> str:
         is_closed = blackout.first_on <= day <= blackout.last_on and day not in blackout.except_on
         return blackout.name if is_closed else ""
 
-    for until, seen in _closed(case, name, at):
-        yield Block("blackout", Reason.BLACKOUT, until, blackout.rule, seen)
+    until = _reopens_on(name, day)
+    return Closed("blackout", Reason.BLACKOUT, blackout.rule, blackout.name, "", until)
 
 
-def _check_law(case: Case, rule: RegionRule, at: int) -> Iterator[Block]:
-    country, subdivision = case.place.country, case.place.subdivision
-    since = rule.effective_from if rule.effective_from is not None else -_DAYS_MAX
-    end = rule.effective_until
-
-    def name(day: int) -> str:
-        if day < since or (end is not None and day >= end):
-            return ""
-        return holiday_name(country, subdivision, day)
-
-    for until, seen in _closed(case, name, at):
-        where = f"{seen} in {country}"
-        yield Block("region", Reason.REGION_RULE, until, rule.rule, where, rule.stamp)
-
-
-def _closed(case: Case, name: Naming, at: int) -> Iterator[tuple[int | None, str]]:
-    """Give, for each zone in which the day is closed, the start of the first that is not."""
-    for zone in case.place.zones:
-        day = local_parts(zone, at)[2]
-        seen = name(day)
-        if seen:
-            yield _reopens_at(zone, name, day), seen
-
-
-def _reopens_at(zone: ZoneInfo, name: Naming, day: int) -> int | None:
-    for later in range(day + 1, day + _DAYS_MAX):
-        if not name(later):
-            return day_instant(zone, later)
-    return None
+def _reopens_on(name: Naming, day: int) -> int | None:
+    return next((later for later in range(day + 1, day + _DAYS_MAX) if not name(later)), None)

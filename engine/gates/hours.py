@@ -17,8 +17,15 @@ from typing import Any
 import msgspec
 
 from engine.gates.case import Case
-from engine.gates.verdict import Block
-from engine.hours import Hours, closed_of, opens_together
+from engine.gates.verdict import Block, latest_by_rule
+from engine.hours import (
+    Gathered,
+    Hours,
+    closed_of,
+    gather,
+    opens_gathered,
+    opens_together,
+)
 from engine.instants import WEEK_MS
 from engine.localtime import day_instant
 from engine.program.regions import RegionRule
@@ -29,6 +36,7 @@ QUIET_HOURS = "quiet_hours"  # trait: hours at which the customer does not want 
 
 _QUIET_MAX = 4_096
 _FOR_EVER = 1 << 62
+_FEW = 4  # hours that are faster asked one by one than put together
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
@@ -40,21 +48,35 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     version: str = ""
 
 
-class Opening(msgspec.Struct, frozen=True, gc=False):
+class Opening:
     """Hours that hold from one instant to another, in each plausible zone, and whose they are."""
 
-    hours: Hours
-    causes: tuple[Cause, ...]  # as long as `hours`
-    until: int
+    __slots__ = ("_gathered", "causes", "hours", "since", "until")
+
+    def __init__(self, hours: Hours, causes: tuple[Cause, ...], *, since: int, until: int) -> None:
+        self.hours = hours
+        self.causes = causes  # as long as `hours`
+        self.since = since
+        self.until = until
+        self._gathered: Gathered | None = None
+
+    def opens_at(self, now: int, *, until: int) -> int | None:
+        """Find the first instant from `now` on at which all are open; few are asked one by one."""
+        if len(self.hours) <= _FEW:
+            return opens_together(self.hours, now, until=until)
+        if self._gathered is None:
+            self._gathered = gather(self.hours)
+        return opens_gathered(self._gathered, now, until=until)
 
 
 def check_hours(case: Case, at: int) -> list[Block]:
     """List the hours that are closed at an instant, each with its own next opening."""
     opening = _opening(case, at)
-    return [
+    blocks = [
         _block(case, opening, place, opens_at(*opening.hours[place], at))
         for place in closed_of(opening.hours, at)
     ]
+    return latest_by_rule(blocks) if len(case.place.zones) > 1 else blocks
 
 
 def open_hours(case: Case, at: int, end_at: int) -> tuple[int | None, Block | None]:
@@ -65,7 +87,7 @@ def open_hours(case: Case, at: int, end_at: int) -> tuple[int | None, Block | No
     moment, last = at, None
     while moment < end_at:
         opening = _opening(case, moment)
-        found = opens_together(opening.hours, moment, until=min(opening.until, end_at))
+        found = opening.opens_at(moment, until=min(opening.until, end_at))
         if found is not None and found == at:
             return at, None
         before_at = moment if found is None or found == moment else found - 1
@@ -87,7 +109,15 @@ def _block(case: Case, opening: Opening, place: int, until: int | None) -> Block
 
 
 def _opening(case: Case, at: int) -> Opening:
-    """Gather the hours that hold at an instant."""
+    """Gather the hours that hold at an instant; mostly they are those that held before."""
+    known = case.opening
+    if isinstance(known, Opening) and known.since <= at < known.until:
+        return known
+    case.opening = opening = _gather(case, at)
+    return opening
+
+
+def _gather(case: Case, at: int) -> Opening:
     found: list[tuple[Window, Cause]] = []
     if "window" not in case.kind.ignores:
         found += _written(case)
@@ -102,7 +132,8 @@ def _opening(case: Case, at: int) -> Opening:
     return Opening(
         tuple([(window, zone) for window, _ in found for zone in zones]),
         tuple([cause for _, cause in found for _ in zones]),
-        until,
+        since=at,
+        until=until,
     )
 
 

@@ -20,7 +20,7 @@ from engine.gates.days import check_days
 from engine.gates.hours import check_hours, open_hours
 from engine.gates.presence import check_presence
 from engine.gates.suppress import check_suppression
-from engine.gates.verdict import Block
+from engine.gates.verdict import Block, release_at
 from engine.limits import SOLVER_HORIZON_MS, SOLVER_ROUNDS_MAX
 
 Gate = Callable[[Case, int], Iterator[Block]]
@@ -75,7 +75,7 @@ def next_eligible(case: Case, now: int) -> Timing:
 def _latest(case: Case, at: int) -> Block | None:
     """Give the rule of the customer's own making that releases last: the first of equals."""
     found = [block for gate in _PERSONAL for block in gate(case, at)]
-    return max(found, key=_release) if found else None
+    return max(found, key=release_at) if found else None
 
 
 def _open_calendar(case: Case, at: int, end_at: int) -> tuple[int | None, Block | None]:
@@ -86,14 +86,10 @@ def _open_calendar(case: Case, at: int, end_at: int) -> tuple[int | None, Block 
         last = block or last
         if opens_at is None:
             return None, last
-        closed = max(check_days(case, opens_at), key=_release, default=None)
+        closed = max(check_days(case, opens_at), key=release_at, default=None)
         if closed is None:
             return opens_at, last
         last = closed
         if closed.until is None or closed.until >= end_at:
             return None, closed
         moment = closed.until
-
-
-def _release(block: Block) -> float:
-    return float("inf") if block.until is None else block.until

@@ -134,7 +134,7 @@ def _compile(
         triggers=group(triggered, lambda journey: journey.trigger.event),
         history=leaves.history(),  # complete: every condition is compiled by now
         holidays=compile_holidays(policies, leaves),
-        blackouts=compile_blackouts(policies, leaves),
+        blackouts_on=compile_blackouts(policies, leaves),
         regions=policies.regions,
         engagement=compile_engagement(policies, leaves),
         look_ahead_ms=leaves.duration_or_none(policies.look_ahead, (*path, "look_ahead")) or 0,

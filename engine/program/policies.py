@@ -6,6 +6,7 @@ Called by `compile`, like `sections`, with a spec whose parts fit together.
 import msgspec
 from msgspec import UNSET
 
+from engine.limits import BLACKOUT_DAYS_MAX
 from engine.program.leaves import Leaves
 from engine.program.places import Path, format_path
 from engine.program.policymodel import CUSTOMER_CALENDAR, EngagementLevelSpec, PoliciesSpec
@@ -79,8 +80,17 @@ def compile_holidays(policies: PoliciesSpec, leaves: Leaves) -> Holidays | None:
     return Holidays(calendar, spec.purposes, except_on)
 
 
-def compile_blackouts(policies: PoliciesSpec, leaves: Leaves) -> tuple[Blackout, ...]:
-    """Compile the days on which nothing goes out."""
+def compile_blackouts(policies: PoliciesSpec, leaves: Leaves) -> dict[int, tuple[Blackout, ...]]:
+    """Compile the days on which nothing goes out, each with what closes it."""
+    closed: dict[int, tuple[Blackout, ...]] = {}
+    for blackout in _read_blackouts(policies, leaves):
+        for day in range(blackout.first_on, blackout.last_on + 1):
+            if day not in blackout.except_on:
+                closed[day] = (*closed.get(day, ()), blackout)
+    return closed
+
+
+def _read_blackouts(policies: PoliciesSpec, leaves: Leaves) -> list[Blackout]:
     blackouts: list[Blackout] = []
     for index, spec in enumerate(policies.blackouts):
         path: Path = ("policies", "blackouts", index)
@@ -89,6 +99,12 @@ def compile_blackouts(policies: PoliciesSpec, leaves: Leaves) -> tuple[Blackout,
         if last_on < first_on:
             message = "the last day lies before the first"
             leaves.faults.add((*path, "to"), message, "write the later of the two as `to`")
+        if last_on - first_on > BLACKOUT_DAYS_MAX:
+            message = f"a blackout has {BLACKOUT_DAYS_MAX} days at most"
+            leaves.faults.add(
+                (*path, "to"), message, "leave the channel or the journey out instead"
+            )
+            last_on = first_on
         blackouts.append(
             Blackout(
                 name=spec.name,
@@ -101,7 +117,7 @@ def compile_blackouts(policies: PoliciesSpec, leaves: Leaves) -> tuple[Blackout,
                 rule=format_path(path),
             )
         )
-    return tuple(blackouts)
+    return blackouts
 
 
 def compile_engagement(policies: PoliciesSpec, leaves: Leaves) -> EngagementPolicy | None:

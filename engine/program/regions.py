@@ -29,7 +29,7 @@ from engine.localtime import day_number
 from engine.program.countries import COUNTRIES
 from engine.program.faults import Faults
 from engine.program.leaves import Leaves
-from engine.program.program import Cap
+from engine.program.program import Cap, Program
 from engine.windows import Window, parse_window
 
 UNKNOWN = "unknown_subdivision"  # the id of the rules that are computed
@@ -136,6 +136,14 @@ class _PackText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notes: str = ""
     subdivisions: tuple[str, ...] = ()
     when_unknown: Literal["strictest"] | None = None
+
+
+def countries_of(program: Program) -> tuple[str, ...]:
+    """Name the countries whose calendars a program looks at, as far as it says."""
+    named = [country for name in program.regions for country in load_packs()[name].countries]
+    calendar = program.holidays.calendar if program.holidays is not None else ""
+    every = (program.defaults.country, calendar, *named)
+    return tuple(dict.fromkeys(filter(None, every)))
 
 
 @lru_cache(_PLACES_MAX)

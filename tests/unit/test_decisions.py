@@ -400,7 +400,7 @@ def test_the_next_channel_knows_the_event_though_the_journey_is_over() -> None:
     content = {
         "email": _mail("code {{ event.code }}"),
         "sms": {
-            "body": "{% unless event.code %}{% abort_message 'none' %}{% endunless %}{{ event.code }}"
+            "body": "{% unless event.code %}{% abort_message %}{% endunless %}{{ event.code }}"
         },
     }
     told = (
