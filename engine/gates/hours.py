@@ -94,6 +94,8 @@ def open_hours(case: Case, at: int, end_at: int) -> tuple[int | None, Block | No
         closed = closed_of(opening.hours, before_at)
         if closed:
             last = _block(case, opening, closed[0], found)
+        elif found is not None and last is not None:  # it opens because a rule of law ends
+            last = msgspec.structs.replace(last, until=found)
         if found is not None:
             return found, last
         moment = opening.until
@@ -102,9 +104,7 @@ def open_hours(case: Case, at: int, end_at: int) -> tuple[int | None, Block | No
 
 def _block(case: Case, opening: Opening, place: int, until: int | None) -> Block:
     (window, zone), cause = opening.hours[place], opening.causes[place]
-    seen = f"{window.text} in {zone.key}"
-    if len(case.place.zones) > 1 or case.place.confidence == "low":
-        seen += f", a zone from {case.place.source}"
+    seen = f"{window.text} in {zone.key} ({case.place.source})"
     return Block(cause.check, cause.reason, until, cause.rule, seen, cause.version)
 
 
