@@ -27,7 +27,9 @@ from engine.gates.verdict import Block
 from engine.instants import format_duration
 from engine.limits import SOLVER_HORIZON_MS
 from engine.localtime import (
+    day_instant,
     day_start,
+    local_parts,
     month_start,
     next_day_start,
     next_month_start,
@@ -65,50 +67,78 @@ _SHARED = Cause("shared_cap", Reason.SHARED_CAP)
 _OWN = Cause("customer_cap", Reason.CUSTOMER_CAP)
 
 
-def check_caps(case: Case, at: int) -> Iterator[Block]:
-    """Give the caps that have no room at an instant, and the gaps that filling ones ask for."""
+class Room(msgspec.Struct, frozen=True, gc=False):
+    """A cap that may be full, with the sends that count toward it."""
+
+    cap: Cap
+    times: Times
+    cause: Cause
+    backoff: Backoff | None = None
+    law: RegionRule | None = None
+
+
+def check_caps(case: Case, at: int, found: list[Block]) -> None:
+    """Find the caps that have no room at an instant, and the gaps that filling ones ask for."""
     if not case.tallies:
         return
-    if "caps" not in case.kind.ignores:
-        yield from _check_workspace(case, at)
-    for rule in case.regions:
-        for cap in rule.caps:
-            cause = Cause("region", Reason.REGION_RULE, rule.stamp)
-            named = msgspec.structs.replace(cap, rule=rule.rule)
-            yield from _check(case, named, _times_by_law(case, rule), at, cause)
+    rooms = case.rooms
+    if not isinstance(rooms, list):
+        rooms = case.rooms = _rooms(case)
+    for room in rooms:
+        if room.law is None or _holds(case, room.law, at):
+            _check(case, room, at, found)
+        if room.backoff is not None:
+            _check_backoff(room.cap, room.backoff, room.times, at, found)
 
 
-def check_cooldown(case: Case, at: int) -> Iterator[Block]:
-    """Say when the least time since the last message, on any channel, is over."""
+def check_cooldown(case: Case, at: int, found: list[Block]) -> None:
+    """Find out when the least time since the last message, on any channel, is over."""
     cooldown = case.program.cooldown
     if cooldown is None or case.last_at is None or "cooldown" in case.kind.ignores:
         return
     until = case.last_at + cooldown.gap_ms
     if until > at and case.concerns(cooldown.purposes):
         seen = f"{format_duration(cooldown.gap_ms)} after the last message"
-        yield Block("cooldown", Reason.COOLDOWN, until, "policies.cooldown", seen)
+        found.append(Block("cooldown", Reason.COOLDOWN, until, "policies.cooldown", seen))
 
 
-def _check_workspace(case: Case, at: int) -> Iterator[Block]:
-    channel, kind, program = case.channel, case.kind, case.program
-    factor = case.factor
-    for cap in channel.caps:
-        yield from _check(
-            case, _scale(cap, factor), _times(case, (), (channel.name,)), at, _CHANNEL
+def _rooms(case: Case) -> list[Room]:
+    """Gather the caps that may ever be full: those with as many sends as they allow."""
+    rooms = [] if "caps" in case.kind.ignores else list(_rooms_of_workspace(case))
+    rooms += [
+        Room(
+            msgspec.structs.replace(cap, rule=rule.rule),
+            _times_by_law(case, rule),
+            Cause("region", Reason.REGION_RULE, rule.stamp),
+            law=rule,
         )
+        for rule in case.regions
+        for cap in rule.caps
+    ]
+    return [
+        room
+        for room in rooms
+        if room.backoff is not None or sum(map(len, room.times)) >= room.cap.count_max
+    ]
+
+
+def _rooms_of_workspace(case: Case) -> Iterator[Room]:
+    channel, kind, program, factor = case.channel, case.kind, case.program, case.factor
+    for cap in channel.caps:
+        yield Room(_scale(cap, factor), _times(case, (), (channel.name,)), _CHANNEL)
     for cap in kind.caps:
-        yield from _check(case, _scale(cap, factor), _times_of_type(case), at, _TYPE)
+        yield Room(_scale(cap, factor), _times_of_type(case), _TYPE)
     for shared in program.caps:
-        if (shared.channels and channel.name not in shared.channels) or not case.concerns(
-            shared.purposes
+        if case.concerns(shared.purposes) and (
+            not shared.channels or channel.name in shared.channels
         ):
-            continue
-        cap, times = _scale(shared.cap, factor), _times(case, shared.purposes, shared.channels)
-        yield from _check(case, cap, times, at, _SHARED)
-        if program.backoff is not None and "backoff" not in kind.ignores and not cap.period:
-            yield from _check_backoff(cap, program.backoff, times, at)
+            times = _times(case, shared.purposes, shared.channels)
+            # The share of a calendar window says nothing about pace.
+            paced = not shared.cap.period and "backoff" not in kind.ignores and bool(times)
+            backoff = program.backoff if paced else None
+            yield Room(_scale(shared.cap, factor), times, _SHARED, backoff)
     for cap, purposes in own_caps(case):
-        yield from _check(case, cap, _times(case, purposes), at, _OWN)
+        yield Room(cap, _times(case, purposes), _OWN)
 
 
 def _scale(cap: Cap, factor: float) -> Cap:
@@ -148,19 +178,26 @@ def _times_by_law(case: Case, rule: RegionRule) -> list[list[int]]:
     ]
 
 
-def _check(case: Case, cap: Cap, times: Times, at: int, cause: Cause) -> Iterator[Block]:
-    """Say when a cap next has room."""
-    if not times:
-        return
+def _holds(case: Case, rule: RegionRule, at: int) -> bool:
+    """Say whether a rule is in force on the local day, in any zone the customer may be in."""
+    return any(rule.is_in_force(local_parts(zone, at)[2]) for zone in case.place.zones)
+
+
+def _check(case: Case, room: Room, at: int, found: list[Block]) -> None:
+    """Find out when a cap next has room."""
+    cap, times, cause = room.cap, room.times, room.cause
     if not cap.period:
         until, used = _rolling(cap, times, at)
     elif cap.period == SESSION:
         until, used = None, _count_from(times, case.profile.session_at)
     else:
         until, used = _calendar(cap, times, case.place.zones, at)
+    if room.law is not None and room.law.effective_until is not None and until is not None:
+        ends_at = max(day_instant(zone, room.law.effective_until) for zone in case.place.zones)
+        until = min(until, ends_at)
     if used >= cap.count_max:
         seen = f"{used} used of {cap.text}"
-        yield Block(cause.check, cause.reason, until, cap.rule, seen, cause.version)
+        found.append(Block(cause.check, cause.reason, until, cap.rule, seen, cause.version))
 
 
 def _rolling(cap: Cap, times: Times, at: int) -> tuple[int | None, int]:
@@ -199,8 +236,8 @@ def _latest(times: Times, count: int) -> list[int]:
     return sorted(at for each in times for at in each[-count:])[-count:]
 
 
-def _check_backoff(cap: Cap, backoff: Backoff, times: Times, at: int) -> Iterator[Block]:
-    """Say when the gap that a filling shared cap asks for is over."""
+def _check_backoff(cap: Cap, backoff: Backoff, times: Times, at: int, found: list[Block]) -> None:
+    """Find out when the gap that a filling shared cap asks for is over."""
     # Rounded first: as floats 0.07 of 100 is a little more than 7.
     free_count = ceil(round(backoff.share * cap.count_max, 9))
     first_used = used = _count_after(times, at - cap.window_ms)
@@ -216,7 +253,7 @@ def _check_backoff(cap: Cap, backoff: Backoff, times: Times, at: int) -> Iterato
         used = len(sent_at) - bisect_right(sent_at, moment - cap.window_ms)
     if moment > at:
         seen = f"{first_used} used of {cap.text}"
-        yield Block("backoff", Reason.BACKOFF, moment, "policies.backoff", seen)
+        found.append(Block("backoff", Reason.BACKOFF, moment, "policies.backoff", seen))
 
 
 def _gap_ms(backoff: Backoff, steps: int) -> int:

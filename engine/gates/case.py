@@ -18,13 +18,13 @@ class Case:
     """A message on its way to a customer on a channel, and where the customer is.
 
     `tallies` are the sends that count, which may be others than the profile's where it is asked
-    what would be after one more. `opening` and `days` are what the gates of hours and days found
-    out about this case and want to find again.
+    what would be after one more. `opening`, `days` and `rooms` are what the gates of hours, days
+    and caps found out about this case and want to find again.
     """
 
     __slots__ = (
         "channel", "days", "factor", "kind", "last_at", "message", "opening", "place", "profile",
-        "program", "regions", "tallies",
+        "program", "regions", "rooms", "tallies",
     )  # fmt: skip
 
     def __init__(
@@ -46,6 +46,7 @@ class Case:
         self.tallies: Sequence[Tally] = profile.tallies
         self.last_at = profile.ledger[-1].at if profile.ledger else None
         self.opening: object = None
+        self.rooms: object = None
         self.days: dict[int, object] = {}
         self.factor = cap_factor(profile, program, message.type, now)
         self.regions = _regions(program, message.type, channel, place) if program.regions else ()
@@ -54,6 +55,7 @@ class Case:
         """Give the same case as it would be after one more send."""
         case = copy(self)
         case.tallies = with_slot(self.tallies, slot)
+        case.rooms = None
         case.last_at = slot.at if self.last_at is None else max(self.last_at, slot.at)
         return case
 

@@ -43,6 +43,9 @@ class Closed(msgspec.Struct, frozen=True, gc=False):
 def check_days(case: Case, at: int) -> list[Block]:
     """List the rules that close the local day of an instant."""
     blocks: list[Block] = []
+    program = case.program
+    if not (case.regions or program.blackouts_on or program.holidays):
+        return blocks
     for zone in case.place.zones:
         for one in _closed_on(case, local_parts(zone, at)[2]):
             day = one.reopens_on

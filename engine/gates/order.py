@@ -10,7 +10,7 @@ Called by `proposals` for each channel a message may take, and by `eligibility` 
   guessed: when the time comes everything is asked again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
@@ -23,7 +23,7 @@ from engine.gates.suppress import check_suppression
 from engine.gates.verdict import Block, release_at
 from engine.limits import SOLVER_HORIZON_MS, SOLVER_ROUNDS_MAX
 
-Gate = Callable[[Case, int], Iterator[Block]]
+Gate = Callable[[Case, int, list[Block]], None]
 
 # Of each customer's own making: events, sends, wishes. The calendar comes after them.
 _PERSONAL: tuple[Gate, ...] = (check_suppression, check_caps, check_cooldown, check_presence)
@@ -42,40 +42,37 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
 
 def blocks_at(case: Case, at: int) -> list[Block]:
     """List every rule that stands in the way at an instant."""
-    found = [block for gate in _PERSONAL for block in gate(case, at)]
-    found += check_hours(case, at)
-    found += check_days(case, at)
+    return [*_personal(case, at), *check_hours(case, at), *check_days(case, at)]
+
+
+def _personal(case: Case, at: int) -> list[Block]:
+    found: list[Block] = []
+    for gate in _PERSONAL:
+        gate(case, at, found)
     return found
 
 
 def next_eligible(case: Case, now: int) -> Timing:
     """Find the first instant from `now` on at which no rule stands in the way."""
-    blocks = blocks_at(case, now)
+    personal = _personal(case, now)
+    blocks = (*personal, *check_hours(case, now), *check_days(case, now))
     if not blocks:
         return Timing(now)
     at, last = now, None
     for _ in range(SOLVER_ROUNDS_MAX):
-        block = _latest(case, at)
-        if block is not None:
-            last = block
+        if personal:
+            last = max(personal, key=release_at)  # the first of equals: gates stand in order
         else:
             opens_at, block = _open_calendar(case, at, now + SOLVER_HORIZON_MS)
             if block is None:
-                return Timing(at, tuple(blocks), last)
-            if opens_at is None:
-                return Timing(None, tuple(blocks), block)
-            last = block
+                return Timing(at, blocks, last)
+            last = block if opens_at is not None else msgspec.structs.replace(block, until=None)
         if last.until is None or last.until - now > SOLVER_HORIZON_MS:
-            return Timing(None, tuple(blocks), last)
+            return Timing(None, blocks, last)
         assert last.until > at
         at = last.until
-    return Timing(None, tuple(blocks), last)
-
-
-def _latest(case: Case, at: int) -> Block | None:
-    """Give the rule of the customer's own making that releases last: the first of equals."""
-    found = [block for gate in _PERSONAL for block in gate(case, at)]
-    return max(found, key=release_at) if found else None
+        personal = _personal(case, at)
+    return Timing(None, blocks, last)
 
 
 def _open_calendar(case: Case, at: int, end_at: int) -> tuple[int | None, Block | None]:

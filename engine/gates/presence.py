@@ -9,8 +9,6 @@ Called by `gates.order`.
 - When either opens next nobody can know: there is no instant to wait for.
 """
 
-from collections.abc import Iterator
-
 from engine.gates.case import Case
 from engine.gates.verdict import Block
 from engine.instants import format_duration
@@ -20,20 +18,20 @@ from engine.reasons import Reason
 TEMPLATE = "template"  # the field of content that names what a provider has approved
 
 
-def check_presence(case: Case, at: int) -> Iterator[Block]:
-    """Say whether the customer's session and the channel's reply window are open."""
+def check_presence(case: Case, at: int, found: list[Block]) -> None:
+    """Find out whether the customer's session and the channel's reply window are open."""
     channel = case.channel
     if channel.session_only and "window" not in case.kind.ignores:
         active_at = case.profile.active_at
         if not active_at or at - active_at > case.program.session_ms:
             rule = f"channels.{channel.name}.window"
-            yield Block("window", Reason.OUTSIDE_WINDOW, None, rule, "no session open")
+            found.append(Block("window", Reason.OUTSIDE_WINDOW, None, rule, "no session open"))
     if channel.reply_ms is not None and not _has_template(case):
         last_at = _wrote_at(case)
         if last_at is None or at >= last_at + channel.reply_ms:
             rule = f"channels.{channel.name}.reply_window"
             seen = "never wrote here" if last_at is None else _closed(channel.reply_ms)
-            yield Block("reply_window", Reason.REPLY_WINDOW, None, rule, seen)
+            found.append(Block("reply_window", Reason.REPLY_WINDOW, None, rule, seen))
 
 
 def _closed(reply_ms: int) -> str:

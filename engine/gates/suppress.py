@@ -4,8 +4,6 @@
 takes it together with the customer's own wish not to be disturbed.
 """
 
-from collections.abc import Iterator
-
 from engine.gates.case import Case
 from engine.gates.verdict import Block
 from engine.program.dates import read_moment, to_instant
@@ -27,8 +25,8 @@ def rouse(program: Program, scope: Scope, event_name: str, at: int) -> list[Supp
     ]
 
 
-def check_suppression(case: Case, at: int) -> Iterator[Block]:
-    """Give the suppressions that hold at an instant, and the customer's wish to be left alone."""
+def check_suppression(case: Case, at: int, found: list[Block]) -> None:
+    """Find the suppressions that hold at an instant, and the customer's wish to be left alone."""
     if "suppression" in case.kind.ignores:
         return
     profile, rules = case.profile, case.program.suppression_rules
@@ -36,13 +34,13 @@ def check_suppression(case: Case, at: int) -> Iterator[Block]:
         rule = rules.get(name)
         if rule is not None and until > at and case.concerns(rule.purposes):
             seen = f"after {rule.event}"
-            yield Block("suppress", Reason.SUPPRESSED, until, rule.rule, seen)
+            found.append(Block("suppress", Reason.SUPPRESSED, until, rule.rule, seen))
     wish: object = profile.traits.get(DO_NOT_DISTURB)
     if wish is not None and wish is not False:
-        yield from _check_wish(case, wish, at)
+        _check_wish(case, wish, at, found)
 
 
-def _check_wish(case: Case, wish: object, at: int) -> Iterator[Block]:
+def _check_wish(case: Case, wish: object, at: int, found: list[Block]) -> None:
     """Read a wish to be left alone: for good, or until an instant. Unreadable is for good."""
     if isinstance(wish, str) and wish.strip().lower() in _NOES:
         return
@@ -51,4 +49,4 @@ def _check_wish(case: Case, wish: object, at: int) -> Iterator[Block]:
     if until is None or until > at:
         seen = "for good" if until is None else "until then"
         rule = f"profile.{DO_NOT_DISTURB}"
-        yield Block("do_not_disturb", Reason.DO_NOT_DISTURB, until, rule, seen)
+        found.append(Block("do_not_disturb", Reason.DO_NOT_DISTURB, until, rule, seen))
