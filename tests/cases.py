@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from engine.gates.case import Case
-from engine.gates.order import Timing, blocks_at, next_eligible
+from engine.gates.order import Gate, Timing, blocks_at, next_eligible
 from engine.gates.verdict import Block
 from engine.instants import format_instant, parse_instant
 from engine.ledger import Slot, enter_slot
@@ -62,9 +62,9 @@ def slot(
     return Slot(at, f"m{at}", message, channel, purpose, kind, counts)
 
 
-def customer(*slots: Slot, session_at: int = 0, **traits: Any) -> Profile:
+def customer(*slots: Slot, **traits: Any) -> Profile:
     """Make a customer who got these messages, in whatever order they are given."""
-    profile = Profile("u1", traits={"email": "a@example.com", **traits}, session_at=session_at)
+    profile = Profile("u1", traits={"email": "a@example.com", **traits})
     for one in slots:
         enter_slot(profile.ledger, profile.tallies, one, one.at)
     return profile
@@ -90,6 +90,11 @@ def blocks(program: Program, profile: Profile, at: str, *, channel: str = "email
     return blocks_at(ask(program, profile, now, channel=channel), now)
 
 
+def find(case: Case, at: int, *checks: str) -> Block | None:
+    """Give the first block at an instant that is by one of these checks."""
+    return next((block for block in blocks_at(case, at) if block.check in checks), None)
+
+
 def solve(program: Program, profile: Profile, at: str, *, channel: str = "email") -> Timing:
     """Find when message `a` may go."""
     now = parse_instant(at)
@@ -107,3 +112,10 @@ def with_caps(program: Program, *caps: Cap, channel: str = "email") -> Program:
     """Give a channel other caps than its workspace wrote."""
     changed = msgspec.structs.replace(program.channels[channel], caps=caps)
     return msgspec.structs.replace(program, channels={**program.channels, channel: changed})
+
+
+def found_by(gate: Gate, case: Case, at: int) -> list[Block]:
+    """Give what one gate finds at an instant."""
+    found: list[Block] = []
+    gate(case, at, found)
+    return found

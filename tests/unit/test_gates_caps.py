@@ -3,7 +3,6 @@
 import msgspec
 import pytest
 
-from engine.gates.caps import check_caps, check_cooldown
 from engine.gates.order import next_eligible
 from engine.gates.verdict import Block
 from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, parse_instant
@@ -11,7 +10,7 @@ from engine.limits import SOLVER_HORIZON_MS
 from engine.profile import Profile
 from engine.program.compile import compile_source
 from engine.program.program import Backoff, Cap, Cooldown, Program, SharedCap
-from tests.cases import ask, customer, slot, with_caps, workspace
+from tests.cases import ask, customer, find, slot, with_caps, workspace
 
 NOON = parse_instant("2026-03-02T12:00:00Z")
 BARE = workspace()
@@ -36,7 +35,7 @@ def shared(
 
 
 def check_channel_cap(profile: Profile, cap: Cap, at: int) -> Block | None:
-    return next(check_caps(ask(with_caps(BARE, cap), profile, at), at), None)
+    return find(ask(with_caps(BARE, cap), profile, at), at, "channel_cap")
 
 
 def check_shared_cap(
@@ -44,13 +43,12 @@ def check_shared_cap(
 ) -> Block | None:
     program = msgspec.structs.replace(BARE, caps=(cap,))
     case = ask(program, profile, at, message=message, channel=channel)
-    return next(check_caps(case, at), None)
+    return find(case, at, "shared_cap")
 
 
 def check_backoff(profile: Profile, cap: SharedCap, backoff: Backoff, at: int) -> Block | None:
     program = msgspec.structs.replace(BARE, caps=(cap,), backoff=backoff)
-    found = check_caps(ask(program, profile, at), at)
-    return next((block for block in found if block.check == "backoff"), None)
+    return find(ask(program, profile, at), at, "backoff")
 
 
 # Rolling caps.
@@ -146,9 +144,9 @@ def test_a_calendar_cap_frees_at_the_next_local_start(
 
 def test_a_session_cap_counts_since_the_session_began_and_knows_no_end() -> None:
     cap = Cap(1, 0, "session", "rule", "1 / session")
-    before = customer(slot(NOON), session_at=NOON + 1)
+    before, within = customer(slot(NOON)), customer(slot(NOON + 1))
+    before.session_at = within.session_at = NOON + 1
     assert check_channel_cap(before, cap, NOON + 2) is None
-    within = customer(slot(NOON + 1), session_at=NOON + 1)
     block = check_channel_cap(within, cap, NOON + 2)
     assert block is not None
     assert block.until is None
@@ -211,7 +209,7 @@ def test_a_cooldown_is_over_exactly_a_gap_after_the_last_send_of_any_kind() -> N
     program = msgspec.structs.replace(BARE, cooldown=Cooldown(30 * MINUTE_MS, ()))
 
     def check(known: Profile, at: int) -> Block | None:
-        return next(check_cooldown(ask(program, known, at), at), None)
+        return find(ask(program, known, at), at, "cooldown")
 
     block = check(profile, NOON + 2 * MINUTE_MS)
     assert block is not None
