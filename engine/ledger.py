@@ -46,7 +46,7 @@ def enter_slot(slots: list[Slot], tallies: list[Tally], slot: Slot, now: int) ->
     """Enter a send; what is older than any cap looks back goes."""
     insort(slots, slot, key=_slot_at)
     insort(_find_tally(tallies, slot).sent_at, slot.at)
-    while len(slots) > LEDGER_MAX or slots[0].at <= now - LEDGER_KEEP_MS:
+    while slots and (len(slots) > LEDGER_MAX or slots[0].at <= now - LEDGER_KEEP_MS):
         _forget(tallies, slots.pop(0))
 
 
