@@ -76,17 +76,17 @@ def next_eligible(case: Case, now: int) -> Timing:
 
 
 def _open_calendar(case: Case, at: int, end_at: int) -> tuple[int | None, Block | None]:
-    """Find when hours and days are next open together, and the rule that releases last."""
+    """Find when days and hours are next open together, and the rule that releases last."""
     moment, last = at, None
-    while True:
+    while moment < end_at:
+        closed = max(check_days(case, moment), key=release_at, default=None)
+        if closed is not None:  # closed days often come in a row: hours are asked after the last
+            last = closed
+            moment = end_at if closed.until is None else closed.until
+            continue
         opens_at, block = open_hours(case, moment, end_at)
         last = block or last
-        if opens_at is None:
-            return None, last
-        closed = max(check_days(case, opens_at), key=release_at, default=None)
-        if closed is None:
+        if opens_at is None or opens_at == moment or not check_days(case, opens_at):
             return opens_at, last
-        last = closed
-        if closed.until is None or closed.until >= end_at:
-            return None, closed
-        moment = closed.until
+        moment = opens_at
+    return None, last
