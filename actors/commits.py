@@ -7,9 +7,12 @@ load by itself.
 *Rules*
 - Nothing is answered and no effect is released before the commit that holds it is durable.
 - Commits are durable in order, so a submission is answered with the commit of its last input.
+- A commit that fails is news once, and so is the next that succeeds; between the two `failing` says
+  why, and everything goes on being tried.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -23,6 +26,7 @@ from engine.events import Input
 from engine.records import Decided
 from engine.step import StepResult
 
+_log = logging.getLogger("nextbeat.commits")
 _ENCODER = msgspec.msgpack.Encoder()
 _NO_RECORDS = _ENCODER.encode([])
 
@@ -168,6 +172,7 @@ class Committer:
         self._lost = lost
         self.open = Batch()
         self.flying: Batch | None = None
+        self.failing = ""  # why the last commit failed; "" when it did not
 
     def is_idle(self) -> bool:
         """Say whether everything decided is durable."""
@@ -196,6 +201,9 @@ class Committer:
         self.flying = None
         error = StoreError("the store was closed") if future.cancelled() else future.exception()
         if error is None:
+            if self.failing:
+                self.failing = ""
+                _log.warning("the store commits again: inputs are taken")
             self._released(batch)
         else:
             self._lose(batch, error)
@@ -206,5 +214,8 @@ class Committer:
         self.flying = None
         if not isinstance(error, StoreError):
             error = StoreError(f"the store failed: {error}")
+        if not self.failing:
+            _log.error("the store can't commit, nothing is taken until it can: %s", error)
+        self.failing = f"the last commit failed: {error}"
         after, self.open = self.open, Batch()
         self._lost([batch, after], error)

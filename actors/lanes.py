@@ -27,7 +27,6 @@ from engine.effects import Send
 from engine.gates.consent import SERVICE
 from engine.instants import DAY_MS, MINUTE_MS, SECOND_MS
 
-
 ATTEMPTS = 10_000
 
 

@@ -313,9 +313,7 @@ async def test_an_outage_shorter_than_the_time_to_try_loses_nothing(outage_ms: i
     assert sorted(world.told()) == [(f"m{n}", "accepted", "") for n in range(5)]
 
 
-async def test_the_time_to_try_is_what_ends_the_attempts_and_pauses_grow_to_a_quarter_hour() -> (
-    None
-):
+async def test_the_time_to_try_ends_the_attempts_and_pauses_grow_to_a_quarter_hour() -> None:
     world = World()
     world.email.script = {"m1": [Temporary("connection refused")] * 10_000}
     world.outbox.offer([a_send("m1")])
