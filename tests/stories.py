@@ -5,6 +5,7 @@ from typing import Any
 from actors.replay import Decision, Replay
 from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Receipt, ReceiptStatus
 from engine.instants import DAY_MS, format_instant, parse_instant
+from engine.profile import Profile
 from engine.program.compile import compile_source
 from engine.transcript import decision_object
 
@@ -12,10 +13,14 @@ DAY = "2026-03-02"
 
 
 class Story:
-    """One customer's history, written in hours of one Monday (UTC), replayed when it is asked."""
+    """One customer's history, from a Monday on (UTC), replayed when it is asked.
 
-    def __init__(self, workspace: dict[str, Any]) -> None:
+    Hours are those of that day, `08:30`, or of one after it, `+1d 08:30`.
+    """
+
+    def __init__(self, workspace: dict[str, Any], *, customer: str = "u1") -> None:
         self.workspace = workspace
+        self.customer = customer
         self._inputs: list[Event | Receipt] = []
         self._until: int | None = None
 
@@ -41,7 +46,7 @@ class Story:
         self._inputs.append(
             Receipt(
                 receipt_id,
-                "u1",
+                self.customer,
                 message,
                 ReceiptStatus(status),
                 moment,
@@ -66,11 +71,15 @@ class Story:
 
     def traits(self) -> dict[str, Any]:
         """Replay and give the traits the customer has in the end."""
-        return self._run()[0].profiles["u1"].traits
+        return self._run()[0].profiles[self.customer].traits
+
+    def profile(self) -> Profile:
+        """Replay and give the profile as it is in the end."""
+        return self._run()[0].profiles[self.customer]
 
     def endings(self) -> dict[str, int]:
         """Replay and give how journeys ended."""
-        return self._run()[0].profiles["u1"].journeys_done
+        return self._run()[0].profiles[self.customer].journeys_done
 
     def _run(self) -> tuple[Replay, list[Decision]]:
         replay = Replay(compile_source(self.workspace))
@@ -79,14 +88,16 @@ class Story:
 
     def _add(self, hour: str, kind: EventKind, name: str, **parts: Any) -> "Story":
         moment = at(hour)
-        event = Event(f"e{len(self._inputs)}", kind, name, "u1", None, moment, moment, **parts)
+        number = len(self._inputs)
+        event = Event(f"e{number}", kind, name, self.customer, None, moment, moment, **parts)
         self._inputs.append(event)
         return self
 
 
 def at(hour: str) -> int:
-    """Give the instant of an hour of the day histories play on."""
-    return parse_instant(f"{DAY}T{hour}Z")
+    """Give the instant of an hour of the day histories begin on, or of a later one."""
+    days, _, clock = hour.rpartition("d ")
+    return parse_instant(f"{DAY}T{clock}Z") + int(days or 0) * DAY_MS
 
 
 def hour_of(instant: str) -> str:
