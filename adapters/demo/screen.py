@@ -53,6 +53,15 @@ _BLOCKED = {
     "backoff": "slowing down, {seen}",
     "cooldown": "the last message is too fresh",
     "suppress": "quiet {seen}",
+    "type_cap": "enough of this kind, {seen}",
+    "customer_cap": "they asked for no more, {seen}",
+    "quiet_hours": "their own quiet hours",
+    "do_not_disturb": "they asked to be left alone",
+    "region": "the law closes {channel} now",
+    "holidays": "it is a holiday: {seen}",
+    "blackout": "nothing goes out today: {seen}",
+    "reply_window": "they have not written on {channel}",
+    "competition": "{seen}, and matters more",
     "reachable": "{channel} has no address",
     "content": "{channel} has no text for it",
     "provider": "{channel} was refused for good",
@@ -378,6 +387,9 @@ _WHY: dict[Outcome, Callable[[Decided, ZoneInfo, str], str]] = {
 _CHECKS = {
     Reason.OUTSIDE_WINDOW: "window",
     Reason.SUPPRESSED: "suppress",
+    Reason.HOLIDAY: "holidays",
+    Reason.REGION_RULE: "region",
+    Reason.LOWER_PRIORITY: "competition",
 }
 
 

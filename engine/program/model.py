@@ -34,7 +34,6 @@ from engine.program.texts import (
 ADAPTERS = ("log", "smtp", "webhook", "inbox")
 DEFAULT_CONTENT = "default"  # the content that serves every channel without its own
 PURPOSES_KNOWN = ("marketing", "service")
-PRIORITY_DEFAULT = 50
 
 
 class DefaultsSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,10 +138,20 @@ class MessageTypeSpec(Struct, frozen=True, forbid_unknown_fields=True):
     caps: Annotated[
         tuple[CapText, ...], Meta(description="The most of this type one customer gets.")
     ] = ()
-    priority: Annotated[
-        int,
-        Meta(ge=0, le=100, description="Who goes first where several want the same customer."),
-    ] = PRIORITY_DEFAULT
+    priority: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=100,
+                description=(
+                    "Who goes first where several want the same customer; absent: 50, and 100 for "
+                    "service messages."
+                ),
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     release: Annotated[
         Release | UnsetType,
         Meta(

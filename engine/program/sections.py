@@ -35,6 +35,7 @@ from engine.program.steps import compile_steps, compile_values
 _EVERYWHERE = "*"
 _COUNTRY_DEFAULT = "default"
 _SERVICE = "service"
+_PRIORITY, _PRIORITY_SERVICE = 50, 100
 # Names rather than anything in angle brackets: `<hello@shop.example>` in a text is no tag.
 _HTML_TAG = re.compile(
     r"<!--|<(?:!doctype|/?(?:html|head|title|meta|link|style|body|header|footer|main|section|article"
@@ -140,8 +141,15 @@ def compile_message(
     kind = types.get(spec.type)
     if kind is None:
         return None
-    priority = kinds[spec.type].priority if spec.priority is UNSET else spec.priority
-    return Message(name, kind, content, spec.value, priority, enrich)
+    return Message(name, kind, content, spec.value, _priority(spec, kinds[spec.type]), enrich)
+
+
+def _priority(spec: MessageSpec, kind: MessageTypeSpec) -> int:
+    if spec.priority is not UNSET:
+        return spec.priority
+    if kind.priority is not UNSET:
+        return kind.priority
+    return _PRIORITY_SERVICE if kind.purpose == _SERVICE else _PRIORITY
 
 
 def _is_html(field: str, text: str) -> bool:
