@@ -291,6 +291,9 @@ def _due_at(ways: Ways, channel: Channel, timing: Timing) -> int | None:
     turn = ways.turn
     drawn = stable_hash("spread", str(turn.program.seed), turn.profile.customer, str(at))
     later_at = at + int.from_bytes(drawn, "big") % spread_ms
+    expires_at = _expires_at(ways.proposal, ways.message)
+    if expires_at is not None and later_at >= expires_at:
+        return at  # who would come too late comes first
     case = Case(turn.profile, turn.program, ways.message, channel, place=ways.place, now=turn.now)
     return later_at if next_eligible(case, later_at).at == later_at else at
 

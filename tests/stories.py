@@ -32,6 +32,10 @@ class Story:
         """Do something."""
         return self._add(hour, EventKind.TRACK, name, properties=properties)
 
+    def report(self, hour: str, **context: Any) -> "Story":
+        """Open the app, whose device reports a context."""
+        return self._add(hour, EventKind.TRACK, "Application Opened", context=context)
+
     def consent(self, hour: str, *, purpose: str, status: str, channel: str = "*") -> "Story":
         """State consent."""
         said = ConsentStatement(purpose, channel, ConsentStatus(status), at(hour), "test")
