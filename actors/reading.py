@@ -1,40 +1,147 @@
-"""Reading one customer: the profile as it is, and the journal as it is on disk.
+"""Reading one customer: the profile, the journal on disk, and what would be decided.
 
-Called by `actors.runtime` for the gateway. Nothing is made resident for a reader.
+`Reading` is the part of `actors.runtime` that the gateway asks; `recall` reads a store that nobody
+has in memory, for the command line. Nothing is made resident for a reader.
 """
+
+from difflib import get_close_matches
+from typing import NamedTuple
 
 import msgspec
 
-from actors.directory import Directory
-from actors.ports import Entry, Store
+from actors.customer import Customer
+from actors.directory import Directory, decode_entry
+from actors.identity import ANONYMOUS, ANONYMOUS_PREFIX
+from actors.ports import Entry, Store, StoreState
+from engine.eligibility import Eligibility, assess
+from engine.errors import NextbeatError
+from engine.evolve import fold
 from engine.profile import Profile
+from engine.program.program import Message, Program
 
 _DECODER = msgspec.msgpack.Decoder(Profile)
+_NAME_MAX = 80
+
+
+class UnknownNameError(NextbeatError):
+    """The workspace has nothing of this name; the message says what it has instead."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind  # message or channel
+
+
+class Answer(NamedTuple):
+    """What would be decided, and whether anything is known of the customer it is about."""
+
+    eligibility: Eligibility
+    is_known: bool
 
 
 class Reading:
     """What can be asked about customers."""
 
-    def __init__(self, store: Store, directory: Directory) -> None:
-        self._store = store
-        self._directory = directory
+    store: Store
+    directory: Directory
+    program: Program
 
     async def profile(self, customer: str) -> Profile | None:
         """Read a customer's profile (a copy), or None if there is none."""
-        actor = self._directory.find(customer)
+        actor = self.directory.find(customer)
         if actor is None or actor.profile is None:
-            actor = (await self._directory.recall([customer]))[customer]
+            actor = (await self.directory.recall([customer]))[customer]
             return actor.profile if actor.last_seq else None
         return _DECODER.decode(actor.snapshot_copy()) if actor.last_seq else None
+
+    async def seek(self, given: str) -> Profile | None:
+        """Read the profile of a customer named by its id, or by an anonymous id."""
+        profile = await self.profile(given)
+        if profile is not None:
+            return profile
+        linked = await self.resolve(ANONYMOUS, given)
+        return await self.profile(linked or ANONYMOUS_PREFIX + given)
 
     async def timeline(self, customer: str, before: int | None, limit: int) -> list[Entry]:
         """List a customer's journal entries, newest first; `before` is the seq seen last."""
         if before is not None:
-            seen = await self._store.entries(before, 1)
+            seen = await self.store.entries(before, 1)
             last_seq = seen[0].prev if seen and seen[0].customer == customer else 0
         else:
-            last_seq = self._directory.durable_seq(customer)
+            last_seq = self.directory.durable_seq(customer)
             if not last_seq:
-                row = (await self._store.load([customer])).get(customer)
+                row = (await self.store.load([customer])).get(customer)
                 last_seq = row.seq if row else 0
-        return await self._store.entries(last_seq, limit) if last_seq else []
+        return await self.store.entries(last_seq, limit) if last_seq else []
+
+    async def resolve(self, namespace: str, value: str) -> str | None:
+        """Find the customer an identity belongs to (`anonymous_id` → customer id)."""
+        return (await self.store.resolve([(namespace, value)])).get((namespace, value))
+
+    async def eligibility(
+        self, customer: str, message: str, at: int, *, channel: str = ""
+    ) -> Answer:
+        """Tell whether a message may go to a customer at an instant, on any channel or on one.
+
+        Raises UnknownNameError where the workspace has no such message, or it no such channel.
+        """
+        profile = await self.seek(customer)
+        return answer(profile, customer, self.program, message, at, channel=channel)
+
+
+def answer(
+    profile: Profile | None,
+    customer: str,
+    program: Program,
+    message: str,
+    at: int,
+    *,
+    channel: str = "",
+) -> Answer:
+    """Answer from a profile; who is not known is a new customer. Raises UnknownNameError."""
+    wanted = check_names(program, message, channel)
+    asked = profile or Profile(customer)
+    return Answer(assess(asked, program, wanted, at, channel=channel), profile is not None)
+
+
+def check_names(program: Program, message: str, channel: str) -> Message:
+    """Find a message of the workspace. Raises UnknownNameError, with the name that was meant."""
+    found = program.messages.get(message)
+    if found is None:
+        near = _suggest(message, list(program.messages))
+        raise UnknownNameError("message", f"the workspace has no message of this name{near}")
+    channels = found.type.channels
+    if channel and channel not in channels:
+        near = _suggest(channel, list(channels))
+        known = ", ".join(channels)
+        raise UnknownNameError("channel", f"{found.name} goes by {known}, not by this{near}")
+    return found
+
+
+def _suggest(word: str, known: list[str]) -> str:
+    close = get_close_matches(word[:_NAME_MAX], known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+async def recall(store: Store, state: StoreState, given: str) -> Profile | None:
+    """Read a customer, named by its id or an anonymous id, from a store nobody has in memory."""
+    linked = (await store.resolve([(ANONYMOUS, given)])).get((ANONYMOUS, given))
+    for name in (given, linked or ANONYMOUS_PREFIX + given):
+        profile = await _recall(store, state, name)
+        if profile is not None:
+            return profile
+    return None
+
+
+async def _recall(store: Store, state: StoreState, name: str) -> Profile | None:
+    # The snapshot after the state: entries up to `covered_seq` are in it, newer ones may be.
+    row = (await store.load([name])).get(name)
+    actor = Customer(name)
+    actor.hydrate(row.body if row else None, row.seq if row else 0)
+    assert actor.profile is not None
+    async for portion in store.tail(state.covered_seq):
+        for entry in portion:
+            if entry.customer == name and entry.seq > actor.saved_seq:
+                given, records = decode_entry(entry)
+                fold(actor.profile, given, records, entry.at)
+                actor.last_seq = entry.seq
+    return actor.profile if actor.last_seq else None

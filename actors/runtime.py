@@ -27,7 +27,7 @@ from actors.identity import Link
 from actors.intake import Intake
 from actors.lanes import Pace, Pacing
 from actors.outbox import Outbox
-from actors.ports import Channel, Clock, Entry, OutboxChange, QuarantineRow, Store
+from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store
 from actors.reading import Reading
 from actors.recovery import recover
 from actors.tickets import Ticket
@@ -66,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True):
     snapshot_after_ms: int = 10_000
 
 
-class Runtime:
+class Runtime(Reading):
     """One shard: actors, timers, group commit and outbox over one store."""
 
     def __init__(  # noqa: PLR0913 - each is another part of the world around it
@@ -92,7 +92,6 @@ class Runtime:
         self._intake = Intake(
             store, post=self._post, linked=self._note_link, dropped=self._forget_queued
         )
-        self._reading = Reading(store, self.directory)
         self.outbox = Outbox(
             channels,
             clock,
@@ -175,7 +174,7 @@ class Runtime:
 
     def unready(self) -> str:
         """Say why this shard can't take inputs now, or "" when it can."""
-        return self._unready or self.store.broken
+        return self._unready or self.store.broken or self._commits.failing
 
     def use(self, program: Program) -> None:
         """Decide by another program from the next input on."""
@@ -352,9 +351,12 @@ class Runtime:
             rows += found
             if due and len(found) < limit:
                 self._snapshot_at = self._now + self.settings.snapshot_after_ms
-        if rows:
+        probes = due and bool(self._commits.failing)
+        if rows or probes:
             batch.commit.snapshots += rows
-            batch.commit.covered_seq = self.directory.covered_seq(self._seq)
+            covered_seq = self.directory.covered_seq(self._seq)
+            # SQLite would not write the same value again, and that is what is to be found out.
+            batch.commit.covered_seq = covered_seq - (probes and covered_seq == self._covered_seq)
 
     def _release(self, batch: Batch) -> None:
         """The batch is durable: answer, then act."""
@@ -438,7 +440,10 @@ class Runtime:
         while True:
             await asyncio.sleep(HOUSEKEEPING_MS / 1_000)
             self._now = max(self._now, self.clock.now())
-            if self.directory.unsaved and self._now >= self._snapshot_at:
+            # A store that failed is tried though nobody sends anything: nobody may, until it is
+            # known to be well again.
+            wanted = self.directory.unsaved or self._commits.failing
+            if wanted and self._now >= self._snapshot_at:
                 self._commits.flush(force=True)
 
     # The outbox: receipts in, changes out.
@@ -458,19 +463,7 @@ class Runtime:
         kind = self.program.types.get(message_type)
         return kind is not None and kind.at_least_once
 
-    # Reading.
-
-    async def profile(self, customer: str) -> Profile | None:
-        """Read a customer's profile (a copy), or None if there is none."""
-        return await self._reading.profile(customer)
-
-    async def timeline(self, customer: str, before: int | None, limit: int) -> list[Entry]:
-        """List a customer's journal entries, newest first; `before` is the seq seen last."""
-        return await self._reading.timeline(customer, before, limit)
-
-    async def resolve(self, namespace: str, value: str) -> str | None:
-        """Find the customer an identity belongs to (`anonymous_id` → customer id)."""
-        return (await self.store.resolve([(namespace, value)])).get((namespace, value))
+    # What is there: decisions as they are made, and how much of everything.
 
     def subscribe(self, listener: DecisionListener) -> Callable[[], None]:
         """Call `listener` with decisions as they become durable; gives the way to stop it."""

@@ -84,11 +84,13 @@ class Eligibility(msgspec.Struct, frozen=True):
     program: str
 
 
-def assess(profile: Profile, program: Program, message: Message, now: int) -> Eligibility:
-    """Answer for a message, to one customer, at an instant."""
-    decided = _decide(profile, program, message, now)
+def assess(
+    profile: Profile, program: Program, message: Message, now: int, *, channel: str = ""
+) -> Eligibility:
+    """Answer for a message, to one customer, at an instant; on one channel where one is named."""
+    decided = _decide(profile, program, message, channel, now)
     place = find_place(profile, program)
-    names = candidates(profile, message, pinned="", failed=())
+    names = candidates(profile, message, pinned=channel, failed=())
     channels = tuple(_answer(profile, program, message, name, now) for name in names)
     return Eligibility(
         customer=profile.customer,
@@ -140,12 +142,14 @@ def _after_repeat(case: Case, repeated: Block, now: int) -> Timing:
     return Timing(later.at, blocks, later.last or repeated)
 
 
-def _decide(profile: Profile, program: Program, message: Message, now: int) -> Decided:
+def _decide(
+    profile: Profile, program: Program, message: Message, channel: str, now: int
+) -> Decided:
     """Decide the message on a copy of the profile."""
     copied = _DECODER.decode(_ENCODER.encode(profile))
     turn = Turn(copied, program, "question", "", now)
     number = copied.proposal_count + 1
-    propose(turn, Proposal(number, message.name, "", 0, "", proposed_at=now))
+    propose(turn, Proposal(number, message.name, "", 0, "", proposed_at=now, pinned=channel))
     return next(record for record in turn.records if isinstance(record, Decided))
 
 

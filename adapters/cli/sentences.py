@@ -33,6 +33,12 @@ _WHY = {
     Reason.ERASED: "the customer was erased",
     Reason.PROVIDER_FAILED: "the provider could not deliver it",
     Reason.IN_DOUBT: "it is not known whether the provider took it before a failure",
+    Reason.TYPE_CAP: "the customer has had as many messages of this type as they may",
+    Reason.CUSTOMER_CAP: "the customer has had as many messages as they want",
+    Reason.QUIET_HOURS: "it is in the customer's own quiet hours",
+    Reason.BLACKOUT: "it is a day on which the workspace sends nothing of this kind",
+    Reason.REPLY_WINDOW: "the customer has not written on this channel lately",
+    Reason.SUPERSEDED: "a newer message took its place while it waited",
 }
 
 _TO_DO = {
@@ -61,7 +67,7 @@ def describe_outcome(decision: Decision) -> str:
 def describe_reason(decision: Decision) -> str:
     """Say why, in a sentence that ends with the code reports group by."""
     known = decision.reason in Reason.__members__.values()
-    why = _WHY[Reason(decision.reason)] if known else "see the trace"
+    why = _WHY.get(Reason(decision.reason), "see the trace") if known else "see the trace"
     advice = _TO_DO.get(ReasonClass(decision.reason_class), "")
     return f"Because {why} ({decision.reason}). {advice}".rstrip()
 

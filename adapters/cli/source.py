@@ -1,9 +1,11 @@
 """Where the answers of `explain` and `quarantine` come from: a running server, or a data folder.
 
-Both give the views of the HTTP API, so that a command shows the same whichever it asked.
+Both give the views of the HTTP API, so that a command shows the same whichever it asked. What a
+folder's workspace would decide is decided here, by the workspace that was in force in it last.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,12 +14,22 @@ from typing import Any, Protocol, TypeVar
 import click
 import msgspec
 
-from actors.ports import DecisionQuery, DecisionRow, Store
+from actors.ports import DecisionQuery, DecisionRow, Store, StoreState
+from actors.reading import answer, recall
 from adapters.cli.remote import Remote, path_of
-from adapters.gateway.readable import quarantine_view
-from adapters.gateway.views import Decision, DecisionPage, QuarantinedItem, QuarantinePage
-from adapters.sqlite.store import open_reader
+from adapters.gateway.readable import eligibility_view, quarantine_view
+from adapters.gateway.views import (
+    Decision,
+    DecisionPage,
+    Eligibility,
+    QuarantinedItem,
+    QuarantinePage,
+)
+from adapters.sqlite.store import StoreReader
+from engine.errors import StoreError
 from engine.instants import format_instant
+from engine.program.compile import compile_source
+from engine.program.program import Program
 from engine.records import Decided
 from engine.transcript import decision_object
 
@@ -47,8 +59,20 @@ class Wanted(msgspec.Struct, frozen=True):
         return self.customer.startswith(_DECISION)
 
 
+class Question(msgspec.Struct, frozen=True):
+    """Whether a message may go to a customer at an instant; None is now."""
+
+    customer: str
+    message: str
+    at: int | None = None
+
+
 class Source(Protocol):
     """Something that can be asked."""
+
+    def eligibility(self, question: Question) -> Eligibility:
+        """Tell whether a message may go, why not, and when."""
+        ...
 
     def decisions(self, wanted: Wanted) -> list[Decision]:
         """List decisions, newest first."""
@@ -92,6 +116,13 @@ class RemoteSource:
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
 
+    def eligibility(self, question: Question) -> Eligibility:
+        """Tell whether a message may go, why not, and when."""
+        path = path_of("v1", "customers", question.customer, "eligibility")
+        at = "" if question.at is None else format_instant(question.at)
+        body = self._remote.get(path, {"message": question.message, "at": at})
+        return msgspec.json.decode(body, type=Eligibility)
+
     def decisions(self, wanted: Wanted) -> list[Decision]:
         """List decisions, newest first."""
         if wanted.is_one:
@@ -126,6 +157,10 @@ class StoredSource:
     def __init__(self, data: Path) -> None:
         self._data = data
 
+    def eligibility(self, question: Question) -> Eligibility:
+        """Tell whether a message may go, why not, and when."""
+        return asyncio.run(self._eligibility(question))
+
     def decisions(self, wanted: Wanted) -> list[Decision]:
         """List decisions, newest first."""
         return asyncio.run(self._decisions(wanted))
@@ -134,24 +169,49 @@ class StoredSource:
         """List quarantined items with numbers under `before`, newest first."""
         return asyncio.run(self._quarantine(before, limit))
 
+    async def _eligibility(self, question: Question) -> Eligibility:
+        customer, at = question.customer, question.at
+        async with self._reading() as (store, state):
+            program = await _program_in_force(store, state)
+            profile = await recall(store, state, customer)
+        now = time.time_ns() // 1_000_000 if at is None else at
+        return eligibility_view(answer(profile, customer, program, question.message, now))
+
     async def _decisions(self, wanted: Wanted) -> list[Decision]:
-        async with self._reading() as store:
+        async with self._reading() as (store, _):
             if wanted.is_one:
                 row = await store.decision(wanted.customer)
                 return [] if row is None else [_view(row)]
             return await _collect(store, wanted)
 
     async def _quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
-        async with self._reading() as store:
+        async with self._reading() as (store, _):
             return [quarantine_view(row) for row in await store.quarantine(before, limit)]
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncGenerator[Store]:
-        store = await open_reader(self._data)
+    async def _reading(self) -> AsyncGenerator[tuple[Store, StoreState]]:
+        store = StoreReader(self._data)
+        state = await store.open()
         try:
-            yield store
+            yield store, state
         finally:
             await store.close()
+
+
+async def _program_in_force(store: Store, state: StoreState) -> Program:
+    """Compile the workspace that was in force last. Raises StoreError where there was none.
+
+    That is the one that came last, unless an earlier one was put back: the last entry knows.
+    """
+    programs = await store.programs()
+    if not programs:
+        raise StoreError("no workspace was ever in force in this folder")
+    version, since_at, source = programs[-1]
+    for entry in await store.entries(state.last_seq, 1):
+        if entry.at >= since_at:
+            version = entry.program
+    source = next((kept for name, _, kept in programs if name == version), source)
+    return compile_source(msgspec.json.decode(source))
 
 
 async def _collect(store: Store, wanted: Wanted) -> list[Decision]:

@@ -13,6 +13,7 @@ from adapters.gateway.answers import Success
 from adapters.gateway.inbox import WirePage
 from adapters.gateway.parameters import (
     DecisionParameters,
+    EligibilityParameters,
     FeedParameters,
     PageParameters,
     TimelineParameters,
@@ -227,6 +228,12 @@ _READING = (
         "List the decisions about a customer",
         views.DecisionPage,
         DecisionParameters,
+    ),
+    _show(
+        "/v1/customers/{id}/eligibility",
+        "Tell whether a message may go to a customer, why not, and when",
+        views.Eligibility,
+        EligibilityParameters,
     ),
     _show("/v1/decisions", "List decisions", views.DecisionPage, DecisionParameters),
     _show("/v1/decisions/{id}", "Show a decision with its trace", views.Decision),

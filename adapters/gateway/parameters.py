@@ -14,8 +14,8 @@ import msgspec
 from aiohttp import web
 
 from engine.errors import InputError
-from engine.instants import parse_instant
-from engine.limits import ID_LENGTH_MAX, NAME_LENGTH_MAX
+from engine.instants import DAY_MS, parse_instant
+from engine.limits import ID_LENGTH_MAX, NAME_LENGTH_MAX, SOLVER_HORIZON_MS
 from engine.reasons import Outcome, Reason
 
 PAGE_LIMIT = 50
@@ -54,6 +54,24 @@ class DecisionParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     until: Until = ""
     cursor: After = ""
     limit: Limit = PAGE_LIMIT
+
+
+class EligibilityParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which message is asked about, and for when."""
+
+    message: Annotated[
+        str, msgspec.Meta(max_length=NAME_LENGTH_MAX, description="The message. It must be given.")
+    ] = ""
+    at: Annotated[
+        str,
+        msgspec.Meta(
+            description="For this instant, ISO 8601, at most 400 days from now; absent: for now."
+        ),
+    ] = ""
+    channel: Annotated[
+        str,
+        msgspec.Meta(max_length=NAME_LENGTH_MAX, description="On this channel only."),
+    ] = ""
 
 
 class FeedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,6 +132,17 @@ def instant_of(text: str, name: str) -> int | None:
     except (ValueError, OverflowError):
         message = "is not an instant between 1900 and 2100: write it like 2026-03-02T05:12:00Z"
         raise InputError("bad_parameter", message, f"query.{name}") from None
+
+
+def hypothetical_instant_of(text: str, name: str, now: int) -> int:
+    """Read an instant to answer for, one that rules can be known for; "" is now."""
+    at = instant_of(text, name)
+    if at is None:
+        return now
+    if abs(at - now) > SOLVER_HORIZON_MS:
+        message = f"is more than {SOLVER_HORIZON_MS // DAY_MS} days from now"
+        raise InputError("bad_parameter", message, f"query.{name}")
+    return at
 
 
 def write_cursor(kind: str, number: int | None) -> str | None:

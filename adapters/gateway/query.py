@@ -10,21 +10,28 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from aiohttp import web
 
-from actors.identity import ANONYMOUS, ANONYMOUS_PREFIX
 from actors.ports import DecisionQuery, Entry
+from actors.reading import UnknownNameError
 from adapters.gateway.answers import answer_json, refuse
 from adapters.gateway.host import Host
 from adapters.gateway.parameters import (
     DecisionParameters,
+    EligibilityParameters,
     NoParameters,
     PageParameters,
     TimelineParameters,
+    hypothetical_instant_of,
     instant_of,
     read_cursor,
     read_parameters,
     write_cursor,
 )
-from adapters.gateway.readable import customer_view, entry_view, quarantine_view
+from adapters.gateway.readable import (
+    customer_view,
+    eligibility_view,
+    entry_view,
+    quarantine_view,
+)
 from adapters.gateway.views import QuarantinePage, TimelineEntry, TimelinePage
 from engine.errors import InputError, StoreError
 from engine.limits import ID_LENGTH_MAX
@@ -49,6 +56,7 @@ def routes(host: Host) -> list[web.RouteDef]:
         web.get("/v1/customers/{id:[^/]+}", guard(host, query.customer)),
         web.get("/v1/customers/{id:[^/]+}/timeline", guard(host, query.timeline)),
         web.get("/v1/customers/{id:[^/]+}/decisions", guard(host, query.customer_decisions)),
+        web.get("/v1/customers/{id:[^/]+}/eligibility", guard(host, query.eligibility)),
         web.get("/v1/decisions", guard(host, query.decisions)),
         web.get("/v1/decisions/{id:[^/]+}", guard(host, query.decision)),
         web.get("/v1/quarantine", guard(host, query.quarantine)),
@@ -65,7 +73,7 @@ def guard(host: Host, handler: Handler) -> Handler:
         except InputError as error:
             return refuse(400, error.code, error.message, error.path)
         except UnknownError as error:
-            return refuse(404, "not_found", str(error), "path")
+            return refuse(404, "not_found", str(error), error.path)
         except StoreError:
             message = "the store can't be read at the moment; try again"
             return refuse(503, "unavailable", message, retry_after_s=_RETRY_S)
@@ -74,7 +82,11 @@ def guard(host: Host, handler: Handler) -> Handler:
 
 
 class UnknownError(Exception):
-    """Nothing is known by this id."""
+    """Nothing is known by this id, or name."""
+
+    def __init__(self, message: str, path: str = "path") -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class Query:
@@ -113,6 +125,22 @@ class Query:
         query = _decision_query(request, (await self._find(request)).customer)
         return await self._list(query)
 
+    async def eligibility(self, request: web.Request) -> web.Response:
+        """Tell whether a message may go to a customer, now or at another instant."""
+        parameters = read_parameters(request, EligibilityParameters)
+        if not parameters.message:
+            raise InputError("bad_parameter", "name a message of the workspace", "query.message")
+        at = hypothetical_instant_of(parameters.at, "at", self._runtime.clock.now())
+        try:
+            answer = await self._runtime.eligibility(
+                _id_of(request), parameters.message, at, channel=parameters.channel
+            )
+        except UnknownNameError as error:
+            if error.kind == "message":
+                raise UnknownError(str(error), "query.message") from None
+            raise InputError("bad_parameter", str(error), "query.channel") from None
+        return answer_json(eligibility_view(answer))
+
     async def decisions(self, request: web.Request) -> web.Response:
         """List decisions over all customers."""
         return await self._list(_decision_query(request, ""))
@@ -139,11 +167,7 @@ class Query:
 
     async def _find(self, request: web.Request) -> Profile:
         """Find the customer in the path: by its id, or by an anonymous id."""
-        given = _id_of(request)
-        profile = await self._runtime.profile(given)
-        if profile is None:
-            linked = await self._runtime.resolve(ANONYMOUS, given)
-            profile = await self._runtime.profile(linked or ANONYMOUS_PREFIX + given)
+        profile = await self._runtime.seek(_id_of(request))
         if profile is None:
             raise UnknownError("there is no customer with this id")
         return profile

@@ -11,26 +11,35 @@ from typing import Any, Literal, cast
 import msgspec
 
 from actors.ports import Entry, QuarantineRow
+from actors.reading import Answer
 from adapters.gateway.views import (
+    ChannelAnswer,
     Consent,
     Customer,
+    Eligibility,
     Identity,
     JourneyStay,
     PendingMessage,
+    Place,
     QuarantinedItem,
+    RuleBlock,
     SentMessage,
     Session,
     Suppression,
     TimelineEntry,
+    TraceLine,
 )
+from engine.eligibility import ChannelAnswer as ChannelFinding
 from engine.events import Event, Input, Receipt, Tick
 from engine.instants import format_instant
 from engine.limits import SENDS_MAX
 from engine.localtime import zone as find_zone
+from engine.place import Place as CustomerPlace, find_place
 from engine.profile import Instance, Pending, Profile
 from engine.program.program import Instruction, Op, Program
+from engine.reasons import Outcome, classify_reason
 from engine.records import Decided, Record
-from engine.transcript import decision_object
+from engine.transcript import check_object, decision_object
 
 PAYLOAD_SHOWN_MAX = 2_000
 _INSTANTS = frozenset({"at", "until", "next_eligible"})  # besides the fields that end in `_at`
@@ -48,6 +57,7 @@ def customer_view(
         customer=profile.customer,
         first_seen_at=_instant(profile.first_at),
         timezone=_timezone(profile),
+        place=place_view(find_place(profile, program)),
         traits=profile.traits,
         identities=_identities(profile, program),
         consents=[_consent(profile, key) for key in sorted(profile.consents)],
@@ -59,6 +69,61 @@ def customer_view(
         journeys_done=profile.journeys_done,
         decisions_made=profile.decision_count,
     )
+
+
+def place_view(place: CustomerPlace) -> Place:
+    """Show where a customer is."""
+    zones = [zone.key for zone in place.zones]
+    found = {
+        "timezone": zones[0],
+        "timezones": zones,
+        "source": place.source,
+        "confidence": place.confidence,
+        "country": place.country or None,
+        "subdivision": place.subdivision or None,
+    }
+    return msgspec.convert(found, Place)
+
+
+def eligibility_view(answer: Answer) -> Eligibility:
+    """Show whether a message may go to a customer, why not, and when."""
+    found = answer.eligibility
+    return Eligibility(
+        customer=found.customer,
+        known=answer.is_known,
+        message=found.message,
+        at=format_instant(found.at),
+        eligible=found.outcome in (Outcome.SEND, Outcome.SUBSTITUTE),
+        outcome=found.outcome.value,
+        reason=found.reason.value,
+        reason_class=classify_reason(found.reason).value,
+        channel=found.channel or None,
+        next_eligible=_when(found.next_eligible),
+        place=place_view(found.place),
+        channels=[_channel_answer(one) for one in found.channels],
+        trace=msgspec.convert([check_object(check) for check in found.trace], list[TraceLine]),
+        changes=list(found.changes),
+        program=found.program,
+    )
+
+
+def _channel_answer(found: ChannelFinding) -> ChannelAnswer:
+    blocks = [
+        RuleBlock(
+            check=block.check,
+            reason=block.reason.value,
+            rule=block.rule,
+            version=block.version,
+            until=_when(block.until),
+            seen=block.seen,
+        )
+        for block in found.blocks
+    ]
+    return ChannelAnswer(found.channel, found.is_open, _when(found.next_eligible), blocks)
+
+
+def _when(at: int | None) -> str | None:
+    return None if at is None else format_instant(at)
 
 
 def entry_view(entry: Entry) -> TimelineEntry:
@@ -158,7 +223,8 @@ def _record(customer: str, record: Record) -> dict[str, Any]:
 
 
 def _instant(at: int | None) -> str | None:
-    return None if not at else format_instant(at)
+    """Write an instant that is 0 where there is none."""
+    return _when(at or None)
 
 
 def _timezone(profile: Profile) -> str | None:

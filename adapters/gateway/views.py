@@ -32,6 +32,7 @@ class TraceLine(msgspec.Struct, frozen=True, omit_defaults=True):
     rule: str = ""
     until: Instant | None = None
     seen: str = ""
+    version: str = ""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,12 +139,27 @@ class Suppression(msgspec.Struct, frozen=True):
     until: Instant
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a customer is, as contact rules take it, and where that is known from.
+
+    Where several zones are plausible a rule must hold in each; the first is shown to people.
+    """
+
+    timezone: str
+    timezones: list[str]
+    source: Literal["profile", "device", "phone", "address", "workspace"]
+    confidence: Literal["high", "medium", "low"]
+    country: str | None
+    subdivision: str | None
+
+
 class Customer(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known and pending about one customer."""
 
     customer: str
     first_seen_at: Instant | None
     timezone: str | None
+    place: Place
     traits: dict[str, Any]
     identities: list[Identity]
     consents: list[Consent]
@@ -195,6 +211,50 @@ class QuarantinePage(msgspec.Struct, frozen=True):
 
     items: list[QuarantinedItem]
     next: Cursor
+
+
+class RuleBlock(msgspec.Struct, frozen=True):
+    """A rule that stands in the way, and until when; null where nobody knows."""
+
+    check: str
+    reason: str
+    rule: str
+    version: str  # of the rule, where it is not the workspace's own
+    until: Instant | None
+    seen: str
+
+
+class ChannelAnswer(msgspec.Struct, frozen=True):
+    """What stands in the way on one channel, and when it is next free, if it ever is."""
+
+    channel: str
+    eligible: bool
+    next_eligible: Instant | None
+    blocks: list[RuleBlock]
+
+
+class Eligibility(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a message may go to a customer at an instant, why not, when, and what would help.
+
+    `outcome`, `reason`, `channel`, `next_eligible` and `trace` are those of the decision that would
+    be made then; `channels` looks at every channel by itself.
+    """
+
+    customer: str
+    known: bool
+    message: str
+    at: Instant
+    eligible: bool
+    outcome: Literal["send", "defer", "drop", "substitute"]
+    reason: str
+    reason_class: Literal["healthy", "blocking", "error"]
+    channel: str | None
+    next_eligible: Instant | None
+    place: Place
+    channels: list[ChannelAnswer]
+    trace: list[TraceLine]
+    changes: list[str]
+    program: str
 
 
 class Health(msgspec.Struct, frozen=True):

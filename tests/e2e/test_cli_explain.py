@@ -95,7 +95,7 @@ async def data(tmp_path: Path) -> Path:
 
 
 def test_a_story_is_told_from_its_beginning_in_words(data: Path) -> None:
-    done = nextbeat("explain", "ana", "--data", data, "--message", "welcome")
+    done = nextbeat("explain", "ana", "--data", data, "--message", "welcome", "--limit", "9")
     assert (done.returncode, done.stderr) == (0, "")
     told = done.stdout
     waits = told.index("2026-03-02 18:30:00 UTC  welcome: waits until 2026-03-03 07:00:00 UTC")
@@ -113,7 +113,7 @@ def test_a_folder_of_a_newer_version_is_refused(data: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     done = nextbeat("explain", "ana", "--data", data)
     assert done.returncode == 1
-    assert "has format 99, this program knows up to 1" in done.stderr
+    assert "has format 99, this program knows up to" in done.stderr
 
 
 def test_the_trace_stands_under_each_decision(data: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -85,6 +86,24 @@ def test_filters_ask_the_server_for_the_same_as_the_folder(tmp_path: Path) -> No
             asked = nextbeat("explain", "ana", "--json", "--url", url, *filters)
             read = nextbeat("explain", "ana", "--json", "--data", data, *filters)
             assert (asked.returncode, asked.stdout) == (0, read.stdout)
+
+
+def test_whether_a_message_may_go_is_answered_alike_by_server_and_folder(tmp_path: Path) -> None:
+    shop, data = write_shop(tmp_path), tmp_path / "data"
+    with serving(shop, data) as url:
+        send(url, "/v1/identify", {"userId": "ana", "traits": {"email": "a@b.co"}})
+        night = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}T21:00:00Z"
+        for customer in ("ana", "no/body"):
+            question = ("explain", customer, "--message", "welcome", "--at", night)
+            asked = nextbeat(*question, "--url", url)
+            assert asked.returncode == 0
+            assert "may not go to" in asked.stdout
+            assert nextbeat(*question, "--data", data).stdout == asked.stdout
+        now = nextbeat("explain", "ana", "--message", "welcome", "--url", url, "--json")
+        assert json.loads(now.stdout)["known"] is True
+        refused = nextbeat("explain", "ana", "--message", "wellcome", "--url", url)
+        assert refused.returncode == 1
+        assert "did you mean 'welcome'?" in refused.stderr
 
 
 def test_an_unknown_customer_is_said_to_be_unknown(tmp_path: Path) -> None:
