@@ -179,3 +179,12 @@ def test_the_laws_cap_counts_what_we_do_not_and_is_not_ours_to_ignore() -> None:
     service = [slot(at - n, "sms", purpose="service", kind="note") for n in (1, 2, 3)]
     assert blocks_at(ask(law, customer(*service, **FLORIDIAN), at, channel="sms"), at) == []
     assert blocks_at(ask(law, customer(*sent, **FLORIDIAN), at, channel="email"), at) == []
+
+
+def test_a_cap_of_the_law_holds_from_the_day_of_its_effect() -> None:
+    law = workspace(policies={"regions": ["US"]})
+    for at, is_held in (("2021-06-30T17:00:00Z", False), ("2021-07-01T17:00:00Z", True)):
+        now = parse_instant(at)
+        sent = [slot(now - n * HOUR_MS, "sms") for n in (1, 2, 3)]
+        case = ask(law, customer(*sent, **FLORIDIAN), now, channel="sms")
+        assert bool(blocks_at(case, now)) is is_held
