@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from adapters.cli.answers import describe_channel, describe_plan, describe_verdict, tell_time
+from adapters.files.workspaces import read_workspace
 from adapters.gateway.views import ChannelAnswer, Eligibility, Place, RuleBlock
 from adapters.sqlite.store import SqliteStore
 from engine.instants import HOUR_MS
@@ -16,6 +17,7 @@ from engine.program.compile import canonical_bytes, compile_source
 from tests.e2e.command_line import nextbeat
 from tests.shards import Shard
 
+SNIPPETS = Path(__file__).resolve().parents[2] / "docs" / "snippets"
 EVENING = "2026-03-02T19:30:00Z"  # 21:30 in Johannesburg
 WORKSPACE: dict[str, Any] = {
     "workspace": "shop",
@@ -158,6 +160,17 @@ async def test_a_folder_without_a_workspace_says_so(tmp_path: Path) -> None:
     done = nextbeat("explain", "ana", "--data", tmp_path, "--message", "cart_reminder")
     assert done.returncode == 1
     assert "no workspace was ever in force in this folder" in done.stderr
+
+
+async def test_what_the_how_to_shows_is_what_is_said(tmp_path: Path) -> None:
+    source = read_workspace(SNIPPETS / "shop").raw
+    shard = await lived(tmp_path / "data", source)
+    await shard.submit(shard.identify("ana", phone="+27821234567"))
+    told = explain(tmp_path / "data", "--at", EVENING)
+    await shard.runtime.stop()
+    shown = (SNIPPETS / "may_it_go.txt").read_text(encoding="utf-8")
+    version = compile_source(source).version[:15]
+    assert told.replace(version, "sha256:5d41402a") == shown
 
 
 # Words.

@@ -105,7 +105,7 @@ async def test_a_store_is_tried_again_though_nobody_sends_anything() -> None:
 
 
 @pytest.mark.slow
-async def test_what_is_tried_differs_from_what_is_there_so_that_it_is_written() -> None:
+async def test_what_is_tried_by_itself_changes_something_on_the_disk() -> None:
     store = WatchedStore()
     shard = await Shard(store, snapshot_after_ms=1).start()
     shard.clock.jump_to(shard.clock.now() + 10)
