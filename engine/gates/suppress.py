@@ -4,6 +4,8 @@
 takes it together with the customer's own wish not to be disturbed.
 """
 
+from zoneinfo import ZoneInfo
+
 from engine.gates.case import Case
 from engine.gates.verdict import Block
 from engine.program.dates import read_moment, to_instant
@@ -44,9 +46,14 @@ def _check_wish(case: Case, wish: object, at: int, found: list[Block]) -> None:
     """Read a wish to be left alone: for good, or until an instant. Unreadable is for good."""
     if isinstance(wish, str) and wish.strip().lower() in _NOES:
         return
-    moment = None if wish is True else read_moment(wish, case.place.zones[0], None)
-    until = None if moment is None else to_instant(moment)
+    until = None if wish is True else _read_wish(wish, case.place.zones)
     if until is None or until > at:
         seen = "for good" if until is None else "until then"
         rule = f"profile.{DO_NOT_DISTURB}"
         found.append(Block("do_not_disturb", Reason.DO_NOT_DISTURB, until, rule, seen))
+
+
+def _read_wish(wish: object, zones: tuple[ZoneInfo, ...]) -> int | None:
+    """Read until when a wish holds: a date begins at midnight, the last of the plausible ones."""
+    moments = [read_moment(wish, zone, None) for zone in zones]
+    return max((to_instant(moment) for moment in moments if moment is not None), default=None)

@@ -62,6 +62,12 @@ def test_a_wish_can_end_at_an_instant(wish: object, until: str) -> None:
     assert blocks(BARE, known, until) == []
 
 
+def test_a_wish_until_a_day_holds_until_it_begins_wherever_the_customer_may_be() -> None:
+    american = customer(do_not_disturb="2026-03-05", country="US", phone="+18005550123")
+    (block,) = blocks(BARE, american, AT)
+    assert block.until == parse_instant("2026-03-05T10:00:00Z")  # midnight in Honolulu
+
+
 def test_a_wish_that_has_ended_holds_nothing_back() -> None:
     assert blocks(BARE, customer(do_not_disturb="2026-03-02T12:00:00Z"), AT) == []
     assert blocks(BARE, customer(do_not_disturb="2020-01-01"), AT) == []
