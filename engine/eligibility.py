@@ -17,6 +17,7 @@ from engine.gates.case import Case
 from engine.gates.dedup import check_same_message
 from engine.gates.order import Timing, blocks_at, next_eligible as solve
 from engine.gates.verdict import Block
+from engine.limits import SOLVER_HORIZON_MS
 from engine.place import Place, find_place
 from engine.profile import Profile
 from engine.program.program import Channel, Message, Program
@@ -129,7 +130,9 @@ def next_eligible(
     case = Case(profile, program, message, channel, place=find_place(profile, program), now=now)
     repeated = check_same_message(profile, message, program.same_message_ms, 0, now)
     timing = solve(case, now) if repeated is None else _after_repeat(case, repeated, now)
-    if timing.at is not None and expires_at is not None and timing.at >= expires_at:
+    horizon_at = now + SOLVER_HORIZON_MS + 1
+    end_at = horizon_at if expires_at is None else min(expires_at, horizon_at)
+    if timing.at is not None and timing.at >= end_at:
         return Timing(None, timing.blocks, timing.last)
     return timing
 

@@ -19,14 +19,14 @@ def check_same_message(
     """
     if window_ms is None or "same_message" in message.type.ignores:
         return None
+    for pending in profile.pending.values():  # first: when one that waits goes out nobody knows
+        if pending.message == message.name and pending.proposal != proposal:
+            return _block(None, f"is waiting on {pending.channel}")
     for slot in reversed(profile.ledger):
         if slot.at <= now - window_ms:
             break
         if slot.message == message.name:
             return _block(slot.at + window_ms, f"went out on {slot.channel}")
-    for pending in profile.pending.values():
-        if pending.message == message.name and pending.proposal != proposal:
-            return _block(None, f"is waiting on {pending.channel}")
     return None
 
 

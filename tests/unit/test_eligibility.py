@@ -242,6 +242,15 @@ def test_the_same_message_holds_until_its_time_and_then_the_rest_is_asked() -> N
     assert solved(other, ours, NOON) == ("2026-03-02T12:00:00Z", [])
 
 
+def test_the_same_message_is_no_reason_to_look_further_ahead() -> None:
+    closed = {"name": "rest", "from": "2026-03-03", "to": "2027-04-06"}  # opens in 400 days and 12 h
+    ours = workspace(policies={"same_message": "24h", "blackouts": [closed]})
+    assert solved(customer(slot(NOON)), ours, NOON)[0] == "never"
+    shorter = {**closed, "to": "2027-04-05"}
+    ours = workspace(policies={"same_message": "24h", "blackouts": [shorter]})
+    assert solved(customer(slot(NOON)), ours, NOON)[0] == "2027-04-06T00:00:00Z"
+
+
 def test_while_the_same_message_waits_nobody_can_say_when() -> None:
     ours = workspace(channel={"window": "09:00-20:00"}, policies={"same_message": "10h"})
     source = Story({
@@ -255,6 +264,9 @@ def test_while_the_same_message_waits_nobody_can_say_when() -> None:
     waiting = source.track("22:00", "A").profile()
     when, checks = solved(waiting, ours, NIGHT)
     assert (when, checks[0]) == ("never", "same_message")
+    both = customer(slot(NIGHT, "sms"))
+    both.pending = waiting.pending
+    assert solved(both, ours, NIGHT)[0] == "never"
 
 
 def test_a_channel_that_cannot_carry_it_has_no_instant() -> None:
