@@ -243,7 +243,7 @@ def test_the_same_message_holds_until_its_time_and_then_the_rest_is_asked() -> N
 
 
 def test_the_same_message_is_no_reason_to_look_further_ahead() -> None:
-    closed = {"name": "rest", "from": "2026-03-03", "to": "2027-04-06"}  # opens in 400 days and 12 h
+    closed = {"name": "rest", "from": "2026-03-03", "to": "2027-04-06"}  # for 400 days and a half
     ours = workspace(policies={"same_message": "24h", "blackouts": [closed]})
     assert solved(customer(slot(NOON)), ours, NOON)[0] == "never"
     shorter = {**closed, "to": "2027-04-05"}
