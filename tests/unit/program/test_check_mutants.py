@@ -17,14 +17,38 @@ workspace: shop
 consent: {marketing: {default: opt_out, DE: opt_in}}
 channels:
   email: {adapter: smtp, identity: email, window: "09:00-20:00", caps: [2 / 24h], substitute: app}
+  chat: {adapter: log, identity: phone, reply_window: 24h, reply_event: Chat Received}
   app: {adapter: inbox, window: session, settings: {key: {env: KEY}}}
 message_types:
   promotional: {purpose: marketing, channels: [email, app], expires: 2d, ignores: [caps]}
+  small:
+    purpose: marketing
+    channels: [chat]
+    window: {mon-fri: ["08:00-12:00", "14:00-18:00"]}
+    caps: [1 / calendar_week]
+    priority: 20
+    release: newest
+    on_block: [enrich, drop]
+    ignores: [regions]
 policies:
   caps: [{channels: [email], purposes: [marketing], limit: 3 / calendar_day}]
   backoff: {from: 0.5, gap: 2h}
   suppress: [{name: bought, after: Paid, if: event.total > 5, for: 1d}]
+  holidays: {calendar: customer, purposes: [marketing], except: [2026-12-26]}
+  blackouts:
+    - {name: rest, from: 2026-12-24, to: 2027-01-02, except: [2026-12-29], channels: [email]}
+    - {name: move, from: 2026-06-01, countries: [ZA], purposes: [marketing]}
+  regions: [ZA, US]
+  engagement: {window: 30d, least: 4, high: {rate: 0.5, factor: 1.5}, low: {rate: 0.1, factor: 0.5}}
+  look_ahead: 6h
+  release: {policy: best, spread: 30m}
+  pacing: {per_second: 50, burst: 10}
 messages:
+  hint:
+    type: small
+    priority: 30
+    content: {default: {body: hi, template: hint}}
+    enrich: {hinted: true, score: {cel: event.age + 1}}
   hello: {type: promotional, content: {email: {subject: "{{ profile.name }}"}, app: {body: hi}}}
 segments: {vip: 'sum("Paid", "total", "30d") > 9', known: in_segment("vip")}
 journeys:
