@@ -41,6 +41,8 @@ _WHY = {
     Reason.SUPERSEDED: "a newer message took its place while it waited",
 }
 
+_ELSEWHERE = "of what the trace says"
+
 _TO_DO = {
     ReasonClass.BLOCKING: "Something is missing here, and somebody can supply it.",
     ReasonClass.ERROR: "This is a failure, not a policy.",
@@ -67,7 +69,7 @@ def describe_outcome(decision: Decision) -> str:
 def describe_reason(decision: Decision) -> str:
     """Say why, in a sentence that ends with the code reports group by."""
     known = decision.reason in Reason.__members__.values()
-    why = _WHY.get(Reason(decision.reason), "see the trace") if known else "see the trace"
+    why = _WHY.get(Reason(decision.reason), _ELSEWHERE) if known else _ELSEWHERE
     advice = _TO_DO.get(ReasonClass(decision.reason_class), "")
     return f"Because {why} ({decision.reason}). {advice}".rstrip()
 

@@ -11,13 +11,14 @@ import pytest
 
 from actors.ports import Commit, DecisionRow, Entry, QuarantineRow
 from actors.replay import Replay
-from adapters.cli.sentences import describe_rules
+from adapters.cli.sentences import describe_reason, describe_rules
 from adapters.gateway.views import Decision
 from adapters.sqlite.store import SqliteStore
 from engine.events import Event, EventKind
 from engine.instants import HOUR_MS, parse_instant
 from engine.program.compile import compile_source
 from engine.program.program import Program
+from engine.reasons import Reason
 from engine.records import Decided
 from tests.e2e.command_line import nextbeat
 
@@ -193,17 +194,8 @@ def test_a_quarantined_item_is_shown_as_it_was_sent(data: Path) -> None:
     assert (missing.returncode, "there is no item 2" in missing.stderr) == (1, True)
 
 
-def test_the_rule_that_decided_stands_before_those_of_the_way_out() -> None:
-    def line(channel: str, until: str, rule: str, check: str = "window") -> dict[str, str]:
-        return {
-            "channel": channel,
-            "check": check,
-            "result": "blocked",
-            "until": until,
-            "rule": rule,
-        }
-
-    told = {
+def a_decision(**changes: object) -> Decision:
+    told: dict[str, object] = {
         "decision_id": "d_1",
         "at": "2026-03-02T18:30:00Z",
         "customer": "ana",
@@ -220,12 +212,37 @@ def test_the_rule_that_decided_stands_before_those_of_the_way_out() -> None:
         "proposed_at": "2026-03-02T18:30:00Z",
         "expires_at": None,
         "program": "sha256:0",
-        "trace": [
-            line("email", "2026-03-02T19:00:00Z", "policies.cooldown", "cooldown"),
-            line("email", "2026-03-03T07:00:00Z", "channels.email.window"),
-            line("sms", "2026-03-04T07:00:00Z", "channels.sms.window"),
-        ],
+        "trace": [],
     }
-    decision = msgspec.convert(told, Decision)
+    return msgspec.convert({**told, **changes}, Decision)
+
+
+def test_the_rule_that_decided_stands_before_those_of_the_way_out() -> None:
+    def line(channel: str, until: str, rule: str, check: str = "window") -> dict[str, str]:
+        return {
+            "channel": channel,
+            "check": check,
+            "result": "blocked",
+            "until": until,
+            "rule": rule,
+        }
+
+    trace = [
+        line("email", "2026-03-02T19:00:00Z", "policies.cooldown", "cooldown"),
+        line("email", "2026-03-03T07:00:00Z", "channels.email.window"),
+        line("sms", "2026-03-04T07:00:00Z", "channels.sms.window"),
+    ]
     expected = "Rule: channels.email.window, policies.cooldown, channels.sms.window."
-    assert describe_rules(decision) == expected
+    assert describe_rules(a_decision(trace=trace)) == expected
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_is_told_in_words(reason: Reason) -> None:
+    told = describe_reason(a_decision(reason=reason.value))
+    assert told.startswith("Because ")
+    assert told.endswith(f"({reason.value}).")
+    assert "trace" not in told
+
+
+def test_a_reason_of_a_newer_server_points_to_the_trace() -> None:
+    assert describe_reason(a_decision(reason="moon")) == "Because of what the trace says (moon)."
