@@ -288,4 +288,6 @@ async def _reload(app: App, folder: Path, again: asyncio.Event) -> None:
             await app.use(open_workspace(folder))
             logger.info("workspace replaced", program=app.runtime.program.version)
         except (NextbeatError, OSError) as error:
-            logger.error("workspace refused; the one before goes on", problems=str(error))  # noqa: TRY400
+            problems = error.problems if isinstance(error, ProgramError) else [error]
+            told = [str(problem) for problem in problems]
+            logger.error("workspace refused; the one before goes on", problems=told)  # noqa: TRY400

@@ -36,7 +36,8 @@ class Problem(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         """Write the fault the way compilers do, so that editors can jump to it."""
-        place = f"{self.file}:{self.line}: " if self.file else ""
+        column = f":{self.column}" if self.column > 0 else ""
+        place = f"{self.file}:{self.line}{column}: " if self.file else ""
         hint = f" ({self.hint})" if self.hint else ""
         return f"{place}{self.path}: {self.message}{hint}"
 

@@ -199,7 +199,25 @@ def test_a_channel_that_was_not_made_at_start_is_refused_while_running(tmp_path:
         server.send_signal(signal.SIGTERM)
         server.stderr.read()
     assert said["event"] == "workspace refused; the one before goes on"
-    assert "channels.other: this channel is new" in said["problems"]
+    (problem,) = said["problems"]
+    assert "channels.other: this channel is new" in problem
+
+
+def test_each_problem_of_a_refused_workspace_is_logged_as_a_text_of_its_own(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path, ANYTIME)
+    command = [NEXTBEAT, "serve", "--workspace", str(shop), "--data", str(tmp_path / "data")]
+    with subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        read_port(server.stderr.readline)
+        text = ANYTIME.replace("[email]", "[emial]").replace("send: welcome", "send: welcom")
+        (shop / "workspace.yaml").write_text(text, encoding="utf-8")
+        server.send_signal(signal.SIGHUP)
+        said = json.loads(server.stderr.readline())
+        server.send_signal(signal.SIGTERM)
+        server.stderr.read()
+    first, second = said["problems"]
+    assert first.endswith("unknown channel 'emial' (did you mean 'email'?)")
+    assert second.endswith("unknown message 'welcom' (did you mean 'welcome'?)")
 
 
 def children(pid: int) -> list[int]:

@@ -149,7 +149,7 @@ def test_a_fault_is_written_the_way_editors_jump_to(tmp_path: Path) -> None:
     folder = write(tmp_path, files)
     (found,) = faults(folder)
     assert str(found) == (
-        f"{folder.as_posix()}/workspace.yaml:6: message_types.promotional.channels[0]: "
+        f"{folder.as_posix()}/workspace.yaml:6:48: message_types.promotional.channels[0]: "
         "unknown channel 'emial' (did you mean 'email'?)"
     )
 
