@@ -21,7 +21,7 @@ def test_every_problem_is_named_with_its_place_and_a_suggestion(tmp_path: Path) 
     first, second, _, last = done.stdout.splitlines()
     assert "workspace.yaml:8:48: message_types.promotional.channels[0]: unknown channel" in first
     assert "did you mean 'email'?" in first
-    assert "workspace.yaml:14:13: journeys.onboarding.steps[0].send: unknown message" in second
+    assert "workspace.yaml:14:20: journeys.onboarding.steps[0].send: unknown message" in second
     assert last == f"2 problems in {tmp_path / 'shop'}"
 
 
