@@ -299,7 +299,7 @@ def show_next(tally: Tally, data: Path, workspace: Path) -> None:
         if message:
             lines.append(
                 (
-                    f"{command} explain {customer} --message {message} --data {folder}",
+                    f"{command} explain {customer} --message {message} --limit 5 --data {folder}",
                     "one message: when, why, by which rule",
                 )
             )

@@ -33,7 +33,7 @@ def yield_to(case: Case, proposal: int, now: int) -> Timing | None:
     slot = Slot(now, "", case.message.name, case.channel.name, kind.purpose, kind.name, kind.counts)
     blocks = [
         block
-        for planned in _planned(case, proposal, now + case.program.look_ahead_ms)
+        for planned in _planned(case, proposal, now)
         if (block := _needs_place(case, planned, slot, now)) is not None
     ]
     if not blocks:
@@ -47,21 +47,23 @@ def _until(block: Block) -> int:
     return block.until
 
 
-def _planned(case: Case, proposal: int, end_at: int) -> Iterator[Planned]:
-    """Give the higher messages that are planned up to an instant."""
+def _planned(case: Case, proposal: int, now: int) -> Iterator[Planned]:
+    """Give the higher messages that are planned about now; what was long ago has gone out."""
+    since_at, end_at = now - case.program.look_ahead_ms, now + case.program.look_ahead_ms
     profile, program = case.profile, case.program
     for pending in profile.pending.values():
         message, channel = (
             program.messages.get(pending.message),
             program.channels.get(pending.channel),
         )
-        if pending.proposal == proposal or pending.next_eligible > end_at:
+        if pending.proposal == proposal or not since_at <= pending.next_eligible <= end_at:
             continue
         if message is not None and channel is not None and message.rank > case.message.rank:
             yield message, channel, pending.next_eligible
     for instance in profile.instances.values():
-        if instance.waiting_until is not None and instance.waiting_until <= end_at:
-            yield from _next_send(case, instance, instance.waiting_until)
+        waits_until = instance.waiting_until
+        if waits_until is not None and since_at <= waits_until <= end_at:
+            yield from _next_send(case, instance, waits_until)
 
 
 def _next_send(case: Case, instance: Instance, at: int) -> Iterator[Planned]:
