@@ -81,10 +81,9 @@ def check_caps(case: Case, at: int, found: list[Block]) -> None:
     """Find the caps that have no room at an instant, and the gaps that filling ones ask for."""
     if not case.tallies:
         return
-    rooms = case.rooms
-    if not isinstance(rooms, list):
-        rooms = case.rooms = _rooms(case)
-    for room in rooms:
+    if case.rooms is None:
+        case.rooms = _rooms(case)
+    for room in cast("list[Room]", case.rooms):
         if room.law is None or _holds(case, room.law, at):
             _check(case, room, at, found)
         if room.backoff is not None:

@@ -10,6 +10,7 @@ Called by `gates.order`. A day is the customer's local date, in every time zone 
 """
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import msgspec
 
@@ -56,10 +57,9 @@ def check_days(case: Case, at: int) -> list[Block]:
 
 def _closed_on(case: Case, day: int) -> tuple[Closed, ...]:
     """Give what closes a day; found once for a case, whose zones mostly have the same day."""
-    known = case.days.get(day)
-    if not isinstance(known, tuple):
-        known = case.days[day] = tuple(_find_closed(case, day))
-    return known
+    if day not in case.days:
+        case.days[day] = tuple(_find_closed(case, day))
+    return cast("tuple[Closed, ...]", case.days[day])
 
 
 def _find_closed(case: Case, day: int) -> Iterator[Closed]:

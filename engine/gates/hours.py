@@ -112,7 +112,7 @@ def _is_plainly_open(case: Case, at: int) -> bool:
     That is nearly everybody nearly always, and costs a tenth of gathering whose hours they are.
     """
     zones = case.place.zones
-    if len(zones) > 1 or case.regions or case.profile.traits.get(QUIET_HOURS):
+    if len(zones) != 1 or case.regions or case.profile.traits.get(QUIET_HOURS):
         return False
     if "window" in case.kind.ignores:
         return True
