@@ -10,8 +10,9 @@ its profile arrives when the store has been read, many customers at a time.
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 import msgspec
@@ -27,6 +28,8 @@ LOAD_MAX = 2_000  # customers read from the store at once
 MEMORY_BYTES_MAX = 128 * 1024 * 1024
 SWEEP_MAX = 4_000  # actors looked at in one sweep; twice the largest batch a client may send
 
+_log = logging.getLogger("nextbeat.directory")
+
 _INPUT = msgspec.msgpack.Decoder(Input)
 _RECORDS = msgspec.msgpack.Decoder(list[Record])
 
@@ -34,6 +37,59 @@ _RECORDS = msgspec.msgpack.Decoder(list[Record])
 def decode_entry(entry: Entry) -> tuple[Input, list[Record]]:
     """Read a journal entry's input and records."""
     return _INPUT.decode(entry.input), _RECORDS.decode(entry.records)
+
+
+async def revive(
+    store: Store, names: Sequence[str], rows: Mapping[str, SnapshotRow]
+) -> dict[str, Customer]:
+    """Make actors from their snapshots; those whose snapshot is damaged from the whole journal.
+
+    They stand as their snapshots do, or after their last entry and then with nothing saved. Raises
+    StoreError where the journal has not all of a customer whose snapshot is damaged.
+    """
+    damaged = [name for name in names if name in rows and not rows[name].body]
+    revived = await _fold_all(store, damaged) if damaged else {}
+    for name in names:
+        if name not in revived:
+            row = rows.get(name)
+            revived[name] = actor = Customer(name)
+            actor.hydrate(row.body if row else None, row.seq if row else 0)
+    return revived
+
+
+async def _fold_all(store: Store, names: Sequence[str]) -> dict[str, Customer]:
+    """Make actors from all their entries: a walk through the whole journal, and so the last way."""
+    actors = {name: Customer(name) for name in names}
+    for actor in actors.values():
+        _log.warning("the snapshot of %r is damaged: made again from the journal", actor.id)
+        actor.hydrate(None, 0)
+    async for portion in store.tail(0):
+        for entry in portion:
+            actor = actors.get(entry.customer)
+            if actor is not None:
+                _fold_next(actor, entry)
+    for actor in actors.values():
+        if not actor.last_seq:
+            raise _unrevivable(actor.id)
+        actor.snapshot()  # measures it, too
+    return actors
+
+
+def _fold_next(actor: Customer, entry: Entry) -> None:
+    """Bring an actor from before its next journal entry to after it. Raises StoreError."""
+    if entry.prev != actor.last_seq:
+        raise _unrevivable(actor.id)
+    assert actor.profile is not None
+    given, records = decode_entry(entry)
+    fold(actor.profile, given, records, entry.at)
+    actor.last_seq = actor.durable_seq = entry.seq
+
+
+def _unrevivable(customer: str) -> StoreError:
+    return StoreError(
+        f"the snapshot of {customer!r:.80} is damaged, and the journal does not have all of their"
+        " entries to make it again: restore the data directory from a backup"
+    )
 
 
 class Directory:
@@ -136,11 +192,10 @@ class Directory:
     async def recall(self, customers: Sequence[str]) -> dict[str, Customer]:
         """Read customers as the disk has them, apart from whatever is in memory."""
         last_seqs = [self.durable_seq(name) for name in customers]
-        rows = await self._store.load(customers)
-        return {
-            name: await self._build(name, rows.get(name), last_seq)
-            for name, last_seq in zip(customers, last_seqs, strict=True)
-        }
+        revived = await revive(self._store, customers, await self._store.load(customers))
+        for name, last_seq in zip(customers, last_seqs, strict=True):
+            await self._catch_up(revived[name], last_seq)
+        return revived
 
     def everyone(self) -> list[Customer]:
         """List the actors in memory."""
@@ -228,37 +283,33 @@ class Directory:
 
     async def _hydrate(self, wanted: dict[str, Customer]) -> None:
         """Read those who are wanted; who is done is no longer among them."""
-        rows = await self._store.load(list(wanted))
+        # Built apart: an actor with half a past must not take inputs in the meantime.
+        names = list(wanted)
+        revived = await revive(self._store, names, await self._store.load(names))
         for name, actor in list(wanted.items()):
-            # Built apart: an actor with half a past must not take inputs in the meantime.
-            built = await self._build(name, rows.get(name), self._stale.get(name, 0))
+            built = revived[name]
+            await self._catch_up(built, self._stale.get(name, 0))
             self._stale.pop(name, None)
             del wanted[name]
             self.memory_bytes += built.memory_bytes - actor.memory_bytes
             actor.become(built)
+            if actor.last_seq > actor.saved_seq:
+                self.changed(actor, actor.last_seq)
             self.hydrated_count += 1
             self._hydrated(actor)
 
-    async def _build(self, customer: str, row: SnapshotRow | None, last_seq: int) -> Customer:
-        """Make an actor from its snapshot and the entries after it, up to `last_seq`."""
-        built = Customer(customer)
-        built.hydrate(row.body if row else None, row.seq if row else 0)
-        if last_seq > built.saved_seq:
-            await self._replay(built, last_seq)
-        return built
-
-    async def _replay(self, actor: Customer, last_seq: int) -> None:
-        """Fold the entries after the snapshot, found by walking back from the last."""
+    async def _catch_up(self, actor: Customer, last_seq: int) -> None:
+        """Fold what follows an actor's snapshot, found by walking back from the last entry."""
         entries: list[Entry] = []
         seq = last_seq
-        while seq > actor.saved_seq:
+        while seq > actor.last_seq:
             portion = await self._store.entries(seq, 500)
             if not portion:
                 raise StoreError(f"the journal has no entry {seq}, which {actor.id!r:.80} needs")
-            entries += [entry for entry in portion if entry.seq > actor.saved_seq]
+            entries += [entry for entry in portion if entry.seq > actor.last_seq]
             seq = portion[-1].prev
         assert actor.profile is not None
         for entry in reversed(entries):
             given, records = decode_entry(entry)
             fold(actor.profile, given, records, entry.at)
-        actor.last_seq = actor.durable_seq = last_seq
+            actor.last_seq = actor.durable_seq = entry.seq

@@ -67,7 +67,10 @@ class TimerRow(NamedTuple):
 
 
 class SnapshotRow(NamedTuple):
-    """A profile as it was after entry `seq` of its customer."""
+    """A profile as it was after entry `seq` of its customer.
+
+    A `body` that is empty was read from a row that is damaged: nothing in it may be believed.
+    """
 
     customer: str
     seq: int

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from actors.customer import Customer
-from actors.directory import Directory, decode_entry
+from actors.directory import Directory, decode_entry, revive
 from actors.identity import ANONYMOUS, ANONYMOUS_PREFIX
 from actors.ports import Entry, Store, StoreState
 from engine.eligibility import Eligibility, assess
@@ -134,13 +133,11 @@ async def recall(store: Store, state: StoreState, given: str) -> Profile | None:
 
 async def _recall(store: Store, state: StoreState, name: str) -> Profile | None:
     # The snapshot after the state: entries up to `covered_seq` are in it, newer ones may be.
-    row = (await store.load([name])).get(name)
-    actor = Customer(name)
-    actor.hydrate(row.body if row else None, row.seq if row else 0)
+    actor = (await revive(store, [name], await store.load([name])))[name]
     assert actor.profile is not None
     async for portion in store.tail(state.covered_seq):
         for entry in portion:
-            if entry.customer == name and entry.seq > actor.saved_seq:
+            if entry.customer == name and entry.seq > actor.last_seq:
                 given, records = decode_entry(entry)
                 fold(actor.profile, given, records, entry.at)
                 actor.last_seq = entry.seq

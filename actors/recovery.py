@@ -4,8 +4,7 @@ Called once by `actors.runtime` at start. Reads the journal's tail, the part no 
 folds it.
 """
 
-from actors.customer import Customer
-from actors.directory import Directory, decode_entry
+from actors.directory import Directory, decode_entry, revive
 from actors.ports import Entry, Store, StoreState
 from engine.evolve import fold
 
@@ -24,19 +23,19 @@ async def recover(store: Store, directory: Directory, state: StoreState) -> int:
 async def _adopt(store: Store, directory: Directory, portion: list[Entry]) -> None:
     names = list(dict.fromkeys(entry.customer for entry in portion))
     unknown = [name for name in names if directory.find(name) is None]
-    rows = await store.load(unknown)
+    revived = await revive(store, unknown, await store.load(unknown))
     for name in unknown:
-        actor = Customer(name)
-        row = rows.get(name)
-        actor.hydrate(row.body if row else None, row.seq if row else 0)
+        actor = revived[name]
         directory.adopt(actor)
+        if actor.last_seq > actor.saved_seq:  # its snapshot was damaged
+            directory.changed(actor, actor.last_seq)
 
 
 def _fold(directory: Directory, entry: Entry) -> None:
     actor = directory.find(entry.customer)
     assert actor is not None
     assert actor.profile is not None
-    if entry.seq <= actor.saved_seq:
+    if entry.seq <= actor.last_seq:
         return
     given, records = decode_entry(entry)
     fold(actor.profile, given, records, entry.at)

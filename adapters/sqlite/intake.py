@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from actors.ports import Commit
+from adapters.sqlite.checksums import Value, row_checksum
 
-Value = int | str | bytes | None
 Statement = tuple[str, list[Value]]
 
 # Statements are prepared once for each size and kept, so there are few sizes; a statement is filled
@@ -33,9 +33,10 @@ ENTRY = Form(
     8, f"INSERT INTO journal (seq, customer, prev, at, program, input, records, hash) {_ROWS}"
 )
 PROGRAM = Form(
-    4,
-    f"INSERT INTO programs (id, version, at, source) {_ROWS}"
-    " ON CONFLICT (id) DO UPDATE SET at = excluded.at, source = excluded.source"
+    5,
+    f"INSERT INTO programs (id, version, at, source, checksum) {_ROWS}"
+    " ON CONFLICT (id) DO UPDATE SET"
+    " at = excluded.at, source = excluded.source, checksum = excluded.checksum"
     " WHERE source IS NULL",
 )
 _DECISION = Form(
@@ -47,20 +48,22 @@ _TIMER_SET = Form(5, f"INSERT OR REPLACE INTO timers (at, customer, timer, seq, 
 _TIMER_CLEARED = Form(3, "DELETE FROM timers WHERE (at, customer, timer) IN (VALUES {rows})")
 # A message that is there already stays as it is: one id never leaves twice.
 _OUTBOX = Form(
-    6,
-    "INSERT INTO outbox (message_id, customer, channel, state, attempts, body, detail)"
+    7,
+    "INSERT INTO outbox (message_id, customer, channel, state, attempts, body, checksum, detail)"
     " SELECT *, '' FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
     " ON CONFLICT (message_id) DO NOTHING",
 )
 _OUTBOX_CHANGE = Form(
-    4,
-    "UPDATE outbox SET state = new.column2, attempts = new.column3, detail = new.column4"
+    5,
+    "UPDATE outbox SET state = new.column2, attempts = new.column3, detail = new.column4,"
+    " checksum = new.column5"
     " FROM (VALUES {rows}) AS new WHERE outbox.message_id = new.column1",
 )
 _SNAPSHOT = Form(
-    3,
-    f"INSERT INTO customers (customer, seq, body) {_ROWS}"
-    " ON CONFLICT (customer) DO UPDATE SET seq = excluded.seq, body = excluded.body",
+    4,
+    f"INSERT INTO customers (customer, seq, body, checksum) {_ROWS}"
+    " ON CONFLICT (customer) DO UPDATE SET"
+    " seq = excluded.seq, body = excluded.body, checksum = excluded.checksum",
 )
 _LINK = Form(
     3,
@@ -68,11 +71,14 @@ _LINK = Form(
     " ON CONFLICT (namespace, value) DO UPDATE SET customer = excluded.customer",
 )
 _QUARANTINED = Form(
-    6, f"INSERT INTO quarantine (received_at, source, code, path, message, payload) {_ROWS}"
+    7,
+    f"INSERT INTO quarantine (received_at, source, code, path, message, payload, checksum) {_ROWS}",
 )
 _RELEASED = Form(1, "DELETE FROM quarantine WHERE number IN (VALUES {rows})")
 _COVERED = Form(
-    1, "UPDATE meta SET value = new.column1 FROM (VALUES {rows}) AS new WHERE name = 'covered_seq'"
+    2,
+    "UPDATE meta SET value = new.column1, checksum = new.column2"
+    " FROM (VALUES {rows}) AS new WHERE name = 'covered_seq'",
 )
 
 _FORMS = (
@@ -125,15 +131,26 @@ def statements(commit: Commit) -> Iterator[Statement]:
     yield from fill(_DECISION, commit.decisions)
     yield from fill(_TIMER_SET, commit.timers_set)
     yield from fill(_TIMER_CLEARED, commit.timers_cleared)
-    yield from fill(_OUTBOX, commit.outbox)
+    yield from fill(_OUTBOX, [(*row, row_checksum(row[0], *row[3:5], "")) for row in commit.outbox])
     changes = {change.message_id: change for change in commit.outbox_changes}
-    yield from fill(_OUTBOX_CHANGE, list(changes.values()))
-    yield from fill(_SNAPSHOT, commit.snapshots)
+    yield from fill(_OUTBOX_CHANGE, [_sum_up(change) for change in changes.values()])
+    yield from fill(_SNAPSHOT, [_sum_up(row) for row in commit.snapshots])
     yield from fill(_LINK, commit.links)
-    yield from fill(_QUARANTINED, [row[1:] for row in commit.quarantined])
+    yield from fill(_QUARANTINED, [_sum_up(row[1:]) for row in commit.quarantined])
     yield from fill(_RELEASED, [(number,) for number in commit.released])
     if commit.covered_seq is not None:
-        yield from fill(_COVERED, [(commit.covered_seq,)])
+        yield from fill(
+            _COVERED, [(commit.covered_seq, row_checksum("covered_seq", commit.covered_seq))]
+        )
+
+
+def program_row(number: int, version: str, at: int | None, source: bytes | None) -> list[Value]:
+    """Give the row of a workspace, for `PROGRAM`."""
+    return _sum_up((number, version, at, source))
+
+
+def _sum_up(row: Sequence[Value]) -> list[Value]:
+    return [*row, row_checksum(*row)]
 
 
 def payload_bytes(commit: Commit) -> int:

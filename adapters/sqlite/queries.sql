@@ -23,7 +23,9 @@ FROM journal AS j LEFT JOIN programs AS p ON p.id = j.program
 WHERE j.seq > ?1 ORDER BY j.seq;
 
 -- name: load
-SELECT json_group_array(json_array(c.customer, c.seq, hex(c.body)))
+SELECT json_group_array(json_array(
+    wanted.value, CAST(c.seq AS INTEGER), hex(c.body), CAST(c.checksum AS INTEGER)
+))
 FROM json_each(?1) AS wanted CROSS JOIN customers AS c ON c.customer = wanted.value;
 
 -- name: timers

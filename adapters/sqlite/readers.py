@@ -24,7 +24,8 @@ from actors.ports import (
     StoreState,
     TimerRow,
 )
-from adapters.sqlite.schema import FILE_NAME, query, reader_uri, recognise
+from adapters.sqlite.checksums import row_checksum
+from adapters.sqlite.schema import FILE_NAME, FORMAT, query, reader_uri, recognise
 from engine.errors import StoreError
 
 READERS = 2
@@ -44,7 +45,7 @@ _BEFORE = """(at, number) < (
     (SELECT at FROM decisions WHERE number <= ? ORDER BY number DESC LIMIT 1), ?)"""
 
 _encode = msgspec.json.encode
-_decode_snapshots = msgspec.json.Decoder(list[tuple[str, int, str]]).decode
+_decode_snapshots = msgspec.json.Decoder(list[tuple[str, int, str, int]]).decode
 _decode_timers = msgspec.json.Decoder(list[TimerRow]).decode
 _decode_links = msgspec.json.Decoder(list[tuple[str, str, str]]).decode
 
@@ -56,9 +57,14 @@ def check_format(folder: Path) -> None:
     """
     try:
         with closing(sqlite3.connect(reader_uri(folder), uri=True)) as connection:
-            recognise(connection, folder / FILE_NAME)
+            version = recognise(connection, folder / FILE_NAME)
     except sqlite3.Error as error:
         raise StoreError(f"{folder / FILE_NAME} can't be read: {error}") from error
+    if version < FORMAT:
+        raise StoreError(
+            f"{folder / FILE_NAME} has the older format {version}: start the server on it once,"
+            f" which brings it to format {FORMAT}"
+        )
 
 
 class Readers:
@@ -113,8 +119,10 @@ class Readers:
         for start in range(0, len(customers), LOAD_ROWS):
             wanted = _encode(customers[start : start + LOAD_ROWS]).decode()
             text = (await self.rows(query("load"), (wanted,)))[0][0]
-            for customer, seq, body in _decode_snapshots(text):
-                found[customer] = SnapshotRow(customer, seq, bytes.fromhex(body))
+            for customer, seq, hexadecimal, checksum in _decode_snapshots(text):
+                body = bytes.fromhex(hexadecimal)
+                is_whole = row_checksum(customer, seq, body) == checksum
+                found[customer] = SnapshotRow(customer, seq, body if is_whole else b"")
         return found
 
     async def timers(self, after_at: int, until_at: int, limit: int) -> list[TimerRow]:

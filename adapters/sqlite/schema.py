@@ -11,11 +11,13 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from adapters.sqlite.checksums import register
 from adapters.sqlite.intake import STATEMENTS_MAX
 from engine.errors import StoreError
 
 FILE_NAME = "nextbeat.db"
 APPLICATION_ID = 0x4E58_5442  # "NXTB", so that `file` and we recognise a store
+FORMAT = 3  # what this program writes: the number of the last migration
 PAGE_BYTES = 4096
 _SQLITE_MIN = (3, 35, 0)
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
@@ -60,6 +62,7 @@ def _migrations() -> tuple[str, ...]:
     )
     for number, file in enumerate(files, start=1):
         assert file.name.startswith(f"{number:04d}_"), f"{file.name} is out of order"
+    assert len(files) == FORMAT
     return tuple(file.read_text("utf-8") for file in files)
 
 
@@ -79,7 +82,7 @@ def connect_writer(folder: Path) -> sqlite3.Connection:
     try:
         recognise(connection, path)
         connection.executescript(_WRITER_PRAGMAS)
-        _migrate(connection)
+        migrate(connection)
     except BaseException:
         connection.close()
         raise
@@ -91,19 +94,22 @@ def reader_uri(folder: Path) -> str:
     return (folder / FILE_NAME).absolute().as_uri() + "?mode=ro"
 
 
-def recognise(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that is another program's, or a later version's, before touching it."""
+def recognise(connection: sqlite3.Connection, path: Path) -> int:
+    """Refuse a file that is another program's, or a later version's, before touching it.
+
+    Gives the version of the format it has; 0 where it has none yet.
+    """
     version = _pragma(connection, "user_version")
     application = _pragma(connection, "application_id")
     is_new = _pragma(connection, "schema_version") == 0
     if application != APPLICATION_ID and not is_new:
         raise StoreError(f"{path} is not a Nextbeat store: choose another data directory")
-    known = len(_migrations())
-    if version > known:
+    if version > FORMAT:
         raise StoreError(
-            f"{path} has format {version}, this program knows up to {known}:"
+            f"{path} has format {version}, this program knows up to {FORMAT}:"
             " start the newer Nextbeat that wrote it, or restore a backup of before the upgrade"
         )
+    return version
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
@@ -111,8 +117,9 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return row[0]
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file up to date, each migration in a transaction of its own."""
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a file up to date, each migration in a transaction of its own."""
+    register(connection)
     version = _pragma(connection, "user_version")
     for number, sql in enumerate(_migrations()[version:], start=version + 1):
         try:

@@ -22,18 +22,20 @@ import msgspec
 
 from actors.ports import Commit, StoreState
 from adapters.sqlite.chain import GENESIS, Head, check_head, link_hash, write_head
+from adapters.sqlite.checksums import Value
 from adapters.sqlite.intake import (
     ENTRY,
     PROGRAM,
     ROWS_MAX,
     Statement,
-    Value,
     complete,
     fill,
     payload_bytes,
+    program_row,
     statements,
 )
 from adapters.sqlite.schema import PAGE_BYTES, connect_writer, query
+from adapters.sqlite.wal import check_log
 from engine.errors import StoreError
 
 # Each checkpoint holds up the commit behind it: 4 MiB for up to 20 ms, 16 MiB for up to 80. Small
@@ -77,6 +79,7 @@ class Scribe:
         self._bytes_pending = 0  # written since the log was last checkpointed to its end
         self._log_factor = _LOG_FACTOR
         self._is_busy = False
+        check_log(folder)
         try:
             self._connection = connect_writer(folder)
         except sqlite3.Error as error:
@@ -128,7 +131,7 @@ class Scribe:
 
     def _number_program(self, versions: dict[str, int], program: Program) -> Iterator[Statement]:
         number = versions.setdefault(program.version, len(versions) + 1)
-        return fill(PROGRAM, [(number, program.version, program.at, program.source)])
+        return fill(PROGRAM, [program_row(number, program.version, program.at, program.source)])
 
     def _chain(
         self, parts: list[Statement], versions: dict[str, int], commit: Commit, head: Head
@@ -148,7 +151,7 @@ class Scribe:
                 number = versions.get(program)
                 if number is None:
                     number = versions[program] = len(versions) + 1
-                    parts += fill(PROGRAM, [(number, program, None, None)])
+                    parts += fill(PROGRAM, [program_row(number, program, None, None)])
                 last_hash = link_hash(last_hash, entry)
                 last_seq = seq
                 flat += (seq, customer, prev, at, number, given, records, last_hash)

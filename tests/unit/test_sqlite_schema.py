@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from actors.ports import Commit, Entry
-from adapters.sqlite.schema import APPLICATION_ID, FILE_NAME, connect_writer, query, query_names
+from adapters.sqlite.schema import (
+    APPLICATION_ID,
+    FILE_NAME,
+    FORMAT,
+    connect_writer,
+    query,
+    query_names,
+)
 from adapters.sqlite.store import SqliteStore, open_reader
 from engine.errors import StoreError
 
@@ -19,7 +26,7 @@ def pragma(connection: sqlite3.Connection, name: str) -> object:
 def test_a_new_file_is_marked_as_ours_and_set_up_to_lose_nothing(tmp_path: Path) -> None:
     connection = connect_writer(tmp_path)
     assert pragma(connection, "application_id") == APPLICATION_ID
-    assert pragma(connection, "user_version") == 2
+    assert pragma(connection, "user_version") == FORMAT
     assert pragma(connection, "journal_mode") == "wal"
     assert pragma(connection, "synchronous") == 2
     assert pragma(connection, "wal_autocheckpoint") == 0
@@ -74,7 +81,7 @@ async def test_a_file_of_a_newer_program_is_refused_and_left_alone(tmp_path: Pat
     newer.execute("PRAGMA user_version = 99")
     newer.close()
     before = (tmp_path / FILE_NAME).read_bytes()
-    with pytest.raises(StoreError, match=r"format 99.*knows up to 2"):
+    with pytest.raises(StoreError, match=rf"format 99.*knows up to {FORMAT}"):
         await SqliteStore(tmp_path).open()
     assert (tmp_path / FILE_NAME).read_bytes() == before
 
@@ -128,5 +135,5 @@ async def test_a_reader_refuses_a_newer_format_in_the_words_of_the_writer(tmp_pa
         await open_reader(tmp_path)
     with pytest.raises(StoreError) as writing:
         connect_writer(tmp_path)
-    assert "has format 99, this program knows up to 2" in str(reading.value)
+    assert f"has format 99, this program knows up to {FORMAT}" in str(reading.value)
     assert str(reading.value) == str(writing.value)
