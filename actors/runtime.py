@@ -149,7 +149,8 @@ class Runtime(Reading):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.outbox.drain(round(timeout_s * 500))
+        # With a broken store nothing that ends now can be written down: it is in doubt anyway.
+        await self.outbox.drain(0 if self.store.broken else round(timeout_s * 500))
         try:
             async with asyncio.timeout(timeout_s):
                 while self._queued or not self._commits.is_idle():

@@ -53,7 +53,7 @@ SWITCH_INTERVAL_S = 0.001
 # generation walks all of them: that is to be rare.
 COLLECT_AFTER = (100_000, 50, 200)
 
-WATCH_EVERY_S = 1.0
+WATCH_EVERY_S = 0.2
 
 
 class Workspace(msgspec.Struct, frozen=True):
