@@ -11,6 +11,7 @@ Called by `gates.order`. A day is the customer's local date, in every time zone 
 
 from collections.abc import Callable, Iterator
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -19,7 +20,7 @@ from engine.gates.case import Case
 from engine.gates.verdict import Block, latest_by_rule
 from engine.instants import DAY_MS
 from engine.limits import SOLVER_HORIZON_MS
-from engine.localtime import day_instant, local_parts
+from engine.localtime import day_instant, local_parts, next_day_start
 from engine.program.program import Blackout
 from engine.program.regions import RegionRule
 from engine.reasons import Reason
@@ -49,10 +50,14 @@ def check_days(case: Case, at: int) -> list[Block]:
         return blocks
     for zone in case.place.zones:
         for one in _closed_on(case, local_parts(zone, at)[2]):
-            day = one.reopens_on
-            until = None if day is None else day_instant(zone, day)
+            until = None if one.reopens_on is None else _reopens_at(zone, one.reopens_on, at)
             blocks.append(Block(one.check, one.reason, until, one.rule, one.seen, one.version))
     return latest_by_rule(blocks) if len(blocks) > 1 else blocks
+
+
+def _reopens_at(zone: ZoneInfo, day: int, at: int) -> int:
+    """Tell when a day begins: again, where a clock set back past midnight returns to the last."""
+    return max(day_instant(zone, day), next_day_start(zone, at))
 
 
 def _closed_on(case: Case, day: int) -> tuple[Closed, ...]:

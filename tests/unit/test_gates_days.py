@@ -139,6 +139,14 @@ def test_a_blackout_without_a_last_day_is_one_day() -> None:
     assert block.until == parse_instant("2026-12-30T22:00:00Z")
 
 
+def test_a_closed_day_to_which_clocks_return_closes_again() -> None:
+    ours = workspace(policies={"blackouts": [{"name": "rest", "from": "2010-11-06"}]})
+    islander = customer(timezone="America/St_Johns")  # at 00:01 of the 7th it was 23:01 of the 6th
+    assert opens(ours, islander, "2010-11-07T01:00:00Z").startswith("2010-11-07T02:30:00Z after")
+    assert opens(ours, islander, "2010-11-07T02:30:59Z") == "2010-11-07T02:30:59Z"
+    assert opens(ours, islander, "2010-11-07T02:31:00Z").startswith("2010-11-07T03:30:00Z after")
+
+
 def test_a_blackout_opens_for_its_exceptions() -> None:
     ours = blackout(**{"from": "2026-12-24", "to": "2026-12-28", "except": ["2026-12-26"]})
     (block,) = blocks(ours, CAPETONIAN, "2026-12-24T10:00:00Z")
