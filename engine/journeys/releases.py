@@ -5,7 +5,8 @@ Called by `decide` for a timer, and where something changed that deferrals rest 
 *Rules*
 - What is due at one instant is decided in order of priority, then of value, then of proposal.
 - Of what piled up while hours were closed only the newest, or only the best, goes where the type
-  says so; the others are dropped, each with a decision.
+  says so; the others are dropped, each with a decision. Messages of different purposes are
+  different piles: no newsletter takes the place of an order's confirmation.
 - Once a message is sent or dropped, the instance that stood waiting for it goes on.
 - Who moves to another time zone, changes their wishes, or gets a slot back, has what is pending
   decided again at once: it may be due earlier, or must wait longer. Where nothing changes nothing
@@ -44,10 +45,16 @@ def release(turn: Turn, proposal: int) -> None:
     if proposal not in turn.profile.pending:
         return
     due = [one for one in turn.profile.pending.values() if one.next_eligible <= turn.now]
-    for pending in _left(turn, due):
-        # It may have ended meanwhile, with a journey that went on and left.
+    ordered = sorted(due, key=lambda one: _place(turn, one))
+    forgotten = _forgotten(turn, ordered)
+    for pending, reason in forgotten:
+        withdraw(turn, pending, reason)
+    for pending in ordered:
+        # It may have ended just now, or with a journey that went on and left.
         if turn.profile.pending.get(pending.proposal) is pending:
             decide_again(turn, pending)
+    for pending, _ in forgotten:  # last, since a journey that ends drops what it has pending
+        go_on(turn, pending)
 
 
 def contact_facts(profile: Profile) -> list[object]:
@@ -82,19 +89,17 @@ def go_on(turn: Turn, pending: Pending) -> None:
         resume(turn, instance, instance.position + 1)
 
 
-def _left(turn: Turn, due: Sequence[Pending]) -> list[Pending]:
-    """Drop what gives way to others of its kind; give the rest, the highest first."""
-    ordered = sorted(due, key=lambda one: _place(turn, one))
-    for policy, reason in _FORGOTTEN.items():
-        piled = [one for one in ordered if _policy(turn, one) == policy]
-        if len(piled) > 1:
+def _forgotten(turn: Turn, ordered: Sequence[Pending]) -> list[tuple[Pending, Reason]]:
+    """Give what gives way to others of its pile, which are ordered from the highest down."""
+    piles: dict[tuple[str, str], list[Pending]] = {}
+    for pending in ordered:
+        piles.setdefault(_pile(turn, pending), []).append(pending)
+    found: list[tuple[Pending, Reason]] = []
+    for (policy, _), piled in piles.items():
+        if policy in _FORGOTTEN:
             kept = piled[0] if policy == "best" else max(piled, key=_age)
-            for pending in piled:
-                if pending is not kept:
-                    ordered.remove(pending)
-                    withdraw(turn, pending, reason)
-                    go_on(turn, pending)
-    return ordered
+            found += [(one, _FORGOTTEN[policy]) for one in piled if one is not kept]
+    return found
 
 
 def _message(turn: Turn, pending: Pending) -> Message | None:
@@ -107,10 +112,12 @@ def _place(turn: Turn, pending: Pending) -> tuple[int, float, int]:
     return -priority, -value, pending.proposal
 
 
-def _policy(turn: Turn, pending: Pending) -> str:
-    """Name what holds for a message that waited for hours or days to open."""
+def _pile(turn: Turn, pending: Pending) -> tuple[str, str]:
+    """Name what holds for a message that waited for hours or days to open, and its purpose."""
     message = _message(turn, pending)
-    return message.type.release if message is not None and pending.by_calendar else "all"
+    if message is None or not pending.by_calendar:
+        return "all", ""
+    return message.type.release, message.type.purpose
 
 
 def _age(pending: Pending) -> tuple[int, int]:

@@ -87,6 +87,9 @@ def _check_channel(name: str, channel: ChannelSpec, names: Names, faults: Faults
         faults.add((*path, "substitute"), "a channel can't replace itself", "name another channel")
     elif channel.substitute:
         names.check("channels", channel.substitute, (*path, "substitute"))
+    if channel.reply_event and channel.reply_window is UNSET and not faults.touches(path):
+        message = "without `reply_window` this changes nothing"
+        faults.add((*path, "reply_event"), message, "write reply_window: 24h, or leave it out")
     for key, value in channel.settings.items():
         _check_setting(key, value, (*path, "settings", key), faults)
 

@@ -93,6 +93,41 @@ def test_only_the_best_goes() -> None:
     assert "09:00 a send sent email" in outcomes(equal)  # of equals the first
 
 
+def test_messages_of_different_purposes_are_different_piles() -> None:
+    """A newsletter that came later does not take the place of an order's confirmation."""
+    notes = {"purpose": "service", "channels": ["email"], "ignores": ["caps"]}
+    for policy in ("newest", "best"):
+        world = story(policies={"release": {"policy": policy}}, messages={"c": {"priority": 100}})
+        world.workspace["message_types"]["note"] = notes
+        world.workspace["messages"]["a"]["type"] = "note"
+        sent = [line for line in outcomes(piled(world).until("12:00")) if " send " in line]
+        assert sorted(line.split()[1] for line in sent) == ["a", "c"]
+
+
+def test_a_message_that_gives_way_does_not_take_its_whole_journey_with_it() -> None:
+    """One stay has two messages pending: a, on its next channel, and b. Only the best goes."""
+    channels = {
+        "email": {"adapter": "log", "identity": "email"},
+        "sms": {"adapter": "log", "identity": "phone", "window": "20:00-21:00"},
+    }
+    kind = {"channels": ["email", "sms"], "release": "best"}
+    world = story(kind=kind, channels=channels, messages={"a": {"priority": 80}})
+    world.workspace["journeys"]["a"]["steps"] = [
+        {"send": "a", "channel": "email"},
+        {"send": "b", "channel": "sms"},
+    ]
+    world.identify("06:30", phone="+447700900123", timezone="UTC").track("08:00", "A")
+    world.receipt("08:10", "a", "failed", permanent=True).until("22:00")
+    assert world.told() == [
+        "08:00 a send sent email",
+        "08:00 b defer outside_window sms -> 20:00",
+        "08:10 a defer outside_window sms -> 20:00",
+        "20:00 b drop lower_priority sms",
+        "20:00 a send sent sms",
+    ]
+    assert world.endings() == {"a/completed": 1}
+
+
 def test_nothing_waits_for_hours_where_what_piles_up_is_dropped() -> None:
     world = piled(story(kind={"release": "drop"})).until("12:00")
     assert world.told() == [
