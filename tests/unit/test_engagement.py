@@ -142,9 +142,11 @@ def test_a_cap_is_never_less_than_one() -> None:
     assert block.seen.startswith("1 used of 1 / 24h ")
 
 
-@pytest.mark.parametrize(("factor_now", "count"), [(1.1, 10), (1.5, 3), (0.3, 10), (0.7, 10)])
+@pytest.mark.parametrize(
+    ("factor_now", "count"), [(1.1, 10), (1.5, 3), (0.3, 10), (0.57, 100), (1.15, 100)]
+)
 def test_a_factor_is_taken_as_it_is_written(factor_now: float, count: int) -> None:
-    """As floats, a tenth more of ten is a little more than eleven, and 0.7 of ten less than 7."""
+    """As floats, a tenth more of ten is a little more than 11, and 0.57 of 100 less than 57."""
     wanted = round(factor_now * count * 10) // 10
     ours = workspace(
         channel={"caps": [f"{count} / 24h"]},
