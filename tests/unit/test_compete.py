@@ -99,6 +99,25 @@ def test_a_message_that_takes_nothing_from_a_higher_one_goes(changes: dict[str, 
     assert world.told() == ["08:00 low send sent email"]
 
 
+@pytest.mark.parametrize("priority", [20, 19])
+def test_a_message_does_not_wait_for_one_that_is_deferred_and_no_higher(priority: int) -> None:
+    kinds = {
+        "promo": {"purpose": "marketing", "channels": ["email"]},
+        "other": {"purpose": "service", "channels": ["email"]},
+    }
+    world = story(
+        wait="1m",
+        kinds=kinds,
+        messages={"high": {"priority": priority, "type": "other"}, "low": {"priority": 20}},
+        suppress=[{"name": "s", "after": "S", "for": "2h", "purposes": ["service"]}],
+    )
+    world.track("07:00", "S").track("07:00", "H").track("08:00", "L").until("08:30")
+    assert world.told() == [
+        "07:01 high defer suppressed email -> 09:00",
+        "08:00 low send sent email",
+    ]
+
+
 def test_without_looking_ahead_who_comes_first_is_served_first() -> None:
     world = story(look_ahead="1ms").track("07:00", "H").track("08:00", "L").until("12:00")
     assert world.told() == [
