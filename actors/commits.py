@@ -31,6 +31,28 @@ _ENCODER = msgspec.msgpack.Encoder()
 _NO_RECORDS = _ENCODER.encode([])
 
 
+def decision_row(customer: str, seq: int, decided: Decided) -> DecisionRow:
+    """Give the row by which a decision is found."""
+    return DecisionRow(
+        decided.decision_id,
+        seq,
+        customer,
+        decided.at,
+        decided.journey,
+        decided.message,
+        decided.outcome.value,
+        decided.reason.value,
+        decided.channel,
+        _ENCODER.encode(decided),
+    )
+
+
+def outbox_row(send: Send) -> OutboxRow:
+    """Give the row of a message as it is before anything was tried."""
+    body = _ENCODER.encode(send)
+    return OutboxRow(send.message_id, send.customer, send.channel, "queued", 0, body)
+
+
 class Batch:
     """One group commit in the making: what to write, whom to answer, what to release."""
 
@@ -104,28 +126,12 @@ class Batch:
 
     def _add_decision(self, customer: str, seq: int, decided: Decided) -> None:
         self.decided.append((customer, decided))
-        self.commit.decisions.append(
-            DecisionRow(
-                decided.decision_id,
-                seq,
-                customer,
-                decided.at,
-                decided.journey,
-                decided.message,
-                decided.outcome.value,
-                decided.reason.value,
-                decided.channel,
-                _ENCODER.encode(decided),
-            )
-        )
+        self.commit.decisions.append(decision_row(customer, seq, decided))
 
     def _add_effect(self, effect: Effect, seq: int, place: int) -> None:
         if isinstance(effect, Send):
             self.sends.append(effect)
-            body = _ENCODER.encode(effect)
-            self.commit.outbox.append(
-                OutboxRow(effect.message_id, effect.customer, effect.channel, "queued", 0, body)
-            )
+            self.commit.outbox.append(outbox_row(effect))
         elif isinstance(effect, Wake):
             row = TimerRow(effect.at, effect.customer, effect.timer, seq, place)
             self.wakes.append(row)

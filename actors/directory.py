@@ -65,9 +65,8 @@ async def _fold_all(store: Store, names: Sequence[str]) -> dict[str, Customer]:
         actor.hydrate(None, 0)
     async for portion in store.tail(0):
         for entry in portion:
-            actor = actors.get(entry.customer)
-            if actor is not None:
-                _fold_next(actor, entry)
+            if entry.customer in actors:
+                _fold_next(actors[entry.customer], entry)
     for actor in actors.values():
         if not actor.last_seq:
             raise _unrevivable(actor.id)

@@ -26,6 +26,9 @@ _COMMANDS = {
     "regions": "List the built-in rules of law: whom they concern, and since when.",
     "replay": "Decide over a file of events, with their time as the clock.",
     "explain": "Tell why a customer did, or did not, get a message.",
+    "verify": "Check that a data folder is what was written, and would be decided so again.",
+    "backup": "Copy a data folder while the server runs.",
+    "restore": "Make a data folder of a backup.",
     "quarantine": "Show items that were not understood, and take them in again.",
 }
 _EPILOG = "Start with `nextbeat demo`, then try `nextbeat explain` on a customer it shows."

@@ -66,9 +66,10 @@ _SNAPSHOT = Form(
     " seq = excluded.seq, body = excluded.body, checksum = excluded.checksum",
 )
 _LINK = Form(
-    3,
-    f"INSERT INTO identities (namespace, value, customer) {_ROWS}"
-    " ON CONFLICT (namespace, value) DO UPDATE SET customer = excluded.customer",
+    4,
+    f"INSERT INTO identities (namespace, value, customer, checksum) {_ROWS}"
+    " ON CONFLICT (namespace, value) DO UPDATE SET"
+    " customer = excluded.customer, checksum = excluded.checksum",
 )
 _QUARANTINED = Form(
     7,
@@ -135,7 +136,7 @@ def statements(commit: Commit) -> Iterator[Statement]:
     changes = {change.message_id: change for change in commit.outbox_changes}
     yield from fill(_OUTBOX_CHANGE, [_sum_up(change) for change in changes.values()])
     yield from fill(_SNAPSHOT, [_sum_up(row) for row in commit.snapshots])
-    yield from fill(_LINK, commit.links)
+    yield from fill(_LINK, [_sum_up(link) for link in commit.links])
     yield from fill(_QUARANTINED, [_sum_up(row[1:]) for row in commit.quarantined])
     yield from fill(_RELEASED, [(number,) for number in commit.released])
     if commit.covered_seq is not None:

@@ -15,12 +15,12 @@ SELECT hash FROM journal WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1;
 -- name: versions
 SELECT version, id FROM programs;
 
+-- name: version_texts
+SELECT id, CAST(version AS BLOB) FROM programs;
+
 -- name: chain
-SELECT
-    j.seq, CAST(j.customer AS BLOB), j.prev, j.at, CAST(p.version AS BLOB),
-    j.input, j.records, j.hash
-FROM journal AS j LEFT JOIN programs AS p ON p.id = j.program
-WHERE j.seq > ?1 ORDER BY j.seq;
+SELECT seq, CAST(customer AS BLOB), prev, at, program, input, records, hash
+FROM journal WHERE seq > ?1 AND seq <= ?2 ORDER BY seq;
 
 -- name: load
 SELECT json_group_array(json_array(

@@ -55,16 +55,21 @@ def check_format(folder: Path) -> None:
 
     Raises StoreError. A reader would otherwise make what it can of a format it does not know.
     """
-    try:
-        with closing(sqlite3.connect(reader_uri(folder), uri=True)) as connection:
-            version = recognise(connection, folder / FILE_NAME)
-    except sqlite3.Error as error:
-        raise StoreError(f"{folder / FILE_NAME} can't be read: {error}") from error
+    version = read_format(folder)
     if version < FORMAT:
         raise StoreError(
             f"{folder / FILE_NAME} has the older format {version}: start the server on it once,"
             f" which brings it to format {FORMAT}"
         )
+
+
+def read_format(folder: Path) -> int:
+    """Give the version of a store's format. Raises StoreError where it is newer than ours."""
+    try:
+        with closing(sqlite3.connect(reader_uri(folder), uri=True)) as connection:
+            return recognise(connection, folder / FILE_NAME)
+    except sqlite3.Error as error:
+        raise StoreError(f"{folder / FILE_NAME} can't be read: {error}") from error
 
 
 class Readers:

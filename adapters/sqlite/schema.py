@@ -117,11 +117,11 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return row[0]
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a file up to date, each migration in a transaction of its own."""
+def migrate(connection: sqlite3.Connection, to_version: int = FORMAT) -> None:
+    """Bring a file up to a version, each migration in a transaction of its own."""
     register(connection)
     version = _pragma(connection, "user_version")
-    for number, sql in enumerate(_migrations()[version:], start=version + 1):
+    for number, sql in enumerate(_migrations()[version:to_version], start=version + 1):
         try:
             connection.executescript(
                 f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};"

@@ -15,6 +15,7 @@ commit was on the disk, and that says how far the log had come.
 
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -86,24 +87,36 @@ def _count_frames(path: Path, index: _Index) -> int | None:
         return 0
     with file:
         head = file.read(_HEADER.size)
-        if len(head) < _HEADER.size:
+        if len(head) < _HEADER.size or not _is_whole(head):
             return 0
-        magic, version, page_bytes, _, salts, sum0, sum1 = _HEADER.unpack(head)
-        order = ">" if magic & 1 else "<"
-        total = _add((0, 0), struct.unpack(f"{order}6I", head[:24]))
-        if total != (sum0, sum1) or magic & ~1 != _MAGIC or version != _VERSION:
-            return 0
+        magic, _, page_bytes, _, salts, *total = _HEADER.unpack(head)
         if salts != index.salts:
             return None
-        words = struct.Struct(f"{order}2I{page_bytes // 4}I")
-        for good in range(index.frames):
-            frame = file.read(_FRAME.size + page_bytes)
-            if len(frame) < _FRAME.size + page_bytes:
-                return good
-            _, _, salts, sum0, sum1 = _FRAME.unpack_from(frame)
-            total = _add(total, words.unpack(frame[:8] + frame[_FRAME.size :]))
-            if salts != index.salts or total != (sum0, sum1):
-                return good
+        words = struct.Struct(f"{_order(magic)}2I{page_bytes // 4}I")
+        return _follow(file, words, (total[0], total[1]), index)
+
+
+def _is_whole(head: bytes) -> bool:
+    magic, version, _, _, _, *total = _HEADER.unpack(head)
+    words = struct.unpack(f"{_order(magic)}6I", head[:24])
+    return magic & ~1 == _MAGIC and version == _VERSION and _add((0, 0), words) == tuple(total)
+
+
+def _order(magic: int) -> str:
+    return ">" if magic & 1 else "<"
+
+
+def _follow(file: BinaryIO, words: struct.Struct, total: Sum, index: _Index) -> int:
+    """Follow the frames' checksums; gives how many are right."""
+    size = _FRAME.size + words.size - 8
+    for good in range(index.frames):
+        frame = file.read(size)
+        if len(frame) < size:
+            return good
+        _, _, salts, sum0, sum1 = _FRAME.unpack_from(frame)
+        total = _add(total, words.unpack(frame[:8] + frame[_FRAME.size :]))
+        if salts != index.salts or total != (sum0, sum1):
+            return good
     return index.frames if total == index.sum else index.frames - 1
 
 

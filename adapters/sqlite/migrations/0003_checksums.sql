@@ -18,5 +18,8 @@ CREATE TRIGGER quarantine_numbered AFTER INSERT ON quarantine BEGIN
 UPDATE quarantine SET checksum = checksum + new.number WHERE number = new.number;
 END;
 
+ALTER TABLE identities ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+UPDATE identities SET checksum = row_checksum(namespace, value, customer);
+
 ALTER TABLE meta ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 UPDATE meta SET checksum = row_checksum(name, value);

@@ -1,0 +1,252 @@
+"""Reading a store to find damage: the file's structure, the checksums, and the tables in order.
+
+Used by `adapters.verify`, through connections that can neither write nor checkpoint. Everything is
+read in portions, each a short read of its own, so that a running server's log can start over
+meanwhile; only `freeze` holds one view of the store.
+"""
+
+import sqlite3
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from actors.ports import Entry
+from adapters.sqlite.checksums import Value, row_checksum
+from adapters.sqlite.schema import FILE_NAME, PAGE_BYTES, migrate, query, reader_uri
+
+PORTION_ROWS = 2_000
+_WALK_ROWS = 500
+_STRUCTURE_FAULTS_MAX = 10
+
+# What the header of a file of ours says, by place; its other fields change, or carry nothing.
+_HEADER_BYTES = 100
+_HEADER = {
+    0: b"SQLite format 3\0",
+    16: PAGE_BYTES.to_bytes(2, "big") + bytes((2, 2, 0, 64, 32, 32)),
+    48: bytes(8),
+    64: bytes(4),
+    72: bytes(20),
+}
+_HEADER_AT_REST = {44: b"\0\0\0\4", 56: b"\0\0\0\1"}
+
+# The tables that prove themselves: what a row is called, and the values its checksum is over.
+_SUMMED = {
+    "meta": "SELECT 'name', name, checksum, 0, name, value FROM meta",
+    "programs": "SELECT 'id', id, checksum, 0, id, version, at, source FROM programs",
+    "identities": (
+        "SELECT namespace, value, checksum, 0, namespace, value, customer FROM identities"
+    ),
+    "outbox": (
+        "SELECT 'message', message_id, checksum, 0, message_id, state, attempts, detail FROM outbox"
+    ),
+    "quarantine": (
+        "SELECT 'number', number, checksum, number,"
+        " received_at, source, code, path, message, payload FROM quarantine"
+    ),
+}
+
+
+class Fault(NamedTuple):
+    """Damage in a table: which, which of its rows, and what is wrong with it."""
+
+    table: str
+    row: str
+    message: str
+
+
+class Snapshot(NamedTuple):
+    """A row of `customers`, with whether it is as it was written."""
+
+    seq: int
+    body: bytes
+    is_whole: bool
+
+
+class Audit:
+    """One connection that reads a store, all of it or the customers of one part."""
+
+    def __init__(self, folder: Path, part: int = 0, parts: int = 1) -> None:
+        """Customers are spread over `parts` by their names."""
+        self.connection = connect(folder)
+
+        def is_mine(who: object) -> bool:
+            return not isinstance(who, bytes) or crc32(who) % parts == part
+
+        self.connection.create_function("is_mine", 1, is_mine, deterministic=True)
+        self._mine = "is_mine(CAST(customer AS BLOB))" if parts > 1 else "TRUE"
+        self._versions: dict[int, str] = {}
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.connection.close()
+
+    @contextmanager
+    def freeze(self) -> Generator[None]:
+        """Read one and the same view of the store for a while."""
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.connection.execute("COMMIT")
+
+    def state(self) -> tuple[int, int]:
+        """Give the last entry, and the one up to which everything is in snapshots."""
+        last_seq, covered_seq = self.connection.execute(query("state")).fetchone()
+        self._versions = dict(self.connection.execute("SELECT id, version FROM programs"))
+        return last_seq, covered_seq
+
+    def entries(self, after_seq: int, until_seq: int) -> Iterator[Entry]:
+        """Give the entries of a range; those whose payload was erased are left out."""
+        sql = (
+            "SELECT seq, customer, prev, at, program, input, records FROM journal"  # noqa: S608
+            f" WHERE seq > ? AND seq <= ? AND input IS NOT NULL AND {self._mine} ORDER BY seq"
+        )
+        rows = self.connection.execute(sql, (after_seq, until_seq)).fetchall()
+        for seq, customer, prev, at, program, given, records in rows:
+            yield Entry(seq, customer, prev, at, self._versions.get(program, ""), given, records)
+
+    def history(self, seq: int) -> list[Entry]:
+        """Give the entries of one customer up to one of them, oldest first."""
+        found: list[Entry] = []
+        while seq:
+            rows = self.connection.execute(query("entries"), (seq, _WALK_ROWS)).fetchall()
+            if not rows:
+                break
+            found += [Entry(*row) for row in rows]
+            seq = found[-1].prev
+        return found[::-1]
+
+    def snapshot(self, customer: str) -> Snapshot | None:
+        """Read a snapshot."""
+        row = self.connection.execute(
+            "SELECT seq, body, checksum FROM customers WHERE customer = ?", (customer,)
+        ).fetchone()
+        if row is None:
+            return None
+        seq, body, checksum = row
+        return Snapshot(seq, body, _is_whole((customer, seq, body), checksum))
+
+    def snapshot_seqs(self) -> dict[str, Any]:
+        """Tell which entry each customer's snapshot covers."""
+        return dict(self._all("SELECT customer, seq FROM customers"))
+
+    def timers(self) -> Iterator[tuple[int, str, int, int, int]]:
+        """Give all timers."""
+        return self._all("SELECT at, customer, timer, seq, place FROM timers")
+
+    def failed_ticks(self) -> set[bytes]:
+        """Give the timers whose customers failed on them: they are kept in quarantine instead."""
+        rows = self.connection.execute(
+            "SELECT payload FROM quarantine WHERE source = 'engine/internal'"
+        )
+        return {payload for (payload,) in rows}
+
+    def measure(self) -> tuple[int, int]:
+        """Give how many customers have snapshots, and the bytes of all of these."""
+        count, size = self.connection.execute(
+            "SELECT count(*), total(length(body)) FROM customers"
+        ).fetchone()
+        return count, int(size)
+
+    def stream(self, columns: str, table: str) -> "Stream":
+        """Give the rows of a table that is only appended to, in order, to be taken one by one."""
+        sql = (
+            f"SELECT number, {columns} FROM {table}"  # noqa: S608 - names of ours
+            f" WHERE number > ? AND {self._mine} ORDER BY number LIMIT {PORTION_ROWS}"
+        )
+        return Stream(self.connection, sql)
+
+    def _all(self, sql: str) -> Iterator[Any]:
+        cursor = self.connection.execute(f"{sql} WHERE {self._mine}")
+        while rows := cursor.fetchmany(PORTION_ROWS):
+            yield from rows
+
+
+class Stream:
+    """Rows in the order of their `number`, read ahead in portions."""
+
+    def __init__(self, connection: sqlite3.Connection, sql: str) -> None:
+        self._connection = connection
+        self._sql = sql
+        self._number = 0
+        self._rows: deque[tuple[Any, ...]] = deque()
+
+    def take(self) -> tuple[Any, ...] | None:
+        """Give the next row, or None where there is none by now."""
+        if not self._rows:
+            self._rows.extend(self._connection.execute(self._sql, (self._number,)).fetchall())
+        if not self._rows:
+            return None
+        row = self._rows.popleft()
+        self._number = row[0]
+        return row[1:]
+
+
+def connect(folder: Path) -> sqlite3.Connection:
+    """Open a store for looking for damage: text that is none any more is read all the same."""
+    connection = sqlite3.connect(reader_uri(folder), uri=True, isolation_level=None)
+    connection.text_factory = _read_text
+    return connection
+
+
+def _read_text(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
+
+
+def find_structure_faults(connection: sqlite3.Connection, folder: Path) -> Iterator[Fault]:
+    """Check the file as SQLite's: header, tables as they were made, pages, indexes."""
+    try:
+        yield from _find_header_faults(folder)
+        yield from _find_schema_faults(connection)
+        for (text,) in connection.execute(f"PRAGMA integrity_check({_STRUCTURE_FAULTS_MAX})"):
+            if text != "ok":
+                yield Fault("file", "", " ".join(str(text).split()))
+    except sqlite3.Error as error:
+        yield Fault("file", "", f"SQLite can't read it: {error}")
+
+
+def _find_header_faults(folder: Path) -> Iterator[Fault]:
+    with (folder / FILE_NAME).open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    log = folder / f"{FILE_NAME}-wal"
+    is_at_rest = not log.exists() or not log.stat().st_size  # else page 1 may be in the log
+    expected = _HEADER | _HEADER_AT_REST if is_at_rest else _HEADER
+    for place, value in expected.items():
+        is_right = header[place : place + len(value)] == value
+        if not is_right and (header or is_at_rest):
+            yield Fault("file", f"byte {place}", "the header is not that of a store of ours")
+
+
+def _find_schema_faults(connection: sqlite3.Connection) -> Iterator[Fault]:
+    """Compare the tables with those the migrations make."""
+    told = "SELECT type, name, tbl_name, sql FROM sqlite_master"
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    fresh = sqlite3.connect(":memory:")
+    migrate(fresh, version)
+    expected = set(fresh.execute(told).fetchall())
+    fresh.close()
+    for kind, name, _, _ in sorted(expected ^ set(connection.execute(told)), key=str):
+        yield Fault("file", f"{kind} {name}", "it is not as this program makes it")
+
+
+def find_checksum_faults(connection: sqlite3.Connection) -> Iterator[Fault]:
+    """Check the rows that prove themselves, but for snapshots, which are read with the journal."""
+    for table, sql in _SUMMED.items():
+        try:
+            cursor = connection.execute(sql)
+            while rows := cursor.fetchmany(PORTION_ROWS):
+                for kind, key, checksum, added, *values in rows:
+                    if not _is_whole(tuple(values), checksum, added):
+                        yield Fault(table, f"{kind} {key!r:.80}", "it is not what was written")
+        except sqlite3.Error as error:
+            yield Fault(table, "", f"SQLite can't read it: {error}")
+
+
+def _is_whole(values: tuple[Value, ...], checksum: object, added: int = 0) -> bool:
+    try:
+        return row_checksum(*values) + added == checksum
+    except (TypeError, ValueError, OverflowError):
+        return False  # not even text, or a number, any more
