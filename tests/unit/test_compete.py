@@ -179,6 +179,18 @@ def test_a_planned_message_that_cannot_go_then_anyway_is_not_waited_for() -> Non
     ]
 
 
+def test_a_planned_message_whose_hours_never_open_is_not_waited_for() -> None:
+    kinds: dict[str, dict[str, Any]] = {
+        "promo": {"purpose": "marketing", "channels": ["email"]},
+        "night": {"purpose": "marketing", "channels": ["email"], "window": "03:00-04:00"},
+    }
+    own = {"high": {"priority": 80, "type": "night"}, "low": {"priority": 20}}
+    world = story(kinds=kinds, messages=own, channel={"window": "08:00-20:00"})
+    assert world.track("07:00", "H").track("08:00", "L").until("08:30").told() == [
+        "08:00 low send sent email"
+    ]
+
+
 def test_what_competes_at_one_instant_is_decided_in_order_of_priority() -> None:
     """Both wait for the same hour; the low one was first, and its timer is the first to fire."""
     world = story(channel={"window": "09:00-10:00"}, wait="1m", look_ahead="1ms")

@@ -210,6 +210,15 @@ def test_the_spread_of_a_customer_is_the_same_each_time_and_another_by_another_s
     assert spread("u1") != spread("u1", seed=8)
 
 
+def test_who_comes_late_one_morning_need_not_the_next() -> None:
+    delays: list[int] = []
+    for day in ("", "+1d "):
+        world = story(policies={"release": {"spread": "30m"}}).track(f"{day}07:00", "A")
+        sent_at = world.until("+2d 00:00").profile().ledger[0].at
+        delays.append(sent_at - at(f"{day}09:00"))
+    assert delays[0] != delays[1]
+
+
 def test_a_spread_never_reaches_into_hours_that_are_closed() -> None:
     """Ten minutes of opening, and a spread of half an hour: who would come too late comes first."""
     short = {"window": "09:00-09:10"}
@@ -328,6 +337,16 @@ def test_a_cap_of_the_customers_moves_what_is_pending() -> None:
         "09:00 a send sent email",
         "09:00 b defer customer_cap email -> +1d 09:00",
         "+1d 09:00 b send sent email",
+    ]
+
+
+def test_a_cap_of_the_customers_holds_at_once_for_what_waits() -> None:
+    world = story(channel={"window": "00:00-24:00", "caps": ["1 / 12h"]})
+    world.track("07:00", "A").track("07:10", "B").identify("07:30", frequency_caps="1 / 24h")
+    assert world.told() == [
+        "07:00 a send sent email",
+        "07:10 b defer channel_cap email -> 19:00",
+        "07:30 b defer customer_cap email -> +1d 07:00",
     ]
 
 
