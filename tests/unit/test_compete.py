@@ -184,7 +184,10 @@ def test_a_planned_message_whose_hours_never_open_is_not_waited_for() -> None:
         "promo": {"purpose": "marketing", "channels": ["email"]},
         "night": {"purpose": "marketing", "channels": ["email"], "window": "03:00-04:00"},
     }
-    own = {"high": {"priority": 80, "type": "night"}, "low": {"priority": 20}}
+    own: dict[str, dict[str, Any]] = {
+        "high": {"priority": 80, "type": "night"},
+        "low": {"priority": 20},
+    }
     world = story(kinds=kinds, messages=own, channel={"window": "08:00-20:00"})
     assert world.track("07:00", "H").track("08:00", "L").until("08:30").told() == [
         "08:00 low send sent email"
