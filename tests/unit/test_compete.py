@@ -145,6 +145,20 @@ def test_a_message_without_a_priority_has_that_of_its_type() -> None:
     assert again.told() == ["08:00 low send sent email"]
 
 
+def test_service_goes_before_marketing_unless_it_is_said_otherwise() -> None:
+    kinds: dict[str, dict[str, Any]] = {
+        "promo": {"purpose": "marketing", "channels": ["email"], "priority": 99},
+        "note": {"purpose": "service", "channels": ["email"]},
+    }
+    world = story(kinds=kinds, messages={"low": {}, "high": {"type": "note"}})
+    assert world.track("07:00", "H").track("08:00", "L").told() == [
+        "08:00 low defer lower_priority email -> 09:00"
+    ]
+    kinds["note"]["priority"] = 50
+    lowered = story(kinds=kinds, messages={"low": {}, "high": {"type": "note"}})
+    assert lowered.track("07:00", "H").track("08:00", "L").told() == ["08:00 low send sent email"]
+
+
 def test_a_cooldown_is_a_place_as_well() -> None:
     world = story(channel={"caps": []}, cooldown={"gap": "90m"})
     world.track("07:00", "H").track("08:00", "L").until("12:00")
