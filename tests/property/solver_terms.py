@@ -48,11 +48,12 @@ def shown(zone: str, midnight: int, edges: Iterable[int]) -> Iterator[int]:
     Also those at which it is changed: a minute that is jumped over is never shown.
     """
     first = wall(zone, midnight).date()
-    yield from changes(zone, midnight)
+    changed = (*changes(zone, midnight - DAY), *changes(zone, midnight))
+    yield from changed
     for day in (first, first + timedelta(1), first + timedelta(2)):
         for minute in edges:
             face = datetime(day.year, day.month, day.day, minute // 60, minute % 60)  # noqa: DTZ001
-            for fold in (0, 1):
+            for fold in (0, 1) if changed else (0,):
                 yield instant(face.replace(tzinfo=clock(zone), fold=fold))
 
 

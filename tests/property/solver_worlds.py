@@ -137,10 +137,10 @@ _seldom = st.sampled_from([False, False, False, False, True])
 class _Draft:
     """A world on its way, whose topics add their rules and what the customer did about them."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
+    def __init__(self, draw: st.DrawFn, topics: Sequence[str]) -> None:
         self.draw = draw
         self.place, defaults = _whereabouts(draw)
-        self.now = _instant(draw, self.place)
+        self.now = _instant(draw, self.place, [*_NEAR, *(_NEAR_BY.get(one, "") for one in topics)])
         self.traits: dict[str, Any] = {
             "phone": _UNLISTED,
             "email": "a@example.com",
@@ -224,10 +224,14 @@ def _whereabouts(draw: st.DrawFn) -> tuple[Whereabouts, dict[str, str]]:
     return Whereabouts(traits, (zone,), country, part.removeprefix("Nowhere"), zone), defaults
 
 
-def _instant(draw: st.DrawFn, place: Whereabouts) -> int:
+_NEAR = ["", "", "change", "holiday", "year", "law"]
+_NEAR_BY = {"hours": "change", "days": "holiday", "law": "law", "caps": "change"}
+
+
+def _instant(draw: st.DrawFn, place: Whereabouts, strange: list[str]) -> int:
     """Draw an instant of ten years, often close to where calendars are strange."""
     at = draw(st.integers(_FIRST, _LAST))
-    near = draw(st.sampled_from(["", "", "change", "change", "holiday", "year", "law"]))
+    near = draw(st.sampled_from(strange))
     if near == "change":
         found = _changes_in(place.zones[-1], _year(at))
         at = draw(st.sampled_from(found)) if found else at
@@ -240,7 +244,7 @@ def _instant(draw: st.DrawFn, place: Whereabouts) -> int:
         days = _effective_days(place.country)
         at = draw(st.sampled_from(days)) if days else at
     if near:
-        at += draw(st.sampled_from([-1, 0, 1])) * HOUR + draw(st.integers(-DAY, DAY))
+        at += draw(st.sampled_from([-6, 0, 6])) * HOUR + draw(st.integers(-DAY // 2, DAY // 2))
     return at - at % MINUTE if draw(_maybe) else at
 
 
@@ -475,8 +479,8 @@ _some_topics = st.lists(st.sampled_from(TOPICS), min_size=2, max_size=6, unique=
 @st.composite
 def worlds(draw: st.DrawFn, *topics: str) -> World:
     """Draw a world with the rules of these topics, or of some of all of them."""
-    draft = _Draft(draw)
     some: Sequence[str] = topics or draw(_some_topics)
+    draft = _Draft(draw, some)
     for topic in some:
         _ADDERS[topic](draft)
     return draft.world()
