@@ -23,6 +23,7 @@ from engine.gates.suppress import rouse
 from engine.instants import DAY_MS
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
+    changes_contact,
     contact_facts,
     decide_again,
     go_on,
@@ -78,7 +79,7 @@ def decide_event(
         _end_waits(turn, event, scope)
     if name in program.triggers:
         _start_journeys(turn, event, scope)
-    _end_segment_waits(turn)
+    _settle(turn)
 
 
 def _start_journeys(turn: Turn, event: Event, scope: Scope) -> None:
@@ -103,7 +104,7 @@ def decide_tick(turn: Turn, tick: Tick) -> None:
         release(turn, timer.target)
     else:
         _end_wait(turn, timer.target, tick.timer)
-    _end_segment_waits(turn)
+    _settle(turn)
 
 
 def _end_wait(turn: Turn, number: int, timer: int) -> None:
@@ -139,7 +140,7 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
         reconsider(turn)  # a slot is free again
     for instance in list(turn.profile.instances.values()):
         _end_engagement_wait(turn, instance)
-    _end_segment_waits(turn)
+    _settle(turn)
 
 
 def _follow(turn: Turn, sent: Sent) -> None:
@@ -209,6 +210,13 @@ def _end_waits(turn: Turn, event: Event, scope: Scope) -> None:
         wait = instruction.wait_for
         if wait.event == event.name and (wait.condition is None or wait.condition.test(scope)):
             resume(turn, instance, instance.position + 1)
+
+
+def _settle(turn: Turn) -> None:
+    """See to what the moves of this input changed for others: segments, and wishes of contact."""
+    _end_segment_waits(turn)
+    if turn.profile.pending and any(map(changes_contact, turn.records)):
+        reconsider(turn)
 
 
 def _end_segment_waits(turn: Turn) -> None:

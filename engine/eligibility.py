@@ -133,7 +133,7 @@ def next_eligible(
     horizon_at = now + SOLVER_HORIZON_MS + 1
     end_at = horizon_at if expires_at is None else min(expires_at, horizon_at)
     if timing.at is not None and timing.at >= end_at:
-        return Timing(None, timing.blocks, timing.last)
+        return Timing(None, timing.blocks, timing.last, timing.later)
     return timing
 
 
@@ -142,7 +142,7 @@ def _after_repeat(case: Case, repeated: Block, now: int) -> Timing:
     if repeated.until is None:
         return Timing(None, blocks, repeated)
     later = solve(case, repeated.until)
-    return Timing(later.at, blocks, later.last or repeated)
+    return Timing(later.at, blocks, later.last or repeated, later.later)
 
 
 def _decide(
@@ -165,7 +165,7 @@ def _answer(
         assert block is not None
         return ChannelAnswer(name, is_open=False, next_eligible=None, blocks=(block,))
     timing = next_eligible(profile, message, channel, program, now)
-    return ChannelAnswer(name, not timing.blocks, timing.at, timing.blocks)
+    return ChannelAnswer(name, not timing.blocks, timing.at, (*timing.blocks, *timing.later))
 
 
 def _changes(answer: ChannelAnswer) -> list[str]:

@@ -390,13 +390,10 @@ def _expires_at(proposal: Proposal, message: Message | None) -> int | None:
 
 
 def _checks(channel: str, timing: Timing) -> list[Check]:
-    """Write what the hours and caps of a channel said, the last to release among them."""
+    """Write what the rules of a channel said, the last to release at the end."""
     if not timing.blocks:
         return [Check(channel, "all", "passed")]
-    checks = [_check(channel, block) for block in timing.blocks]
-    if timing.last is not None and timing.last not in timing.blocks:
-        checks.append(_check(channel, timing.last))
-    return checks
+    return [_check(channel, block) for block in (*timing.blocks, *timing.later)]
 
 
 def _check(channel: str, block: Block, result: str = "blocked") -> Check:

@@ -173,14 +173,19 @@ def _by_law(rule: RegionRule) -> Cause:
 
 
 def _holds(case: Case, rule: RegionRule, at: int) -> tuple[bool, int]:
-    """Say whether a rule is in effect, and until when that stays so."""
-    zone = case.place.zones[0]
-    for day, is_start in ((rule.effective_from, True), (rule.effective_until, False)):
-        if day is not None:
-            change_at = day_instant(zone, day)
-            if at < change_at:
-                return not is_start, change_at
-    return rule.effective_until is None, _FOR_EVER
+    """Say whether a rule is in effect, and until when that stays so.
+
+    It is from where its first day begins anywhere the customer may be, to where its last day ends.
+    """
+    zones = case.place.zones
+    if rule.effective_from is not None:
+        begins_at = min(day_instant(zone, rule.effective_from) for zone in zones)
+        if at < begins_at:
+            return False, begins_at
+    if rule.effective_until is not None:
+        ends_at = max(day_instant(zone, rule.effective_until) for zone in zones)
+        return at < ends_at, ends_at if at < ends_at else _FOR_EVER
+    return True, _FOR_EVER
 
 
 @lru_cache(_QUIET_MAX)

@@ -23,6 +23,8 @@ from engine.gates.suppress import check_suppression
 from engine.gates.verdict import Block, release_at
 from engine.limits import SOLVER_HORIZON_MS, SOLVER_ROUNDS_MAX
 
+LATER_MAX = 8  # rules a trace names besides those that stand in the way now
+
 Gate = Callable[[Case, int, list[Block]], None]
 
 # Of each customer's own making: events, sends, wishes. The calendar comes after them.
@@ -33,11 +35,13 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
     """When a message may go on a channel: `at` None is never, as far as anyone can know.
 
     `blocks` stand in the way now; `last` is the rule that releases last, None when nothing blocks.
+    `later` are rules that stand in the way as others release, in order, up to the last.
     """
 
     at: int | None
     blocks: tuple[Block, ...] = ()
     last: Block | None = None
+    later: tuple[Block, ...] = ()
 
 
 def blocks_at(case: Case, at: int) -> list[Block]:
@@ -58,35 +62,42 @@ def next_eligible(case: Case, now: int) -> Timing:
     blocks = (*personal, *check_hours(case, now), *check_days(case, now))
     if not blocks:
         return Timing(now)
-    at, last = now, None
+    at, end_at = now, now + SOLVER_HORIZON_MS
+    passed: list[Block] = []  # the rules whose releases were jumped to
     for _ in range(SOLVER_ROUNDS_MAX):
         if personal:
-            last = max(personal, key=release_at)  # the first of equals: gates stand in order
+            passed.append(max(personal, key=release_at))  # the first of equals: gates are in order
+            opens_at = passed[-1].until
         else:
-            opens_at, block = _open_calendar(case, at, now + SOLVER_HORIZON_MS)
-            if block is None:
-                return Timing(at, blocks, last)
-            last = block if opens_at is not None else msgspec.structs.replace(block, until=None)
-        if last.until is None or last.until - now > SOLVER_HORIZON_MS:
-            return Timing(None, blocks, last)
-        assert last.until > at
-        at = last.until
+            opens_at = _open_calendar(case, at, end_at, passed)
+            if opens_at == at:
+                return _timing(at, blocks, passed)
+        if opens_at is None or opens_at > end_at:
+            return _timing(None, blocks, passed)
+        assert opens_at > at
+        at = opens_at
         personal = _personal(case, at)
-    return Timing(None, blocks, last)
+    return _timing(None, blocks, passed)
 
 
-def _open_calendar(case: Case, at: int, end_at: int) -> tuple[int | None, Block | None]:
-    """Find when days and hours are next open together, and the rule that releases last."""
-    moment, last = at, None
+def _timing(at: int | None, blocks: tuple[Block, ...], passed: list[Block]) -> Timing:
+    later = tuple(block for block in passed[-LATER_MAX:] if block not in blocks)
+    return Timing(at, blocks, passed[-1], later)
+
+
+def _open_calendar(case: Case, at: int, end_at: int, passed: list[Block]) -> int | None:
+    """Find when days and hours are next open together; puts down the rules that release on it."""
+    moment = at
     while moment < end_at:
         closed = max(check_days(case, moment), key=release_at, default=None)
         if closed is not None:  # closed days often come in a row: hours are asked after the last
-            last = closed
+            passed.append(closed)
             moment = end_at if closed.until is None else closed.until
             continue
         opens_at, block = open_hours(case, moment, end_at)
-        last = block or last
+        if block is not None:
+            passed.append(block)
         if opens_at is None or opens_at == moment or not check_days(case, opens_at):
-            return opens_at, last
+            return opens_at
         moment = opens_at
-    return None, last
+    return None

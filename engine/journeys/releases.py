@@ -20,6 +20,7 @@ from engine.profile import Pending, Profile
 from engine.program.program import Message, Op
 from engine.proposals import propose, reopen, withdraw
 from engine.reasons import Outcome, Reason
+from engine.records import Assigned, Record
 from engine.turn import Turn
 
 # The traits that say when and how a customer may be reached.
@@ -61,6 +62,11 @@ def contact_facts(profile: Profile) -> list[object]:
     """Give what deferrals rest on that the customer may change."""
     traits = profile.traits
     return [profile.context_timezone, *(traits.get(name) for name in _FACTS)]
+
+
+def changes_contact(record: Record) -> bool:
+    """Say whether a fact is that a journey wrote such a trait."""
+    return isinstance(record, Assigned) and record.trait in _FACTS
 
 
 def reconsider(turn: Turn) -> None:

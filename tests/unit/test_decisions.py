@@ -433,3 +433,50 @@ def test_a_wait_for_a_segment_ends_whatever_brought_the_customer_there() -> None
         .told()
     )
     assert told == ["09:30 a send sent email"]
+
+
+def test_a_trace_names_the_holiday_between_now_and_the_next_opening() -> None:
+    waiting = story(
+        channels__email={
+            "adapter": "log",
+            "identity": "email",
+            "window": {"weekdays": "09:00-17:00"},
+        },
+        policies={"holidays": {"calendar": "DE"}},
+        message_types__promo={"purpose": "marketing", "channels": ["email"]},
+        messages={"a": {"type": "promo", "content": {"email": _mail("a")}}},
+        journeys={
+            "ja": {"trigger": {"event": "A"}, "steps": [{"wait": "32d"}, {"send": "a"}]},
+        },
+    )
+    # The Friday is Good Friday, the Monday after it Easter Monday.
+    (decision,) = waiting.track("18:00", "A").until("+33d 09:00").decisions()
+    assert decision["next_eligible"] == "2026-04-07T08:00:00Z"
+    told = [(check["check"], check.get("seen", "")) for check in decision["trace"]]
+    assert ("holidays", "Easter Monday in DE") in told
+
+
+def test_a_wish_that_a_journey_writes_holds_for_what_waits_already() -> None:
+    told = (
+        story(
+            channels__email={"adapter": "log", "identity": "email", "window": "09:00-17:00"},
+            message_types__promo={"purpose": "marketing", "channels": ["email"]},
+            messages={"a": {"type": "promo", "content": {"email": _mail("a")}}},
+            journeys={
+                "ja": {"trigger": {"event": "A"}, "steps": [{"send": "a"}]},
+                "jq": {
+                    "trigger": {"event": "Q"},
+                    "steps": [{"set": {"quiet_hours": "08:00-12:00"}}],
+                },
+            },
+        )
+        .track("08:00", "A")
+        .track("08:30", "Q")
+        .until("18:00")
+        .told()
+    )
+    assert told == [
+        "08:00 a defer outside_window email -> 09:00",
+        "08:30 a defer quiet_hours email -> 12:00",
+        "12:00 a send sent email",
+    ]
