@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types format-check rules imports mypy pyright test test-long bench demo run docs lock clean
+.PHONY: help setup check lint types format-check rules imports mypy pyright test test-long sim bench demo run docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ test: $(READY) ## the tests
 
 test-long: $(READY) ## the tests that take minutes
 	"$(BIN)/pytest" -m long $(ARGS)
+
+sim: $(READY) ## a thousand simulated days full of faults: make sim ARGS="--seed 1 --seeds 1000 --days 1"
+	"$(BIN)/nextbeat" sim $(or $(ARGS),--seed 1 --seeds 1000 --days 1)
 
 bench: $(READY) ## measure speed and memory against the machine's own limits
 	"$(BIN)/python" -m bench $(ARGS)

@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True):
     tail_max: int = TAIL_MAX
     nap_ms: int = 20  # how long the timer loop sleeps at most, in business time
     snapshot_after_ms: int = 10_000
+    house_ms: int = HOUSEKEEPING_MS
 
 
 class Runtime(Reading):
@@ -439,7 +440,7 @@ class Runtime(Reading):
 
     async def _keep_house(self) -> None:
         while True:
-            await asyncio.sleep(HOUSEKEEPING_MS / 1_000)
+            await asyncio.sleep(self.settings.house_ms / 1_000)
             self._now = max(self._now, self.clock.now())
             # A store that failed is tried though nobody sends anything: nobody may, until it is
             # known to be well again.

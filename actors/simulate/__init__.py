@@ -1,0 +1,1 @@
+"""The real engine and the real runtime in a made-up world: by seed, with faults, checked."""

@@ -1,0 +1,198 @@
+"""What must hold after every recovery and at the end, whatever went wrong before.
+
+Called by `world`. The journal is read entry by entry, once: each is decided again, folded, and
+judged by `rulings`. Then what the runtime has in memory is compared with it, and so are snapshots,
+timers and the outbox. Erasure is not checked: there is none.
+
+*Rules*
+- The checker reads past the faults: it never changes what happens.
+"""
+
+import msgspec
+
+from actors.directory import decode_entry
+from actors.ports import Entry
+from actors.runtime import Runtime
+from actors.simulate.disk import SimStore
+from actors.simulate.hazards import Hazards
+from actors.simulate.rulings import Rulings
+from actors.simulate.scene import Scene
+from actors.simulate.witness import Witness
+from engine.events import Event, Receipt, ReceiptStatus
+from engine.evolve import fold
+from engine.limits import OUTBOX_DEPTH_MAX
+from engine.profile import Profile
+from engine.records import Decided
+from engine.step import step
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_PROFILE = msgspec.msgpack.Decoder(Profile)
+_LATEST = 1 << 60
+_TICKS_MAX = 5_000
+
+
+class Past:
+    """One customer as the journal tells of them."""
+
+    def __init__(self, customer: str, witness: Witness) -> None:
+        self.folded = Profile(customer)  # by what was journaled
+        self.decided = Profile(customer)  # by deciding again
+        self.entries: list[Entry] = []
+        self.rulings = Rulings(customer, witness.accuse)
+        self.checked_seq = 0  # of the snapshot that was compared last
+
+
+class Auditor:
+    """The checker of one simulation; it outlives every process."""
+
+    def __init__(self, scene: Scene, witness: Witness, hazards: Hazards) -> None:
+        self._scene = scene
+        self._programs = {program.version: program for program in scene.programs}
+        self._witness = witness
+        self._hazards = hazards
+        self._pasts: dict[str, Past] = {}
+        self._last: Entry | None = None
+        self._journaled: dict[str, int] = {}  # input id -> seq
+        self.entry_count = 0
+        self.decision_count = 0
+        self.check_count = 0
+
+    async def check(self, store: SimStore, runtime: Runtime) -> None:
+        """Check what a process found on disk, and what it made of it."""
+        self.check_count += 1
+        self._hazards.is_paused = True
+        await self._read(store)
+        self._check_acknowledged()
+        await self._compare_live(runtime)
+        self._compare_snapshots(store)
+        await self._compare_timers(store)
+        self._hazards.is_paused = False
+        self._witness.note("checked", self.entry_count)
+
+    async def check_drained(self, store: SimStore, runtime: Runtime, now: int) -> None:
+        """Check that everything that was due has happened, in a world without faults."""
+        await self.check(store, runtime)
+        accuse, gauges, counters = self._witness.accuse, runtime.gauges(), runtime.counters
+        for name in ("mailbox_depth", "outbox_depth"):
+            if gauges[name]:
+                accuse("once faults stop everything due drains", name, gauges[name])
+        overdue = [key for key in store.seen.wakes if key[0] <= now]
+        if overdue:
+            accuse("once faults stop everything due drains", "timer", *overdue[0])
+        for row in await store.kept.outbox_open():
+            accuse("once faults stop everything due drains", row.message_id, row.state)
+        became = counters.stored + counters.duplicates + counters.quarantined
+        if counters.received != became:
+            accuse("what is received is accounted for", counters.received, became)
+        if counters.deaths or counters.timers_early:
+            accuse("no actor fails, no timer is early", counters.deaths, counters.timers_early)
+        self._check_endings()
+
+    def check_bounds(self, runtime: Runtime) -> None:
+        """Check that queues stay below their bounds."""
+        depth, most = runtime.gauges(), runtime.settings.queue_max + _TICKS_MAX
+        if depth["outbox_depth"] > OUTBOX_DEPTH_MAX:
+            self._witness.accuse("queues stay below their bounds", "outbox")
+        if depth["mailbox_depth"] > most + depth["outbox_depth"] or depth["mailbox_depth"] < 0:
+            self._witness.accuse("queues stay below their bounds", "mailboxes")
+
+    # The journal.
+
+    async def _read(self, store: SimStore) -> None:
+        last = self._last
+        async for portion in store.kept.tail(last.seq - 1 if last else 0):
+            for entry in portion:
+                if last is not None and entry.seq <= last.seq:
+                    if entry != last:
+                        self._witness.accuse("what was journaled stays", entry.seq)
+                    continue
+                self._take(entry)
+                self._last = entry
+        if last is not None and self._last is last and not await self._holds(store, last):
+            self._witness.accuse("what was journaled stays", last.seq)
+
+    async def _holds(self, store: SimStore, last: Entry) -> bool:
+        return await store.kept.entries(last.seq, 1) == [last]
+
+    def _take(self, entry: Entry) -> None:
+        self.entry_count += 1
+        given, records = decode_entry(entry)
+        self._witness.note("entry", entry.seq, entry.customer, entry.at)
+        if isinstance(given, (Event, Receipt)):
+            if given.id in self._journaled:
+                self._witness.accuse("each event is in the journal once", given.id)
+            self._journaled[given.id] = entry.seq
+        past = self._pasts.get(entry.customer)
+        if past is None:
+            past = self._pasts[entry.customer] = Past(entry.customer, self._witness)
+        past.entries.append(entry)
+        again = step(past.decided, given, self._programs[entry.program], entry.at)
+        if _ENCODE(again.records) != entry.records:
+            self._witness.accuse("deciding again gives the same", entry.seq)
+        fold(past.folded, *decode_entry(entry), entry.at)
+        past.rulings.take(given, records, self._scene.rules[entry.program], entry.at)
+        self.decision_count += sum(isinstance(record, Decided) for record in records)
+
+    def _check_acknowledged(self) -> None:
+        for name in self._witness.acknowledged:
+            if name not in self._journaled:
+                self._witness.accuse("each acknowledged event is in the journal", name)
+
+    # What was made of it.
+
+    async def _compare_live(self, runtime: Runtime) -> None:
+        for customer, past in self._pasts.items():
+            folded = _ENCODE(past.folded)
+            if folded != _ENCODE(past.decided):
+                self._witness.accuse("deciding again gives the same profile", customer)
+            live = await runtime.profile(customer)
+            if live is None or _ENCODE(live) != folded:
+                self._witness.accuse("replay of the journal is the live profile", customer)
+            held = {slot.message_id for slot in past.folded.ledger}
+            if held != set(past.rulings.slots):
+                self._witness.accuse("the ledger holds what was sent and did not fail", customer)
+
+    def _compare_snapshots(self, store: SimStore) -> None:
+        for customer, row in store.seen.snapshots.items():
+            past = self._pasts[customer]
+            if row.seq <= past.checked_seq:
+                continue
+            past.checked_seq = row.seq
+            profile = _PROFILE.decode(row.body)
+            for entry in past.entries:
+                if entry.seq > row.seq:
+                    fold(profile, *decode_entry(entry), entry.at)
+            if _ENCODE(profile) != _ENCODE(past.folded):
+                self._witness.accuse("snapshot and tail are the whole replay", customer)
+
+    async def _compare_timers(self, store: SimStore) -> None:
+        """Check that every deferral has ended or is due, and so has every wait."""
+        rows = await store.kept.timers(-1, _LATEST, 1 << 30)
+        stored = {(row.at, row.customer, row.timer) for row in rows}
+        wanted = {
+            (timer.at, customer, number)
+            for customer, past in self._pasts.items()
+            for number, timer in past.folded.timers.items()
+        }
+        if stored != wanted:
+            self._witness.accuse("timers are what profiles wait for", *sorted(stored ^ wanted)[:3])
+        for customer, past in self._pasts.items():
+            due = {
+                pending.proposal: past.folded.timers[pending.timer].at
+                for pending in past.folded.pending.values()
+                if pending.timer in past.folded.timers
+            }
+            if due != past.rulings.waiting:
+                self._witness.accuse("every deferral ends or is due", customer)
+
+    def _check_endings(self) -> None:
+        """Check that every message that was decided has left, or was told to have failed."""
+        witness = self._witness
+        for past in self._pasts.values():
+            for name, decided in past.rulings.named.items():
+                told = past.rulings.told.get(name)
+                if name not in witness.taken and told in (None, ReceiptStatus.ACCEPTED):
+                    witness.accuse("every send leaves or is told to have failed", name)
+                repeats = decided.message_type in self._scene.at_least_once
+                if told == ReceiptStatus.FAILED and name in witness.taken and not repeats:
+                    witness.accuse("what is told to have failed was not taken", name)

@@ -1,0 +1,241 @@
+"""A disk that tears, fills up, fails and dawdles, behind `actors.ports.Store`.
+
+Made by `world` for each process; `survivor` gives what the next process finds. What is durable is
+kept by the store in memory, which passes the same contract as the real one.
+
+*Rules*
+- A commit is written first and durable later. A crash in between keeps a prefix of what was
+  written; as in SQLite's log, a commit counts only with its last piece, so it is there whole or
+  not at all, and may be there though nobody was told.
+- After a sync that failed only the disk knows what it holds: nothing more is taken until the store
+  is opened anew.
+- A full disk refuses commits and goes on answering reads.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from actors.directory import decode_entry
+from actors.memory import MemoryStore
+from actors.ports import (
+    Commit,
+    DecisionQuery,
+    DecisionRow,
+    Entry,
+    OutboxRow,
+    Page,
+    QuarantineRow,
+    SnapshotRow,
+    StoreState,
+    TimerRow,
+)
+from actors.simulate.dice import Dice
+from actors.simulate.hazards import Hazards
+from actors.simulate.scene import MARKETING
+from actors.simulate.witness import Wishes
+from engine.errors import StoreError
+from engine.events import Event
+from engine.records import ConsentNoted, Decided
+
+_FULL_S = (1.0, 200.0)  # how long a disk stays full
+
+
+class Seen:
+    """What is durable, in the forms in which others look at it; it outlives every process."""
+
+    def __init__(self) -> None:
+        self.decided: dict[str, tuple[str, Decided]] = {}  # message id -> (customer, decision)
+        self.wakes: dict[tuple[int, str, int], None] = {}
+        self.snapshots: dict[str, SnapshotRow] = {}
+        self.wishes: dict[str, Wishes] = {}
+
+    def take(self, commit: Commit) -> None:
+        """Take in a commit that is durable."""
+        for entry in commit.entries:
+            given, records = decode_entry(entry)
+            if isinstance(given, Event):
+                for said in given.consents:
+                    self._wishes(entry.customer).take(said)
+            for record in records:
+                if isinstance(record, Decided) and record.message_id:
+                    self.decided[record.message_id] = (entry.customer, record)
+                elif isinstance(record, ConsentNoted):
+                    self._wishes(entry.customer).take(record.statement)
+        for row in commit.timers_set:
+            self.wakes[row.at, row.customer, row.timer] = None
+        for key in commit.timers_cleared:
+            self.wakes.pop(key, None)
+        for snapshot in commit.snapshots:
+            self.snapshots[snapshot.customer] = snapshot
+
+    def is_no(self, customer: str, channel: str) -> bool:
+        """Say whether a customer wants no marketing on a channel."""
+        return self._wishes(customer).is_no(MARKETING, channel)
+
+    def _wishes(self, customer: str) -> Wishes:
+        return self.wishes.setdefault(customer, Wishes())
+
+    def next_wake(self, after_at: int) -> int | None:
+        """Tell when the first timer after an instant is due."""
+        return min((key[0] for key in self.wakes if key[0] > after_at), default=None)
+
+
+class SimStore:
+    """One process' hold on the disk."""
+
+    def __init__(
+        self,
+        dice: Dice,
+        hazards: Hazards,
+        kept: MemoryStore | None = None,
+        seen: Seen | None = None,
+    ) -> None:
+        self._dice = dice
+        self._hazards = hazards
+        self.kept = kept or MemoryStore()
+        self.seen = seen or Seen()
+        self._unsynced: Commit | None = None
+        self._broken = ""
+        self.breaking = asyncio.Event()
+        self._full_until = 0.0
+        self._is_busy = False
+        self._writing: dict[asyncio.Task[None], None] = {}
+
+    @property
+    def broken(self) -> str:
+        """Say why nothing more is taken, or "" while all is well."""
+        return self._broken
+
+    async def survivor(self) -> "SimStore":
+        """End without ceremony; gives what the next process finds."""
+        kept = self.kept.crash()
+        unsynced, self._unsynced = self._unsynced, None
+        if unsynced is not None and self._is_whole(unsynced):
+            await kept.open()
+            await kept.commit(unsynced)
+            await kept.close()
+            self.seen.take(unsynced)
+        return SimStore(self._dice, self._hazards, kept, self.seen)
+
+    def _is_whole(self, commit: Commit) -> bool:
+        """Choose how many pieces of a commit reached the disk, and say whether all did."""
+        pieces = len(commit.entries) + len(commit.outbox_changes) + 1
+        reached = self._dice.below(pieces + 1) if self._dice.chance(0.5) else pieces
+        self._hazards.note("whole" if reached == pieces else "torn")
+        return reached == pieces
+
+    async def open(self) -> StoreState:
+        """Take hold of the store."""
+        return await self.kept.open()
+
+    async def close(self) -> None:
+        """Finish what is being written, and let go of the store."""
+        while self._writing:
+            await asyncio.wait(list(self._writing))
+        await self.kept.close()
+
+    def commit(self, commit: Commit) -> asyncio.Future[None]:
+        """Make everything in a commit durable together."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        assert not self._is_busy, "one commit at a time"
+        self._is_busy = True
+        task = asyncio.get_running_loop().create_task(self._write(commit, done), name="disk")
+        self._writing[task] = None
+        task.add_done_callback(self._writing.pop)
+        return done
+
+    async def _write(self, commit: Commit, done: asyncio.Future[None]) -> None:
+        failure: StoreError | None = None
+        try:
+            await self._make_durable(commit)
+        except StoreError as error:
+            failure = error
+        self._is_busy = False
+        if done.done():
+            return
+        if failure is None:
+            done.set_result(None)
+        else:
+            done.set_exception(failure)
+
+    async def _make_durable(self, commit: Commit) -> None:
+        dice, hazards = self._dice, self._hazards
+        if self._broken:
+            raise StoreError(self._broken)
+        await hazards.operate()
+        self._refuse_when_full()
+        self._unsynced = commit
+        await asyncio.sleep(dice.span(0.5, 9.0) if hazards.strikes("slow") else 0.002)
+        await hazards.operate()
+        if hazards.strikes("eio"):
+            self._broken = "a sync failed: open the store again"
+            self.breaking.set()
+            raise StoreError(self._broken)
+        self._unsynced = None
+        await self.kept.commit(commit)
+        self.seen.take(commit)
+        await hazards.operate()
+
+    def _refuse_when_full(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._full_until <= now and self._hazards.strikes("enospc"):
+            self._full_until = now + self._dice.span(*_FULL_S)
+        if self._full_until > now and not self._hazards.is_over:
+            raise StoreError("the disk is full")
+
+    async def _read(self) -> None:
+        await self._hazards.operate()
+        if self._hazards.strikes("read"):
+            raise StoreError("the disk can't be read")
+        await asyncio.sleep(0.001)
+
+    async def load(self, customers: Sequence[str]) -> dict[str, SnapshotRow]:
+        """Read snapshots; customers without one are left out."""
+        await self._read()
+        return await self.kept.load(customers)
+
+    async def timers(self, after_at: int, until_at: int, limit: int) -> list[TimerRow]:
+        """List timers due after `after_at`, up to and with `until_at`, by (at, seq, place)."""
+        await self._read()
+        return await self.kept.timers(after_at, until_at, limit)
+
+    async def outbox_open(self) -> list[OutboxRow]:
+        """List messages that are not done, in order of storing."""
+        await self._read()
+        return await self.kept.outbox_open()
+
+    async def tail(self, after_seq: int) -> AsyncIterator[list[Entry]]:
+        """Give the entries after a seq, in order, in portions."""
+        await self._read()
+        async for portion in self.kept.tail(after_seq):
+            yield portion
+
+    async def entries(self, last_seq: int, limit: int) -> list[Entry]:
+        """Walk one customer's entries backwards by `prev`, starting at `last_seq`."""
+        await self._read()
+        return await self.kept.entries(last_seq, limit)
+
+    async def resolve(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Find the customers of (namespace, value) identities; unknown ones are left out."""
+        await self._read()
+        return await self.kept.resolve(keys)
+
+    async def decisions(self, query: DecisionQuery) -> Page:
+        """List decisions, newest first."""
+        return await self.kept.decisions(query)
+
+    async def decision(self, decision_id: str) -> DecisionRow | None:
+        """Find a decision by its id."""
+        return await self.kept.decision(decision_id)
+
+    async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
+        """List quarantined items, newest first, with numbers below `before`."""
+        return await self.kept.quarantine(before, limit)
+
+    async def save_program(self, version: str, at: int, source: bytes) -> None:
+        """Keep the text of a workspace that comes into force; once for each version."""
+        await self.kept.save_program(version, at, source)
+
+    async def programs(self) -> list[tuple[str, int, bytes]]:
+        """List the workspaces that were in force: (version, since, source), oldest first."""
+        return await self.kept.programs()

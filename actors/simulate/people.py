@@ -1,0 +1,92 @@
+"""Clients and customers: who does what when, and the way to send it until it is acknowledged.
+
+Made by `world`. Clients are at-least-once senders, as all SDKs are: without an answer they send the
+same again under the same id.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from actors.simulate.dice import Dice
+from actors.simulate.hazards import Hazards
+from actors.simulate.scene import CHANNELS, EVENTS, MARKETING, ZONES
+from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Input
+from engine.instants import DAY_MS, SECOND_MS
+
+Deliver = Callable[[Sequence[Input]], Awaitable[None]]  # until it is acknowledged
+_DAY_S = DAY_MS / SECOND_MS
+
+
+class Person:
+    """One customer with an app that reports what they do."""
+
+    def __init__(
+        self,
+        name: str,
+        dice: Dice,
+        hazards: Hazards,
+        *,
+        deliver: Deliver,
+        now: Callable[[], int],
+        spawn: Callable[[Awaitable[None]], None],
+    ) -> None:
+        self.name = name
+        self._dice = dice
+        self._hazards = hazards
+        self._deliver = deliver
+        self._now = now
+        self._spawn = spawn
+        self._count = 0
+
+    async def live(self, days: float) -> None:
+        """Introduce themselves, then do things for so many days."""
+        dice = self._dice
+        await self._deliver([self._introduce()])
+        count = dice.among(3, 6) + int(3 * days)
+        pauses = sorted(dice.span(0, days * _DAY_S) for _ in range(count))
+        passed = 0.0
+        for pause in pauses:
+            # Some come in bursts: what is interesting happens at one time.
+            await asyncio.sleep(0.0 if dice.chance(0.3) else pause - passed)
+            passed = pause
+            await self._act()
+
+    async def _act(self) -> None:
+        dice, hazards = self._dice, self._hazards
+        if hazards.strikes("withdraw"):
+            await self._deliver([self._state_wish()])
+            return
+        batch: list[Input] = [self._do(dice.pick(EVENTS)) for _ in range(dice.among(1, 2))]
+        if hazards.strikes("reorder"):
+            for given in batch:
+                self._spawn(self._deliver([given]))
+            return
+        await self._deliver(batch)
+        if hazards.strikes("duplicate"):
+            await self._deliver(batch)
+
+    def _introduce(self) -> Event:
+        traits = {
+            "name": self.name,
+            "email": f"{self.name}@example.com",
+            "phone": f"+4477009{self._dice.below(90_000) + 10_000}",
+            "push_token": f"t-{self.name}",
+            "timezone": self._dice.pick(ZONES),
+        }
+        return self._event(EventKind.IDENTIFY, "Identified", traits=traits)
+
+    def _do(self, name: str) -> Event:
+        return self._event(EventKind.TRACK, name, properties={"price": self._dice.among(1, 99)})
+
+    def _state_wish(self) -> Event:
+        channel = self._dice.pick(("*", *CHANNELS))
+        status = self._dice.pick((ConsentStatus.WITHDRAWN, ConsentStatus.GRANTED))
+        said = ConsentStatement(MARKETING, channel, status, self._now(), "person")
+        return self._event(EventKind.CONSENT, "Consent Stated", consents=(said,))
+
+    def _event(self, kind: EventKind, name: str, **parts: Any) -> Event:  # noqa: ANN401
+        self._count += 1
+        now = self._now()
+        number = f"{self.name}.{self._count}"
+        return Event(number, kind, name, self.name, None, now, now, **parts)
