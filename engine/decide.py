@@ -130,7 +130,7 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     is_news = failed and any(slot.message_id == sent.message_id for slot in turn.profile.ledger)
     turn.note(
         ReceiptNoted(
-            sent.message_id, receipt.status.value, receipt.at, receipt.code, released=failed
+            sent.message_id, receipt.status.value, receipt.at, receipt.code, released=is_news
         )
     )
     if receipt.status in ENDINGS:

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from engine.events import Event, EventKind, Receipt, ReceiptStatus
+from engine.records import ReceiptNoted
+from engine.step import step
+from tests.cases import customer, workspace
 from tests.stories import Story
 
 
@@ -361,6 +365,18 @@ def test_a_substitute_that_failed_for_good_is_not_tried_again() -> None:
 def test_a_temporary_failure_changes_nothing() -> None:
     world = story().track("08:00", "A").receipt("08:01", "a", "failed", permanent=False)
     assert world.told() == ["08:00 a send sent email"]
+
+
+def test_a_slot_is_given_back_once_however_often_a_failure_is_told() -> None:
+    program, profile = workspace(), customer()
+    step(profile, Event("e1", EventKind.TRACK, "A", "u1", None, 1, 1), program, 1)
+    told = [
+        step(profile, Receipt(name, "u1", "a", ReceiptStatus.FAILED, at, at, permanent=True),
+             program, at)
+        for name, at in (("r1", 2), ("r2", 3))
+    ]  # fmt: skip
+    noted = [one for result in told for one in result.records if isinstance(one, ReceiptNoted)]
+    assert [one.released for one in noted] == [True, False]
 
 
 def test_the_same_failure_twice_falls_back_once() -> None:
