@@ -33,6 +33,10 @@ _decode_profile = msgspec.msgpack.Decoder(Profile).decode
 class JournalError(NextbeatError):
     """An entry of the journal can't be what was written, though its hash may be right."""
 
+    def __init__(self, seq: int, message: str) -> None:
+        super().__init__(message)
+        self.seq = seq
+
 
 class Traced(NamedTuple):
     """What one entry led to: rows that must be in the store, and whether it is decided so again."""
@@ -78,8 +82,9 @@ class Retrace:
             actor.hydrate(None, 0)
         if entry.prev != actor.last_seq:
             raise JournalError(
+                entry.seq,
                 f"it says that its customer's entry before is {entry.prev or 'none'}, and that is"
-                f" {actor.last_seq or 'none'}"
+                f" {actor.last_seq or 'none'}",
             )
         given, records = _decode(entry)
         program = self._find_program(entry.program)
@@ -119,7 +124,7 @@ class Retrace:
             profile = profile or Profile(entry.customer)
             fold(profile, given, records, entry.at)
         if profile is None:
-            raise JournalError(f"the journal has no entry {seq}")
+            raise JournalError(seq, "it is not there")
         return profile
 
     def fits(self, customer: str, body: bytes) -> bool:
@@ -163,7 +168,7 @@ def _decode(entry: Entry) -> tuple[Input, list[Record]]:
     try:
         return decode_entry(entry)
     except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
-        raise JournalError(f"entry {entry.seq} can't be read: {error}") from error
+        raise JournalError(entry.seq, f"it can't be read: {error}") from error
 
 
 def _is_same(stored: bytes, records: list[Record], again: list[Record]) -> bool:

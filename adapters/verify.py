@@ -24,7 +24,14 @@ import msgspec
 
 from actors.customer import MEMORY_BYTES_BASE, MEMORY_FACTOR
 from adapters.channels.registry import INBOX_FILE
-from adapters.sqlite.audit import Audit, Fault, find_checksum_faults, find_structure_faults
+from adapters.sqlite.audit import (
+    DAMAGED,
+    Audit,
+    Fault,
+    find_checksum_faults,
+    find_numbering_faults,
+    find_structure_faults,
+)
 from adapters.sqlite.chain import Head, check_marker, hash_before, read_head, verify_range
 from adapters.sqlite.readers import check_format, read_format
 from adapters.sqlite.schema import FILE_NAME
@@ -89,7 +96,7 @@ class Verifier:
             raise StoreError(f"{self._folder} holds no Nextbeat store")
         try:
             self._check(decide=decide, tables=tables)
-        except sqlite3.Error as error:
+        except DAMAGED as error:
             self._found.add("file", f"SQLite can't read it: {error}", _RESTORE)
         report = self.report
         report.found = self._found.ordered()[:FOUND_MAX]
@@ -116,6 +123,7 @@ class Verifier:
             if self._found or not tables:
                 return
             self._note_faults(find_checksum_faults(audit.connection))
+            self._note_faults(find_numbering_faults(audit.connection))
             tasks = self._plan(audit, decide=decide)
         self._check_tables(tasks)
 
@@ -147,7 +155,10 @@ class Verifier:
 
     def _count(self, audit: Audit, *, tables: bool) -> None:
         report = self.report
-        report.last_seq, _ = audit.state()
+        report.last_seq, covered_seq = audit.state()
+        if not isinstance(covered_seq, int):
+            message = "the store no longer knows how far its snapshots go"
+            self._found.add("meta", message, _RESTORE, row="name 'covered_seq'")
         report.entries = audit.connection.execute("SELECT count(*) FROM journal").fetchone()[0]
         report.hash = hash_before(audit.connection, report.last_seq).hex()
         self._total = report.entries * (1 + tables)
@@ -168,7 +179,7 @@ class Verifier:
         memory_bytes = (
             count * MEMORY_BYTES_BASE
             + body_bytes * MEMORY_FACTOR
-            + (last_seq - covered_seq) * MEMORY_BYTES_BASE
+            + (last_seq - (covered_seq or 0)) * MEMORY_BYTES_BASE
         )
         workers = 1 if self.report.entries <= ALONE_ROWS else self._processes
         parts = max(workers, -(-memory_bytes * workers // MEMORY_BYTES_MAX))

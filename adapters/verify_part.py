@@ -146,19 +146,14 @@ class _Walk:
             with self._audit.freeze():
                 last_seq, covered_seq = self._audit.state()
                 self._walk(reached, last_seq)
-                self._finish(covered_seq)
+                self._finish(covered_seq or 0)
         except JournalError as error:
-            self._found.add("journal", str(error), _RESTORE)
+            self._found.add("journal", str(error), _RESTORE, seq=error.seq)
         self.report.found = self._found.ordered()
 
     def _walk(self, after_seq: int, until_seq: int) -> None:
         for entry in self._audit.entries(after_seq, until_seq):
-            try:
-                traced = self._retrace.take(entry)
-            except JournalError as error:
-                raise JournalError(
-                    f"entry {entry.seq} of {entry.customer!r:.80}: {error}"
-                ) from None
+            traced = self._retrace.take(entry)
             self._note(entry, traced)
             if self._snapshot_seqs.get(entry.customer) == entry.seq:
                 self._compare_snapshot(entry.customer, entry.seq)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from actors.ports import Entry
+from actors.retrace import JournalError
 from adapters.sqlite.checksums import Value, row_checksum
 from adapters.sqlite.schema import FILE_NAME, PAGE_BYTES, migrate, query, reader_uri
 
@@ -47,6 +48,10 @@ _SUMMED = {
         " received_at, source, code, path, message, payload FROM quarantine"
     ),
 }
+
+
+# What reading a damaged file raises: even SQLite's words on it may not be text.
+DAMAGED = (sqlite3.Error, UnicodeDecodeError)
 
 
 class Fault(NamedTuple):
@@ -92,8 +97,8 @@ class Audit:
         finally:
             self.connection.execute("COMMIT")
 
-    def state(self) -> tuple[int, int]:
-        """Give the last entry, and the one up to which everything is in snapshots."""
+    def state(self) -> tuple[int, int | None]:
+        """Give the last entry, and the one up to which all is in snapshots, if known."""
         last_seq, covered_seq = self.connection.execute(query("state")).fetchone()
         self._versions = dict(self.connection.execute("SELECT id, version FROM programs"))
         return last_seq, covered_seq
@@ -106,6 +111,8 @@ class Audit:
         )
         rows = self.connection.execute(sql, (after_seq, until_seq)).fetchall()
         for seq, customer, prev, at, program, given, records in rows:
+            if type(customer) is not str:  # the chain has its bytes, whatever they are taken for
+                raise JournalError(seq, "whose it is is not a text any more")
             yield Entry(seq, customer, prev, at, self._versions.get(program, ""), given, records)
 
     def history(self, seq: int) -> list[Entry]:
@@ -204,7 +211,7 @@ def find_structure_faults(connection: sqlite3.Connection, folder: Path) -> Itera
         for (text,) in connection.execute(f"PRAGMA integrity_check({_STRUCTURE_FAULTS_MAX})"):
             if text != "ok":
                 yield Fault("file", "", " ".join(str(text).split()))
-    except sqlite3.Error as error:
+    except DAMAGED as error:
         yield Fault("file", "", f"SQLite can't read it: {error}")
 
 
@@ -241,8 +248,17 @@ def find_checksum_faults(connection: sqlite3.Connection) -> Iterator[Fault]:
                 for kind, key, checksum, added, *values in rows:
                     if not _is_whole(tuple(values), checksum, added):
                         yield Fault(table, f"{kind} {key!r:.80}", "it is not what was written")
-        except sqlite3.Error as error:
+        except DAMAGED as error:
             yield Fault(table, "", f"SQLite can't read it: {error}")
+
+
+def find_numbering_faults(connection: sqlite3.Connection) -> Iterator[Fault]:
+    """Check where SQLite has got to with the numbers of quarantined items."""
+    told = connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
+    (most,) = connection.execute("SELECT coalesce(max(number), 0) FROM quarantine").fetchone()
+    expected = [("quarantine", max(most, seq)) for _, seq in told[:1] if isinstance(seq, int)]
+    if told != expected or (most and not told):
+        yield Fault("quarantine", "numbering", "the next item could get a number that is taken")
 
 
 def _is_whole(values: tuple[Value, ...], checksum: object, added: int = 0) -> bool:

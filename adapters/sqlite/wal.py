@@ -13,13 +13,18 @@ commit was on the disk, and that says how far the log had come.
 - Formats: https://www.sqlite.org/walformat.html
 """
 
+import os
+import shutil
+import sqlite3
 import struct
+import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from adapters.sqlite.schema import FILE_NAME
+from adapters.sqlite.schema import FILE_NAME, query, reader_uri
 from engine.errors import StoreError
 
 _HEADER = struct.Struct(">4I8s2I")  # magic, version, page size, checkpoint; salts; checksum
@@ -58,9 +63,23 @@ def check_log(folder: Path) -> None:
         if _read_index(folder) == index or attempt == _ATTEMPTS - 1:
             raise StoreError(
                 f"the write-ahead log in {folder} is damaged after {good} of {index.frames} frames:"
-                " commits that were durable can't be read any more; restore the data directory"
+                f" commits that were durable are lost{_reach(folder)}; restore the data directory"
                 " from a backup"
             )
+
+
+def _reach(folder: Path) -> str:
+    """Say how far the journal can be read: in a copy, for reading makes the index anew."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".log.", dir=folder) as name:
+            copy = Path(name)
+            os.link(folder / FILE_NAME, copy / FILE_NAME)  # it is only read
+            shutil.copyfile(folder / f"{FILE_NAME}-wal", copy / f"{FILE_NAME}-wal")
+            with closing(sqlite3.connect(reader_uri(copy), uri=True)) as connection:
+                last_seq, _ = connection.execute(query("state")).fetchone()
+                return f", those after entry {last_seq}"
+    except (OSError, sqlite3.Error):
+        return ""  # it can't even be read that far
 
 
 def _read_index(folder: Path) -> _Index | None:
