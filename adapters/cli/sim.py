@@ -49,7 +49,9 @@ class Summary(msgspec.Struct, frozen=True):
 @click.option(
     "--days", type=click.FloatRange(0.01, 3_660), default=1.0, help="How long people do things."
 )
-@click.option("--people", type=click.IntRange(1, 1_000), default=3, help="How many there are.")
+@click.option(
+    "--people", type=click.IntRange(0, 1_000), default=0, help="How many; 0: as the seed says."
+)
 @click.option(
     "--faults", type=Faults(), default="all", help="`all`, `none`, or names with commas between."
 )
