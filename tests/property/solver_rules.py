@@ -309,8 +309,11 @@ def hours(world: World) -> Iterator[Rule]:
 def outside(world: World, name: str, written: Any) -> Rule:
     """Make the rule that it is open inside of these hours only, on every plausible clock."""
     inside, edges = week(written)
-    shut = frozenset(range(10_080)) - inside
-    return Rule(name, lambda at: any_minute_in(world, at, shut), edges=edges)
+
+    def is_shut(at: int) -> bool:
+        return any(minute_of_week(zone, at) not in inside for zone in world.zones)
+
+    return Rule(name, is_shut, edges=edges)
 
 
 def any_minute_in(world: World, at: int, minutes: frozenset[int]) -> bool:

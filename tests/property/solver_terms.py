@@ -50,7 +50,7 @@ def shown(zone: str, midnight: int, edges: Iterable[int]) -> Iterator[int]:
     first = wall(zone, midnight).date()
     changed = (*changes(zone, midnight - DAY), *changes(zone, midnight))
     yield from changed
-    for day in (first, first + timedelta(1), first + timedelta(2)):
+    for day in (first + timedelta(days) for days in range(3 if changed else 2)):
         for minute in edges:
             face = datetime(day.year, day.month, day.day, minute // 60, minute % 60)  # noqa: DTZ001
             for fold in (0, 1) if changed else (0,):
