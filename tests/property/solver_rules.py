@@ -397,7 +397,7 @@ def law(world: World) -> Iterator[Rule]:
 
 
 def law_rule(world: World, name: str, rule: dict[str, Any]) -> Iterator[Rule]:
-    """Give what one rule forbids, on the days on which it is in effect on a plausible calendar."""
+    """Give what one rule forbids, while it is in effect anywhere the customer may be."""
     begins = rule.get("effective_from", date.min)
     ends = rule.get("effective_until", date.max)
 
@@ -408,15 +408,9 @@ def law_rule(world: World, name: str, rule: dict[str, Any]) -> Iterator[Rule]:
         return any(in_force(zone, at) for zone in world.zones)
 
     if "hours" in rule:
-        inside, edges = week(rule["hours"])
-        yield Rule(
-            name,
-            lambda at: any(
-                in_force(zone, at) and minute_of_week(zone, at) not in inside
-                for zone in world.zones
-            ),
-            edges=edges | {0},
-        )
+        shut = outside(world, name, rule["hours"])
+        blocks = _both(shut.blocks, in_any)
+        yield msgspec.structs.replace(shut, blocks=blocks, edges=shut.edges | {0})
     if rule.get("holidays") == "closed":
         yield on_days(
             world,
