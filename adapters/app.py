@@ -33,6 +33,7 @@ from adapters.gateway import inbox, unsubscribe
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
 from adapters.signing import Signer
+from adapters.sqlite.ballast import read_ballast_bytes
 from adapters.sqlite.store import SqliteStore, WriterKind
 from adapters.telemetry.metrics import LoopLag
 from engine.calendars import warm
@@ -111,7 +112,9 @@ class App:
         program = workspace.program
         self._made = program.channels  # what `channels` was built from
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.store: Store = SqliteStore(data, writer=WriterKind.PROCESS)
+        self.store: Store = SqliteStore(
+            data, writer=WriterKind.PROCESS, ballast_bytes=read_ballast_bytes(environ)
+        )
         clock = clock or WallClock()
         try:
             self.channels: Mapping[str, Channel] = build_channels(

@@ -8,6 +8,8 @@ scribe is open on a data directory (`adapters.sqlite.lock`).
 - A failed group has written nothing, and the chain stands where it stood.
 - After a failed read, write or sync the state of the page cache is unknowable: the scribe refuses
   everything until it is opened anew, which recovers from disk.
+- When the disk is full the ballast goes, the log is folded into the file, which gives back its
+  room, and everything is refused until the ballast can be made anew.
 - Checkpoints happen here only, between commits: when it is idle, or when the write-ahead log has
   grown to `WAL_BYTES_SOFT`. Beyond `WAL_BYTES_HARD` it waits for readers to let it start over.
 """
@@ -21,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from actors.ports import Commit, StoreState
+from adapters.sqlite.ballast import Ballast
 from adapters.sqlite.chain import GENESIS, Head, check_head, link_hash, write_head
 from adapters.sqlite.checksums import Value
 from adapters.sqlite.intake import (
@@ -69,8 +72,13 @@ class Program(msgspec.Struct, frozen=True, tag="program"):
 class Scribe:
     """The writing end of one data directory."""
 
-    def __init__(self, folder: Path, *, size_max: int | None = None) -> None:
-        """Open, migrate and check the file; `size_max` bounds its bytes. Raises StoreError."""
+    def __init__(
+        self, folder: Path, *, size_max: int | None = None, ballast_bytes: int = 0
+    ) -> None:
+        """Open, migrate and check the file; `size_max` bounds its bytes. Raises StoreError.
+
+        `ballast_bytes` is what is held back for a disk that is full, where there is room for it.
+        """
         self.broken = ""
         self._folder = folder
         self._head = Head(0, GENESIS)
@@ -79,6 +87,8 @@ class Scribe:
         self._bytes_pending = 0  # written since the log was last checkpointed to its end
         self._log_factor = _LOG_FACTOR
         self._is_busy = False
+        self._is_starved = False  # the disk was full, and the ballast is not there again
+        self._is_folded = True  # since then the log was folded
         check_log(folder)
         try:
             self._connection = connect_writer(folder)
@@ -92,6 +102,8 @@ class Scribe:
         except StoreError:
             self._connection.close()
             raise
+        self._ballast = Ballast(folder, ballast_bytes)
+        self._ballast.hold()
 
     def _open(self, size_max: int | None) -> StoreState:
         if size_max is not None:
@@ -106,6 +118,8 @@ class Scribe:
         """Make a group durable as one; raises StoreError, having written nothing of it."""
         if self.broken:
             raise StoreError(self.broken)
+        if self._is_starved:
+            self._insist_on_room()
         parts: list[Statement] = []
         versions = dict(self._versions)
         head = self._head
@@ -178,10 +192,22 @@ class Scribe:
             error = failure
         if error is not None and _primary_code(error) in _FATAL_CODES:
             self.broken = explain_error(error)
+        elif error is not None and _primary_code(error) == _FULL_CODE and self._ballast.is_held:
+            self._ballast.release()
+            self._is_starved = True
+            self._is_folded = False
+
+    def _insist_on_room(self) -> None:
+        """Go on where there is room again, or raise StoreError."""
+        if not self._ballast.hold():
+            raise StoreError(_FULL)
+        self._is_starved = False
 
     def tend(self, *, idle: bool) -> None:
         """Do what can be done between commits: checkpoint, and mark the head. Never raises."""
         try:
+            if not self.broken and not self._is_folded:
+                self._fold()
             wal_bytes = self._bytes_pending * self._log_factor
             soft_bytes = WAL_BYTES_BUSY if self._is_busy else WAL_BYTES_SOFT
             if not self.broken and self._bytes_pending and (idle or wal_bytes > soft_bytes):
@@ -210,6 +236,14 @@ class Scribe:
         if moved == frames:
             self._bytes_pending = 0
 
+    def _fold(self) -> None:
+        """Move all of the log into the file, with what the ballast left free, and end the log."""
+        self._is_folded = True
+        is_held_up, _, _ = self._cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not is_held_up:
+            self._bytes_pending = 0
+        self.mark()
+
     def mark(self) -> None:
         """Write the marker outside the log, if the journal has grown since. Raises OSError."""
         if self._marked_seq != self._head.seq:
@@ -222,11 +256,15 @@ class Scribe:
         try:
             if not self.broken:
                 self.mark()
+            # After a statement that failed the cursor holds on to it, and SQLite would put off
+            # closing, with all that belongs to it, until the last statement is gone.
+            self._cursor.close()
             self._connection.close()
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"the store could not be closed cleanly: {error}") from error
 
 
+_FULL = "the disk is full (SQLITE_FULL): free some space and send again"
 _REOPEN = "nothing more is taken until the store is opened anew, which recovers from disk"
 
 
@@ -243,7 +281,7 @@ def explain_error(error: sqlite3.Error) -> str:
     name = getattr(error, "sqlite_errorname", "") or "SQLITE_ERROR"
     code = _primary_code(error)
     if code == _FULL_CODE:
-        return f"the disk is full ({name}): free some space and send again"
+        return _FULL
     if code in _FATAL_CODES:
         return f"the disk or the file failed ({name}: {error}): {_REOPEN}"
     return f"the commit was refused ({name}: {error})"

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import TypedDict
 
 from actors.ports import (
     Commit,
@@ -42,6 +43,13 @@ class WriterKind(StrEnum):
 
     THREAD = "thread"
     PROCESS = "process"
+
+
+class _Limits(TypedDict):
+    """What a store may take of the disk, in bytes, as every host of a scribe is told it."""
+
+    size_max: int | None
+    ballast_bytes: int
 
 
 class _Reading:
@@ -106,15 +114,17 @@ class SqliteStore(_Reading):
         *,
         writer: WriterKind = WriterKind.THREAD,
         size_max: int | None = None,
+        ballast_bytes: int = 0,
         lock_wait_s: float = _LOCK_WAIT_S,
     ) -> None:
         """Name a data directory; it is made, for its owner's eyes only, when the store opens.
 
         `size_max` bounds the database file in bytes: beyond it commits fail as on a full disk.
+        `ballast_bytes` are held back on the disk, for an orderly end when it is full.
         """
         super().__init__(path)
         self._kind = writer
-        self._size_max = size_max
+        self._limits = _Limits(size_max=size_max, ballast_bytes=ballast_bytes)
         self._lock_wait_s = lock_wait_s
         self._lock: DataLock | None = None
         self._writer: Writer | None = None
@@ -146,8 +156,8 @@ class SqliteStore(_Reading):
 
     def _host(self, lock: DataLock) -> Writer:
         if self._kind is WriterKind.PROCESS:
-            return WriterProcess(self._folder, lock.descriptor, size_max=self._size_max)
-        return WriterThread(self._folder, size_max=self._size_max)
+            return WriterProcess(self._folder, lock.descriptor, **self._limits)
+        return WriterThread(self._folder, **self._limits)
 
     async def close(self) -> None:
         """Finish what is queued, then let go of the data directory."""

@@ -53,9 +53,12 @@ class _Ticket:
 class WriterThread:
     """A scribe in a thread of its own."""
 
-    def __init__(self, folder: Path, *, size_max: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, size_max: int | None = None, ballast_bytes: int = 0
+    ) -> None:
         self._folder = folder
         self._size_max = size_max
+        self._ballast_bytes = ballast_bytes
         self._queue: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._broken = ""
@@ -93,7 +96,9 @@ class WriterThread:
 
     def _run(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[StoreState]) -> None:
         try:
-            scribe = Scribe(self._folder, size_max=self._size_max)
+            scribe = Scribe(
+                self._folder, size_max=self._size_max, ballast_bytes=self._ballast_bytes
+            )
         except (StoreError, OSError) as error:
             failure = error if isinstance(error, StoreError) else StoreError(str(error))
             loop.call_soon_threadsafe(_answer_opened, opened, failure)

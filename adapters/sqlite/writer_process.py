@@ -89,10 +89,18 @@ class _Frames:
 class WriterProcess(asyncio.Protocol):
     """The parent's end: a `Writer` whose scribe is another process."""
 
-    def __init__(self, folder: Path, lock_fd: int, *, size_max: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        lock_fd: int,
+        *,
+        size_max: int | None = None,
+        ballast_bytes: int = 0,
+    ) -> None:
         self._folder = folder
         self._lock_fd = lock_fd
         self._size_max = size_max
+        self._ballast_bytes = ballast_bytes
         self._broken = ""
         self._frames = _Frames()
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -125,9 +133,9 @@ class WriterProcess(asyncio.Protocol):
             return await self._opened
 
     def _spawn(self, line_fd: int) -> subprocess.Popen[bytes]:
-        limit = "" if self._size_max is None else str(self._size_max)
+        limits = ["" if self._size_max is None else str(self._size_max), str(self._ballast_bytes)]
         return subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-            [sys.executable, "-m", __spec__.name, str(line_fd), str(self._folder), limit],
+            [sys.executable, "-m", __spec__.name, str(line_fd), str(self._folder), *limits],
             stdin=subprocess.DEVNULL,
             pass_fds=(line_fd, self._lock_fd),
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -189,14 +197,14 @@ class WriterProcess(asyncio.Protocol):
             self._lost.set_result(None)
 
 
-def main(line_fd: int, folder: Path, size_max: int | None) -> None:
+def main(line_fd: int, folder: Path, size_max: int | None, ballast_bytes: int) -> None:
     """The child's end: open the store, write what comes, close when the line is cut."""
     # Signals to the group are for the parent, which ends us by hanging up.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with socket.socket(fileno=line_fd) as line:
         try:
-            scribe = Scribe(folder, size_max=size_max)
+            scribe = Scribe(folder, size_max=size_max, ballast_bytes=ballast_bytes)
         except (StoreError, OSError) as error:
             line.sendall(_frame(_Opened(None, str(error))))
             return
@@ -238,5 +246,5 @@ def _write(scribe: Scribe, bodies: list[bytes]) -> _Done:
 
 
 if __name__ == "__main__":
-    _, _fd, _folder, _limit = sys.argv
-    main(int(_fd), Path(_folder), int(_limit) if _limit else None)
+    _, _fd, _folder, _limit, _ballast = sys.argv
+    main(int(_fd), Path(_folder), int(_limit) if _limit else None, int(_ballast))
