@@ -196,7 +196,9 @@ async def kill_over_and_over(tmp_path: Path, kills: int) -> dict[str, float]:
                     await ordeal.run(tmp_path / name, seed * 1_000 + number * 100 + first, count)
             return ordeal
 
-        ordeals = await asyncio.gather(*map(keep_killing, range(SERVERS)))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(keep_killing(number)) for number in range(SERVERS)]
+    ordeals = [task.result() for task in tasks]
     deaths = sum((ordeal.deaths for ordeal in ordeals), Counter[str]())
     return {
         "kills": deaths.total(),
