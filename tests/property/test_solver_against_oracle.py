@@ -113,6 +113,8 @@ def _remove(workspace: Any, rule: str) -> None:
     for key in keys:
         workspace = workspace[key]
     del workspace[int(last) if last.isdigit() else last]
+    if last == "reply_window":
+        workspace.pop("reply_event", None)  # alone it would be a fault
 
 
 def check_again(world: World) -> None:
