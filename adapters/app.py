@@ -9,7 +9,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +55,11 @@ SWITCH_INTERVAL_S = 0.001
 COLLECT_AFTER = (100_000, 50, 200)
 
 WATCH_EVERY_S = 0.2
+
+# A stop takes five seconds at most, for that is about what supervisors wait: as long for calls to
+# providers as for requests in progress (`Deadlines.drain_s`), and then this long for the store.
+PROVIDERS_MS = 2_500
+STORE_S = 2.0
 
 
 class Workspace(msgspec.Struct, frozen=True):
@@ -175,9 +180,14 @@ class App:
     ) -> None:
         """Stop listening, finish what was taken, close."""
         self._lag.stop()
+        # Both at once, so that a client in the middle of a request and a provider that is slow do
+        # not add up; with a broken store what a provider says could not be written down.
+        patience_ms = 0 if self.store.broken else PROVIDERS_MS
+        ending: list[Awaitable[object]] = [self.runtime.outbox.drain(patience_ms)]
         if self._gateway is not None:
-            await self._gateway.stop()
-        await self.runtime.stop()
+            ending.append(self._gateway.stop())
+        await asyncio.gather(*ending)
+        await self.runtime.stop(STORE_S)
 
     async def use(self, workspace: Workspace) -> None:
         """Decide by a workspace from now on; people in its older journeys finish them.

@@ -27,7 +27,7 @@ class Deadlines(msgspec.Struct, frozen=True):
     body_s: float = 30.0  # to send a whole body
     idle_s: float = 20.0  # between two requests, the headers of the second included
     linger_s: float = 2.0  # to send the rest of what is refused, so that the answer arrives
-    drain_s: float = 10.0  # for requests in progress when the server stops
+    drain_s: float = 2.5  # for requests in progress when the server stops
 
 
 class GatewaySettings(msgspec.Struct, frozen=True):

@@ -59,6 +59,7 @@ assert WAL_BYTES_SOFT < WAL_BYTES_BUSY < WAL_BYTES_HARD
 # Primary result codes after which nothing in memory can be trusted: IOERR, CORRUPT, NOTADB.
 _FATAL_CODES = (10, 11, 26)
 _FULL_CODE = 13
+_INDEX_FULL_CODE = 4874  # IOERR_SHMSIZE
 
 
 class Program(msgspec.Struct, frozen=True, tag="program"):
@@ -190,9 +191,16 @@ class Scribe:
                 self._connection.execute("ROLLBACK")
         except sqlite3.Error as failure:
             error = failure
-        if error is not None and _primary_code(error) in _FATAL_CODES:
+        if error is None:
+            return
+        if _is_full(error):
+            self._starve()
+        elif _primary_code(error) in _FATAL_CODES:
             self.broken = explain_error(error)
-        elif error is not None and _primary_code(error) == _FULL_CODE and self._ballast.is_held:
+
+    def _starve(self) -> None:
+        """Give up the ballast, if it is there to be given up."""
+        if self._ballast.is_held:
             self._ballast.release()
             self._is_starved = True
             self._is_folded = False
@@ -280,11 +288,17 @@ def explain_error(error: sqlite3.Error) -> str:
     """Say what SQLite's error means and what to do about it."""
     name = getattr(error, "sqlite_errorname", "") or "SQLITE_ERROR"
     code = _primary_code(error)
-    if code == _FULL_CODE:
+    if _is_full(error):
         return _FULL
     if code in _FATAL_CODES:
         return f"the disk or the file failed ({name}: {error}): {_REOPEN}"
     return f"the commit was refused ({name}: {error})"
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    """Say whether there was no room: for the file, the log, or the log's index in memory."""
+    code = int(getattr(error, "sqlite_errorcode", 0) or 0)
+    return code & 0xFF == _FULL_CODE or code == _INDEX_FULL_CODE
 
 
 def _primary_code(error: sqlite3.Error) -> int:

@@ -1,8 +1,6 @@
 """Room that is held back on the disk, and given up when a commit finds none."""
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from adapters.sqlite.chain import verify_chain
 from adapters.sqlite.schema import FILE_NAME
 from adapters.sqlite.scribe import Scribe
 from engine.errors import StoreError
+from tests.reliability.disks import fill, small_disk
 
 KIB = 1024
 HELD = 1_024 * KIB
@@ -22,26 +21,8 @@ HELD = 1_024 * KIB
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 8 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount, unmount = shutil.which("mount"), shutil.which("umount")
-    if not mount or not unmount:
-        pytest.skip("there is no way to mount a small disk here")
-    how = ["-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
-    done = subprocess.run([mount, *how], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a small disk can't be mounted here: {done.stderr.strip()}")
-    yield place
-    subprocess.run([unmount, "--lazy", place], check=True)
-
-
-def fill(place: Path, left: int) -> Path:
-    """Take all but so many bytes of a disk."""
-    filler = place / "filler"
-    free = os.statvfs(place)
-    with filler.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - left)
-    return filler
+    with small_disk(tmp_path / "disk", 8) as place:
+        yield place
 
 
 def entry(seq: int, size: int = 10) -> Commit:
