@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from bench import decision, latency, memory, recovery, solver, throughput, timers
+from bench import decision, durability, latency, memory, recovery, solver, throughput, timers
 
 BENCHES: dict[str, Callable[[], bool]] = {
     "decision": decision.run,
@@ -13,6 +13,7 @@ BENCHES: dict[str, Callable[[], bool]] = {
     "timers": timers.run,
     "memory": memory.run,
     "recovery": recovery.run,
+    "durability": durability.run,
 }
 
 

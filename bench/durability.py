@@ -1,0 +1,90 @@
+"""What it costs that a commit is on the disk when it is answered: FULL against NORMAL.
+
+The real scribe, with its hash chain and its checkpoints, writes the same commits on the real disk
+in turns: synced each, as always, or with SQLite's NORMAL, which loses the last commits in a power
+cut. The turns alternate, so that whatever else the machine does meets both.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from itertools import count
+from pathlib import Path
+
+from actors.ports import Commit, Entry
+from adapters.sqlite.scribe import Scribe
+from bench.figures import Check, median, report
+
+SIZES = (1, 10, 100, 1_000)  # events a commit
+COST_MAX = 20.0  # percent, at 1,000 events a commit
+TURNS = 11
+SECONDS = 0.4  # of each turn
+BODY = os.urandom(300)
+
+
+def run() -> bool:
+    """Measure both, and what lies between them."""
+    rates = {size: _compare(size) for size in SIZES}
+    cost = _cost(rates[SIZES[-1]])
+    return report(
+        "durability",
+        [
+            Check("FULL against NORMAL, 1,000 events a commit", cost, COST_MAX, "%", at_most=True),
+        ],
+        {
+            **{
+                f"{size:,} events a commit": {
+                    **{f"{mode} rows/s": rate for mode, rate in found.items()},
+                    "cost %": _cost(found),
+                }
+                for size, found in rates.items()
+            },
+        },
+    )
+
+
+def _cost(rates: dict[str, float]) -> float:
+    """Tell how many percent of NORMAL's rate FULL takes away."""
+    return 100 * (1 - rates["FULL"] / rates["NORMAL"])
+
+
+def _compare(size: int) -> dict[str, float]:
+    """Give the rows a second of each mode, in turns on a file each."""
+    folder = Path(tempfile.mkdtemp(prefix="nextbeat-bench-", dir=Path.cwd()))
+    modes = ("FULL", "NORMAL")
+    scribes = {mode: _open(folder / mode, mode) for mode in modes}
+    seqs = {mode: count(1) for mode in modes}
+    rates: dict[str, list[float]] = {mode: [] for mode in modes}
+    try:
+        for turn in range(TURNS + 1):
+            for mode in modes if turn % 2 else reversed(modes):
+                rate = _write(scribes[mode], seqs[mode], size)
+                if turn:  # the first fills caches
+                    rates[mode].append(rate)
+    finally:
+        for scribe in scribes.values():
+            scribe.close()
+        shutil.rmtree(folder)
+    return {mode: median(found) for mode, found in rates.items()}
+
+
+def _open(folder: Path, mode: str) -> Scribe:
+    folder.mkdir()
+    scribe = Scribe(folder)
+    # There is no such setting, on purpose.
+    connection = scribe._connection  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    connection.execute(f"PRAGMA synchronous = {mode}")
+    return scribe
+
+
+def _write(scribe: Scribe, seqs: "count[int]", size: int) -> float:
+    """Write for the length of a turn; gives rows a second."""
+    rows = 0
+    started = time.perf_counter()
+    while (took := time.perf_counter() - started) < SECONDS:
+        entries = [Entry(next(seqs), "customer", 0, 1, "v1", BODY, b"") for _ in range(size)]
+        scribe.write([Commit(entries=entries)])
+        scribe.tend(idle=False)
+        rows += size
+    return rows / took
