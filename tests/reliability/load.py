@@ -46,6 +46,7 @@ class Provider:
         self.payloads: dict[str, set[bytes]] = {}  # by message id
         self.calls: Counter[tuple[str, str]] = Counter()  # (customer, message)
         self.taken = 0
+        self.hold: asyncio.Event | None = None  # no call is answered before it is set
 
     async def take(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -54,6 +55,8 @@ class Provider:
         self.payloads.setdefault(told["message_id"], set()).add(body)
         self.calls[told["customer"], told["message"]] += 1
         self.taken += 1
+        if self.hold is not None:
+            await self.hold.wait()
         return web.Response()
 
     def write_shop(self, folder: Path) -> Path:

@@ -34,6 +34,7 @@ struct plan {
   char what[16];
 };
 
+static pid_t planned; /* the process that has read its plans: a fork reads its own */
 static const char *folder;
 static int log_fd = -1;
 static long counts[OPERATIONS];
@@ -44,13 +45,17 @@ static struct plan killing = {-1, 0, ""};
 static void read_plan(const char *variable, struct plan *plan) {
   const char *said = getenv(variable);
   char name[16];
+  plan->operation = -1;
   if (said == NULL) return;
   if (sscanf(said, "%15[^:]:%ld:%15s", name, &plan->number, plan->what) != 3) return;
   for (int each = 0; each < OPERATIONS; each++)
     if (strcmp(name, names[each]) == 0) plan->operation = each;
 }
 
-__attribute__((constructor)) static void begin(void) {
+static void prepare(void) {
+  if (planned == getpid()) return;
+  planned = getpid();
+  memset(counts, 0, sizeof counts);
   folder = getenv("SHIM_DIR");
   is_sticky = getenv("SHIM_STICKY") != NULL;
   read_plan("SHIM_FAIL", &failing);
@@ -61,6 +66,7 @@ __attribute__((constructor)) static void begin(void) {
 }
 
 static int is_inside(const char *path) {
+  prepare();
   size_t length = folder == NULL ? 0 : strlen(folder);
   return length > 0 && strncmp(path, folder, length) == 0;
 }
@@ -68,6 +74,7 @@ static int is_inside(const char *path) {
 /* Say whether a descriptor is of a file in the folder, and of which. */
 static int is_watched(int fd, char *path) {
   char link[64];
+  prepare();
   if (folder == NULL || fd < 0) return 0;
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t length = readlink(link, path, PATH_MAX_BYTES - 1);
@@ -90,8 +97,11 @@ static void record(char kind, const char *path, int64_t offset, const void *data
   (void)!syscall(SYS_writev, log_fd, parts, 3);
 }
 
-/* Count an operation; kill where that is the plan. Gives the error it is to fail with, or 0. */
-static int meet(enum operation operation) {
+/* Count an operation; kill where that is the plan. Gives the error it is to fail with, or 0.
+ * Marks of what was acknowledged are no part of the store, and never fail. */
+static int meet(enum operation operation, const char *path) {
+  const char *name = strrchr(path, '/');
+  if (name != NULL && strcmp(name, "/acknowledged") == 0) return 0;
   long count = __atomic_add_fetch(&counts[operation], 1, __ATOMIC_SEQ_CST);
   if (killing.operation == (int)operation && count == killing.number) {
     if (strcmp(killing.what, "self") != 0) kill(getppid(), SIGKILL);
@@ -110,7 +120,7 @@ static int refuse(int error) {
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset) {
   char path[PATH_MAX_BYTES];
   int watched = is_watched(fd, path);
-  int error = watched ? meet(WRITE) : 0;
+  int error = watched ? meet(WRITE, path) : 0;
   if (error) return refuse(error);
   ssize_t done = syscall(SYS_pwrite64, fd, data, size, offset);
   if (watched && done > 0) record('W', path, offset, data, done);
@@ -124,7 +134,7 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
 ssize_t write(int fd, const void *data, size_t size) {
   char path[PATH_MAX_BYTES];
   int watched = is_watched(fd, path);
-  int error = watched ? meet(WRITE) : 0;
+  int error = watched ? meet(WRITE, path) : 0;
   if (error) return refuse(error);
   off64_t offset = watched ? lseek64(fd, 0, SEEK_CUR) : 0;
   ssize_t done = syscall(SYS_write, fd, data, size);
@@ -135,7 +145,7 @@ ssize_t write(int fd, const void *data, size_t size) {
 static int synchronise(int fd, long call) {
   char path[PATH_MAX_BYTES];
   int watched = is_watched(fd, path);
-  int error = watched ? meet(SYNC) : 0;
+  int error = watched ? meet(SYNC, path) : 0;
   if (error) return refuse(error);
   int failed = syscall(call, fd);
   if (watched && !failed) record('S', path, 0, NULL, 0);
@@ -149,7 +159,7 @@ int fsync(int fd) { return synchronise(fd, SYS_fsync); }
 int ftruncate64(int fd, off64_t size) {
   char path[PATH_MAX_BYTES];
   int watched = is_watched(fd, path);
-  int error = watched ? meet(TRUNCATE) : 0;
+  int error = watched ? meet(TRUNCATE, path) : 0;
   if (error) return refuse(error);
   int failed = syscall(SYS_ftruncate, fd, size);
   if (watched && !failed) record('T', path, size, NULL, 0);

@@ -8,9 +8,14 @@ one word more at its end: `broken` or `fine`.
 
 HOST is `scribe` (the one that writes, called directly, with everything it does between commits) or
 `store` (a whole store with its writing thread).
+
+Without arguments it does many of these, each in a fork of its own: a line of its input is JSON with
+`arguments` and `environment`, and is answered with the exit code once that one has ended. What it
+said is in `FOLDER.said`.
 """
 
 import asyncio
+import json
 import os
 import random
 import sys
@@ -67,28 +72,30 @@ def commits(start: int, count: int, rng: random.Random) -> Iterator[tuple[int, C
 def write_directly(folder: Path, rng: random.Random, count: int, synchronous: str) -> str:
     """Have a scribe write, check point, mark its head, and start anew now and then."""
     notes = Notes(folder)
-    scribe = open_scribe(folder, synchronous)
     left = count
-    while left > 0 and not scribe.broken:
-        some = min(left, rng.randint(5, 40))
-        left -= some
-        for seq, commit in commits(scribe.state.last_seq, some, rng):
-            if not attempt(scribe, commit):
-                break
-            notes.acknowledge(seq)
-            scribe.tend(idle=rng.random() < 0.2)
-            if rng.random() < 0.1:
-                scribe.mark()
-        try:
-            scribe.close()
-            scribe = open_scribe(folder, synchronous)
-        except (StoreError, OSError) as error:
-            sys.stdout.write(f"{error}\n")
-            return "broken"
-    broken = scribe.broken
+    try:
+        while left > 0:
+            some = min(left, rng.randint(5, 40))
+            left -= some
+            write_once(open_scribe(folder, synchronous), notes, some, rng)
+    except (StoreError, OSError) as error:
+        sys.stdout.write(f"{error}\n")
+        return "broken"
+    finally:
+        notes.close()
+    return "fine"
+
+
+def write_once(scribe: Scribe, notes: Notes, count: int, rng: random.Random) -> None:
+    """Have one scribe write so many commits, each tried twice, and close."""
+    for seq, commit in commits(scribe.state.last_seq, count, rng):
+        if not (attempt(scribe, commit) or attempt(scribe, commit)):
+            break
+        notes.acknowledge(seq)
+        scribe.tend(idle=rng.random() < 0.2)
+        if rng.random() < 0.1:
+            scribe.mark()
     scribe.close()
-    notes.close()
-    return "broken" if broken else "fine"
 
 
 def open_scribe(folder: Path, synchronous: str) -> Scribe:
@@ -101,11 +108,13 @@ def open_scribe(folder: Path, synchronous: str) -> Scribe:
 
 def attempt(scribe: Scribe, commit: Commit) -> bool:
     """Write a commit; says whether it was taken."""
+    broken = scribe.broken
     try:
         scribe.write([commit])
     except StoreError as error:
         sys.stdout.write(f"{error}\n")
         return False
+    assert not broken, "a broken store took a commit"
     return True
 
 
@@ -118,6 +127,7 @@ async def write_through_store(folder: Path, rng: random.Random, count: int) -> s
     except StoreError as error:
         sys.stdout.write(f"{error}\n")
         return "broken"
+    broken = ""
     for _ in range(count):
         handed = [
             (last, store.commit(commit)) for last, commit in commits(seq, rng.randint(1, 4), rng)
@@ -125,17 +135,18 @@ async def write_through_store(folder: Path, rng: random.Random, count: int) -> s
         taken = await asyncio.gather(*(done for _, done in handed), return_exceptions=True)
         for (last, _), refusal in zip(handed, taken, strict=True):
             if refusal is None:
+                assert not broken, "a broken store took a commit"
                 notes.acknowledge(last)
                 seq = last
             else:
                 sys.stdout.write(f"{refusal}\n")
-    broken = store.broken
+        broken = store.broken
     await store.close()
     notes.close()
     return "broken" if broken else "fine"
 
 
-def main(folder: Path, seed: int, count: int, host: str, synchronous: str = "FULL") -> str:
+def write(folder: Path, seed: int, count: int, host: str, synchronous: str = "FULL") -> str:
     """Write; gives the last word."""
     rng = random.Random(seed)
     if host == "scribe":
@@ -143,6 +154,30 @@ def main(folder: Path, seed: int, count: int, host: str, synchronous: str = "FUL
     return asyncio.run(write_through_store(folder, rng, count))
 
 
+def main(folder: str, seed: str, count: str, *how: str) -> None:
+    """Write as the command line says."""
+    sys.stdout.write(write(Path(folder), int(seed), int(count), *how) + "\n")
+
+
+def attend() -> None:
+    """Do what is asked, each in a fork, until the input ends."""
+    for line in iter(sys.stdin.readline, ""):
+        job = json.loads(line)
+        child = os.fork()
+        if not child:
+            os.environ.update(job["environment"])
+            said = os.open(f"{job['arguments'][0]}.said", os.O_WRONLY | os.O_CREAT, 0o600)
+            os.dup2(said, 1)
+            os.dup2(said, 2)
+            main(*job["arguments"])
+            return
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    _, _folder, _seed, _count, *_how = sys.argv
-    sys.stdout.write(main(Path(_folder), int(_seed), int(_count), *_how) + "\n")
+    if len(sys.argv) > 1:
+        main(*sys.argv[1:])
+    else:
+        attend()
