@@ -92,7 +92,9 @@ def _open_calendar(case: Case, at: int, end_at: int, passed: list[Block]) -> int
         closed = max(check_days(case, moment), key=release_at, default=None)
         if closed is not None:  # closed days often come in a row: hours are asked after the last
             passed.append(closed)
-            moment = end_at if closed.until is None else closed.until
+            reopens_at = end_at if closed.until is None else closed.until
+            assert reopens_at > moment
+            moment = reopens_at
             continue
         opens_at, block = open_hours(case, moment, end_at)
         if block is not None:
