@@ -3,7 +3,17 @@
 import sys
 from collections.abc import Callable
 
-from bench import decision, durability, latency, memory, recovery, solver, throughput, timers
+from bench import (
+    decision,
+    durability,
+    latency,
+    memory,
+    recovery,
+    solver,
+    throughput,
+    timers,
+    verify,
+)
 
 BENCHES: dict[str, Callable[[], bool]] = {
     "decision": decision.run,
@@ -14,6 +24,7 @@ BENCHES: dict[str, Callable[[], bool]] = {
     "memory": memory.run,
     "recovery": recovery.run,
     "durability": durability.run,
+    "verify": verify.run,
 }
 
 

@@ -16,24 +16,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from reliability.pages import PAGE, used_bytes
-from shards import WORKSPACE, Shard
 
-from actors.ports import Commit, QuarantineRow
 from adapters.sqlite.chain import Head, read_head
 from adapters.sqlite.schema import FILE_NAME
 from adapters.sqlite.scribe import Scribe
 from adapters.sqlite.store import SqliteStore, open_reader
 from adapters.verify import Verifier
 from engine.errors import StoreError
-from engine.program.compile import canonical_bytes
+from tests.reliability.folders import NAMES, build, copy
+from tests.reliability.pages import PAGE, used_bytes
+from tests.shards import Shard
 
 ROOT = Path(__file__).parents[2]
 SEED = 20261127
 MANY = [pytest.param(600), pytest.param(10_000, marks=pytest.mark.long)]
 SOME = [pytest.param(120), pytest.param(3_000, marks=pytest.mark.long)]
 LOG_HEADER, LOG_FRAME = 32, 24 + PAGE
-NAMES = [f"customer-{number}" for number in range(12)]
 
 # Commits of each kind there is, then told to be killed.
 WRITE_AND_WAIT = """
@@ -53,23 +51,6 @@ for seq in range(1, 60):
 print("ready", flush=True)
 sys.stdin.read()
 """
-
-
-async def build(folder: Path) -> None:
-    """Have something of every kind in a store: rows that went leave space that is free."""
-    store = SqliteStore(folder)
-    shard = await Shard(store).start()
-    version = shard.runtime.program.version
-    await store.save_program(version, 1, canonical_bytes(WORKSPACE))
-    for name in NAMES:
-        await shard.submit(shard.known(name), shard.identify(name, anonymous=f"device of {name}"))
-        await shard.submit(*(shard.track(name, event) for event in ("Buy", "Wait", "Later")))
-    await shard.advance(400_000)
-    await shard.submit(shard.consent(NAMES[1], "withdrawn"))
-    items = [QuarantineRow(0, 1, "http", "code", "$", "no", b"?" * 3_000) for _ in range(12)]
-    await store.commit(Commit(quarantined=items))
-    await store.commit(Commit(released=[2, 3, 4, 5, 6, 7, 8, 9, 10]))
-    await shard.runtime.stop()
 
 
 @pytest.fixture(scope="module")
@@ -106,15 +87,6 @@ def flip(path: Path, bit: int) -> None:
         (byte,) = file.read(1)
         file.seek(bit // 8)
         file.write(bytes([byte ^ 1 << bit % 8]))
-
-
-def copy(folder: Path, to: Path, names: Iterable[str]) -> Path:
-    shutil.rmtree(to, ignore_errors=True)
-    to.mkdir()
-    for name in names:
-        if (folder / name).exists():
-            shutil.copyfile(folder / name, to / name)
-    return to
 
 
 def find(folder: Path, *, tables: bool = True) -> str:

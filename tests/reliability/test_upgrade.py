@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shards import ORIGIN_AT, Shard
 
 from actors.memory import VirtualClock
 from adapters.backups import make_backup
@@ -21,6 +20,8 @@ from adapters.sqlite.store import SqliteStore, open_reader
 from adapters.verify import Verifier
 from engine.errors import StoreError
 from engine.instants import DAY_MS
+from tests.reliability.folders import until_told
+from tests.shards import ORIGIN_AT, Shard
 
 DATA = Path(__file__).parent / "data"
 NAMES = [f"customer-{number}" for number in range(8)]
@@ -90,6 +91,8 @@ async def test_what_was_waited_for_before_the_upgrade_happens_after_it(old: Path
     shard = await Shard(SqliteStore(old), clock=clock).start()
     shard.event_count = 10_000  # ids that were not used before
     await shard.advance(2 * 60 * 60_000)
+    for name in NAMES:
+        await until_told(shard, f"{name} paper send sent email")
     await shard.submit(*(shard.track(name, "Pay") for name in NAMES))
     await shard.runtime.stop()
     told = shard.told()
