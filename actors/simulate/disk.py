@@ -165,7 +165,7 @@ class SimStore:
         await hazards.operate()
         self._refuse_when_full()
         self._unsynced = commit
-        await asyncio.sleep(dice.span(0.5, 9.0) if hazards.strikes("slow") else 0.002)
+        await asyncio.sleep(dice.span(0.5, 20.0) if hazards.strikes("slow") else 0.002)
         await hazards.operate()
         if hazards.strikes("eio"):
             self._broken = "a sync failed: open the store again"

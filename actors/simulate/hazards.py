@@ -21,17 +21,17 @@ FAULTS = {
     "lost": 0.04,  # a provider does not answer, and has not taken the message
     "throttle": 0.06,  # 429 with a time to wait
     "refuse": 0.05,  # 5xx
-    "bounce": 0.05,  # refused for good, at once or by a receipt
+    "bounce": 0.08,  # refused for good, at once or by a receipt
     "late": 0.15,  # a receipt comes hours later
-    "doubled": 0.15,  # a receipt comes twice
+    "doubled": 0.2,  # a receipt comes twice
     "forged": 0.08,  # a receipt speaks of a message there never was
     "unsubscribe": 0.06,  # a receipt ends consent
     "duplicate": 0.12,  # a client sends again what was acknowledged
     "reorder": 0.15,  # a client sends the next before the answer to the last
     "disconnect": 0.10,  # a client is gone before its answer, and asks again
-    "withdraw": 0.10,  # a customer takes consent back, or gives it again
+    "withdraw": 0.15,  # a customer takes consent back, or gives it again
+    "restart": 0.01,  # the process is stopped and started, under load or by the operator
     "step": 0.0,  # the clock is set; from here on: by the operator, a few times in a run
-    "restart": 0.0,  # the process is stopped and started
     "reload": 0.0,  # another version of the workspace comes into force
 }
 CALM: frozenset[str] = frozenset()
@@ -66,6 +66,11 @@ class Hazards:
     def note(self, fault: str) -> None:
         """Count a fault that happened."""
         self.fired[fault] = self.fired.get(fault, 0) + 1
+
+    def aim(self, share: float) -> None:
+        """Place a crash close to now, where it matters more than elsewhere."""
+        if self.allows("crash") and self._dice.chance(share):
+            self.crash_at.insert(0, self.operations + self._dice.among(1, 8))
 
     async def operate(self) -> None:
         """Do one operation of the outside world; the process may not live to see its end."""

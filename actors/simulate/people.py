@@ -12,7 +12,7 @@ from actors.simulate.dice import Dice
 from actors.simulate.hazards import Hazards
 from actors.simulate.scene import CHANNELS, EVENTS, MARKETING, ZONES
 from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Input
-from engine.instants import DAY_MS, SECOND_MS
+from engine.instants import DAY_MS, MINUTE_MS, SECOND_MS
 
 Deliver = Callable[[Sequence[Input]], Awaitable[None]]  # until it is acknowledged
 _DAY_S = DAY_MS / SECOND_MS
@@ -39,32 +39,42 @@ class Person:
         self._spawn = spawn
         self._count = 0
 
-    async def live(self, days: float) -> None:
-        """Introduce themselves, then do things for so many days."""
+    async def live(self, days: float, rush_s: float) -> None:
+        """Introduce themselves, then do things for so many days; at `rush_s` everybody does."""
         dice = self._dice
         await self._deliver([self._introduce()])
         count = dice.among(3, 6) + int(3 * days)
-        pauses = sorted(dice.span(0, days * _DAY_S) for _ in range(count))
+        pauses = sorted([rush_s, *(dice.span(0, days * _DAY_S) for _ in range(count))])
         passed = 0.0
         for pause in pauses:
             # Some come in bursts: what is interesting happens at one time.
-            await asyncio.sleep(0.0 if dice.chance(0.3) else pause - passed)
+            if pause != rush_s and dice.chance(0.3):
+                await self._act()
+                continue
+            await asyncio.sleep(max(0.0, pause - passed))
             passed = pause
+            if pause != rush_s and dice.chance(0.4):
+                await self._wait_for_quarter()
             await self._act()
+
+    async def _wait_for_quarter(self) -> None:
+        """Wait until the clock strikes, or a millisecond off: that is when hours open and close."""
+        left_ms = -self._now() % (15 * MINUTE_MS) + self._dice.among(-1, 1)
+        await asyncio.sleep(max(0, left_ms) / SECOND_MS)
 
     async def _act(self) -> None:
         dice, hazards = self._dice, self._hazards
-        if hazards.strikes("withdraw"):
-            await self._deliver([self._state_wish()])
-            return
         batch: list[Input] = [self._do(dice.pick(EVENTS)) for _ in range(dice.among(1, 2))]
         if hazards.strikes("reorder"):
             for given in batch:
                 self._spawn(self._deliver([given]))
-            return
-        await self._deliver(batch)
-        if hazards.strikes("duplicate"):
+        else:
             await self._deliver(batch)
+            if hazards.strikes("duplicate"):
+                await self._deliver(batch)
+        if hazards.strikes("withdraw"):  # what they just did may have led to a message that waits
+            hazards.aim(0.2)
+            await self._deliver([self._state_wish()])
 
     def _introduce(self) -> Event:
         traits = {
@@ -80,8 +90,9 @@ class Person:
         return self._event(EventKind.TRACK, name, properties={"price": self._dice.among(1, 99)})
 
     def _state_wish(self) -> Event:
-        channel = self._dice.pick(("*", *CHANNELS))
-        status = self._dice.pick((ConsentStatus.WITHDRAWN, ConsentStatus.GRANTED))
+        channel = self._dice.pick(("*", "*", *CHANNELS))
+        is_no = self._dice.chance(0.6)
+        status = ConsentStatus.WITHDRAWN if is_no else ConsentStatus.GRANTED
         said = ConsentStatement(MARKETING, channel, status, self._now(), "person")
         return self._event(EventKind.CONSENT, "Consent Stated", consents=(said,))
 

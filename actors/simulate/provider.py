@@ -121,19 +121,17 @@ class SimProvider:
 
     def _plan(self, customer: str, message: str, status: ReceiptStatus) -> None:
         hazards, dice = self._hazards, self._dice
-        self._receipt_count += 1
-        at = self._now()
-        receipt = Receipt(
-            f"r:{message}:{status}",
-            customer,
-            message,
-            status,
-            at,
-            at,
-            permanent=status is ReceiptStatus.FAILED,
-            source="provider",
-        )
         span_s = 6 * HOUR_MS / SECOND_MS if hazards.strikes("late") else 90.0
+        receipt = self._receipt(f"r:{message}:{status}", customer, message, status)
         self._post(receipt, dice.span(0.05, span_s))
         if hazards.strikes("doubled"):
+            if dice.chance(0.5):  # some give what they say again a new name
+                name = f"{receipt.id}:again"
+                receipt = self._receipt(name, customer, message, status)
             self._post(receipt, dice.span(0.05, span_s))
+
+    def _receipt(self, name: str, customer: str, message: str, status: ReceiptStatus) -> Receipt:
+        self._receipt_count += 1
+        failed = status is ReceiptStatus.FAILED
+        at = self._now()
+        return Receipt(name, customer, message, status, at, at, permanent=failed, source="provider")

@@ -54,9 +54,11 @@ class Rulings:
             elif isinstance(record, ConsentNoted):
                 self._wishes.take(record.statement)
             elif isinstance(record, ReceiptNoted):
-                self._take_receipt(record)
+                self._take_receipt(given, record)
 
-    def _take_receipt(self, noted: ReceiptNoted) -> None:
+    def _take_receipt(self, given: Input, noted: ReceiptNoted) -> None:
+        if not isinstance(given, Receipt) or given.message != noted.message_id:
+            self._blame("a receipt speaks of its own message", noted.message_id)
         if noted.released:
             self.slots.pop(noted.message_id, None)
             if noted.status != ReceiptStatus.FAILED:

@@ -37,16 +37,22 @@ from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, parse_instant
 _NEVER = 1 << 60
 _STEPS_MS = (-3 * HOUR_MS, -20 * MINUTE_MS, -SECOND_MS, 7 * MINUTE_MS, 2 * HOUR_MS)
 _CALM_S = 6 * 3_600.0  # within so long after the last fault everything due has drained
+_STOP_S = 0.5  # while the disk is full it tries each millisecond
+_RESTS_MAX = 60
+_REST_S = 90.0
+_PATIENCE_S = 180.0  # how long a client waits for an answer
+_LATE_S = 10 * 86_400.0  # a run that takes so much longer than planned will not end
 _CRASH_COUNT_MAX = 5
+_PEOPLE = (1, 1, 2, 2, 2, 3, 3, 4, 8)
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to simulate. `crash_at` places crashes by operation number; empty: by the seed."""
+    """What to simulate. No `people`: as many as the seed says; `crash_at` are operation numbers."""
 
     seed: int
     days: float = 1.0
     faults: frozenset[str] = EVERY
-    people: int = 3
+    people: int = 0
     crash_at: tuple[int, ...] = ()
 
 
@@ -121,10 +127,10 @@ class World:
             queue_max=dice.pick((2, 50, 50_000)),
             snapshot_after_ms=dice.pick((0, 10_000, 600_000)),
             memory_bytes_max=dice.pick((1, 128 * 1024 * 1024)),
-            nap_ms=1_000,  # while the disk is full, due timers are decided again this often
+            nap_ms=5_000,  # while the disk is full, due timers are decided again this often
             house_ms=300_000,
         )
-        slow = Pacing(rate_per_second=0.01) if dice.chance(0.3) else Pacing()
+        slow = Pacing(rate_per_second=dice.pick((0.002, 0.01))) if dice.chance(0.4) else Pacing()
         self.pacing: dict[str, Pacing] = dict.fromkeys(CHANNELS, slow)
         store = SimStore(dice, self.hazards)
         self.channels: dict[str, Channel] = {name: self._provider(store) for name in CHANNELS}
@@ -161,9 +167,11 @@ class World:
 
     async def run(self) -> None:
         """Live through the plan, let everything calm down, and check."""
+        dice = self.dice
         keeper = self.spawn(self._keep_alive())
-        people = [self._person(number) for number in range(self.plan.people)]
-        lives = [self.spawn(person.live(self.plan.days)) for person in people]
+        people = [self._person(number) for number in range(self.plan.people or dice.pick(_PEOPLE))]
+        rush_s = dice.span(0, self.plan.days * DAY_MS / SECOND_MS)
+        lives = [self.spawn(person.live(self.plan.days, rush_s)) for person in people]
         self.spawn(self._operate())
         for life in lives:
             await life
@@ -259,8 +267,9 @@ class World:
         if not process.is_up:
             return
         process.is_up = False
+        self.hazards.aim(0.1)
         self.witness.note("stop", process.number)
-        stopped = process.context.run(self.loop.create_task, process.runtime.stop())
+        stopped = process.context.run(self.loop.create_task, process.runtime.stop(_STOP_S))
         while not (stopped.done() or process.ended.done()):
             await asyncio.wait([stopped, process.ended], return_when=asyncio.FIRST_COMPLETED)
         if process.ended.done():
@@ -319,13 +328,19 @@ class World:
         assert isinstance(inputs[0], (Event, Receipt))
         process.waiting[answered] = inputs[0].id
         answered.add_done_callback(_retrieve)
+        if self.hazards.strikes("restart"):
+            self.spawn(self._restart(process))
         if self.hazards.strikes("disconnect"):
             await asyncio.sleep(self.dice.span(0.0, 0.01))
             return False
-        await asyncio.wait([answered, process.ended], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            [answered, process.ended], return_when=asyncio.FIRST_COMPLETED, timeout=_PATIENCE_S
+        )
         is_told = not process.ended.done() and process is self.process
+        if not answered.done():
+            return False  # it is owed an answer all the same
         del process.waiting[answered]
-        return is_told and answered.done() and answered.exception() is None
+        return is_told and answered.exception() is None
 
     def _acknowledge(self, given: Input) -> None:
         assert isinstance(given, (Event, Receipt))
@@ -356,12 +371,26 @@ class World:
         if process is None or not process.is_up:
             self.witness.accuse("it runs when faults have stopped")
             return
+        await self._come_to_rest(process)
         await self.auditor.check_drained(process.store, process.runtime, self.machine.now())
         await self._restart(process)
         last = Process(self, self._process_count + 1, self._store)
         await last.runtime.open()
         await self.auditor.check(last.store, last.runtime)
         await last.store.close()
+
+    async def _come_to_rest(self, process: Process) -> None:
+        """Wait for a moment at which nothing is under way and nothing is just about to be due."""
+        for _ in range(_RESTS_MAX):
+            before = process.runtime.gauges()
+            await asyncio.sleep(_REST_S)
+            after = process.runtime.gauges()
+            is_quiet = not (after["mailbox_depth"] or after["outbox_depth"])
+            now = self.machine.now()
+            next_at = process.store.seen.next_wake(now)
+            is_near = next_at is not None and next_at < now + MINUTE_MS
+            if is_quiet and not is_near and before["journal_seq"] == after["journal_seq"]:
+                return
 
 
 async def _run(work: Awaitable[None]) -> None:

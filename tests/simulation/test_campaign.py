@@ -1,0 +1,88 @@
+"""The campaign: thousands of short worlds full of faults, and not one broken promise.
+
+What came of it is written as JSON to the file that NEXTBEAT_FIGURES names, for whoever publishes
+figures.
+"""
+
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors.simulate.hazards import FAULTS
+from actors.simulate.world import Plan, Report, simulate
+
+SEEDS = 5_000
+DAYS = 0.25
+_CHUNK = 50
+_ORIGIN = 1_000  # the planted defects have the seeds before
+
+
+def run_chunk(seeds: Sequence[int]) -> list[Report]:
+    logging.disable(logging.CRITICAL)  # the disks of these worlds fail all the time
+    return [simulate(Plan(seed, DAYS)) for seed in seeds]
+
+
+def run_campaign(count: int) -> dict[str, Any]:
+    chunks = [range(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK)]
+    seeds = [[_ORIGIN + seed for seed in chunk] for chunk in chunks]
+    began = time.monotonic()
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        reports = [report for chunk in pool.map(run_chunk, seeds) for report in chunk]
+    return figures(reports, time.monotonic() - began)
+
+
+def figures(reports: list[Report], seconds: float) -> dict[str, Any]:
+    fired: Counter[str] = Counter()
+    for report in reports:
+        fired.update(report.fired)
+    names = ("events", "entries", "decisions", "sends", "crashes", "recoveries", "operations")
+    sums = {name: sum(getattr(report, name) for report in reports) for name in names}
+    failures = [
+        {"seed": one.seed, "days": one.days, "violation": one.violation}
+        for one in reports
+        if one.violation
+    ]
+    return {
+        "seeds": len(reports),
+        "seconds": round(seconds, 1),
+        **sums,
+        "fired": dict(sorted(fired.items())),
+        "failures": failures,
+    }
+
+
+def publish(name: str, found: dict[str, Any]) -> None:
+    path = os.environ.get("NEXTBEAT_FIGURES")
+    if path:
+        file = Path(path)
+        known = msgspec.json.decode(file.read_bytes(), type=dict[str, Any]) if file.exists() else {}
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(known | {name: found})))
+
+
+def check(found: dict[str, Any]) -> None:
+    assert found["failures"] == []
+    assert found["crashes"] > found["seeds"]
+    assert set(FAULTS) <= set(found["fired"])
+
+
+@pytest.mark.slow
+def test_no_promise_is_broken_in_thousands_of_worlds() -> None:
+    found = run_campaign(SEEDS)
+    publish("campaign", found)
+    check(found)
+
+
+@pytest.mark.long
+def test_no_promise_is_broken_in_ten_times_as_many() -> None:
+    found = run_campaign(10 * SEEDS)
+    publish("campaign_long", found)
+    check(found)

@@ -1,0 +1,29 @@
+"""The check that the checkers work: each defect anyone could make is found by the campaign."""
+
+import pytest
+
+from actors.simulate.world import Plan, simulate
+from tests.simulation.planted import PLANTED, plant
+
+SEEDS_MAX = 1_000  # a fifth of the campaign; most are found by the first
+DAYS = 0.25
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(PLANTED) >= 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_defect_is_found(name: str) -> None:
+    with plant(name):
+        found = next(
+            filter(None, (simulate(Plan(n, DAYS)).violation for n in range(SEEDS_MAX))), ""
+        )
+    assert found
+
+
+def test_a_defect_is_gone_when_it_was_taken_out() -> None:
+    with plant("caps_off_by_one"):
+        assert simulate(Plan(0, DAYS)) != simulate(Plan(0, 0.1))
+    assert simulate(Plan(0, DAYS)).violation == ""
