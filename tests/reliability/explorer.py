@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.sqlite.chain import verify_chain
+from adapters.sqlite.chain import GENESIS, check_marker, find_break, read_head
 from adapters.sqlite.schema import FILE_NAME
 from adapters.sqlite.scribe import Scribe
 from engine.errors import StoreError
@@ -196,7 +196,9 @@ def open_whole(place: Path) -> int:
             assert count == last, f"{count} rows in {table}, not {last}"
         (latest,) = ask("SELECT max(seq) FROM customers").fetchone()
         assert (latest or 0) == last, f"the latest snapshot is of {latest}, not of {last}"
-    assert verify_chain(place) is None, "the chain is broken"
+        # As `verify_chain` does it, on this connection.
+        assert check_marker(connection, read_head(place)) is None, "the marker is not of this"
+        assert find_break(connection, 0, GENESIS)[0] is None, "the chain is broken"
     return last
 
 

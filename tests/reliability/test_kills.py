@@ -107,13 +107,15 @@ class Ordeal:
         code = await self._victim.ended(DEATH_S)
         if code is None:
             way, code = "late", await self._victim.kill()
+        if way == "stop" and code == 0:
+            return False  # it was over sooner
         self.deaths[way] += 1
         assert code == -signal.SIGKILL or (code == 1 and way in {"writer", "write self"}), (
             way,
             code,
             *self._victim.said,
         )
-        return way != "stop" or code != 0
+        return True
 
     def _doom(self, way: str) -> None:
         """See to the death of a server that is ready."""
