@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.simulate.dice import Dice
 from actors.simulate.hazards import Hazards
 from actors.simulate.scene import CHANNELS, EVENTS, MARKETING, ZONES
@@ -42,7 +44,10 @@ class Person:
     async def live(self, days: float, rush_s: float) -> None:
         """Introduce themselves, then do things for so many days; at `rush_s` everybody does."""
         dice = self._dice
-        await self._deliver([self._introduce()])
+        is_visitor = dice.chance(0.3)
+        if is_visitor:
+            await self._visit()
+        await self._deliver([self._introduce(is_visitor=is_visitor)])
         count = dice.among(3, 6) + int(3 * days)
         pauses = sorted([rush_s, *(dice.span(0, days * _DAY_S) for _ in range(count))])
         passed = 0.0
@@ -55,6 +60,8 @@ class Person:
             passed = pause
             if pause != rush_s and dice.chance(0.4):
                 await self._wait_for_quarter()
+            if pause == rush_s:
+                self._hazards.aim(0.1)
             await self._act()
 
     async def _wait_for_quarter(self) -> None:
@@ -76,7 +83,15 @@ class Person:
             hazards.aim(0.2)
             await self._deliver([self._state_wish()])
 
-    def _introduce(self) -> Event:
+    async def _visit(self) -> None:
+        """Look around before anybody knows who they are."""
+        visit = self._deliver([self._event(EventKind.TRACK, "Viewed", is_visitor=True)])
+        if self._hazards.strikes("overtake"):
+            self._spawn(visit)
+        else:
+            await visit
+
+    def _introduce(self, *, is_visitor: bool) -> Event:
         traits = {
             "name": self.name,
             "email": f"{self.name}@example.com",
@@ -84,7 +99,8 @@ class Person:
             "push_token": f"t-{self.name}",
             "timezone": self._dice.pick(ZONES),
         }
-        return self._event(EventKind.IDENTIFY, "Identified", traits=traits)
+        event = self._event(EventKind.IDENTIFY, "Identified", traits=traits)
+        return replace(event, anonymous=f"a-{self.name}") if is_visitor else event
 
     def _do(self, name: str) -> Event:
         return self._event(EventKind.TRACK, name, properties={"price": self._dice.among(1, 99)})
@@ -96,8 +112,16 @@ class Person:
         said = ConsentStatement(MARKETING, channel, status, self._now(), "person")
         return self._event(EventKind.CONSENT, "Consent Stated", consents=(said,))
 
-    def _event(self, kind: EventKind, name: str, **parts: Any) -> Event:  # noqa: ANN401
+    def _event(
+        self,
+        kind: EventKind,
+        name: str,
+        *,
+        is_visitor: bool = False,
+        **parts: Any,  # noqa: ANN401
+    ) -> Event:
         self._count += 1
         now = self._now()
         number = f"{self.name}.{self._count}"
-        return Event(number, kind, name, self.name, None, now, now, **parts)
+        user, anonymous = (None, f"a-{self.name}") if is_visitor else (self.name, None)
+        return Event(number, kind, name, user, anonymous, now, now, **parts)

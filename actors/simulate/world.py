@@ -43,7 +43,7 @@ _REST_S = 90.0
 _PATIENCE_S = 180.0  # how long a client waits for an answer
 _LATE_S = 10 * 86_400.0  # a run that takes so much longer than planned will not end
 _CRASH_COUNT_MAX = 5
-_PEOPLE = (1, 1, 2, 2, 2, 3, 3, 4, 8)
+_PEOPLE = (1, 1, 2, 2, 2, 3, 3, 4, 12)
 
 
 class Plan(msgspec.Struct, frozen=True):

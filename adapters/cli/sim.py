@@ -19,8 +19,6 @@ class Faults(click.ParamType[frozenset[str]]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> frozenset[str]:
         """Read `all`, `none`, or names with commas between them."""
-        if isinstance(value, frozenset):
-            return EVERY & value
         try:
             return read_faults(str(value))
         except ValueError as error:
@@ -76,7 +74,8 @@ def sim(
         write_json(summary)
     else:
         _show(summary)
-        _show_failures(summary, days, people)
+        again = f"--days {days:g} --people {people} --faults {_name(faults)}"
+        _show_failures(summary, again)
     if summary.failures:
         raise SystemExit(1)
 
@@ -112,10 +111,13 @@ def _show(summary: Summary) -> None:
     click.echo(f"\ntrace {summary.trace}")
 
 
-def _show_failures(summary: Summary, days: float, people: int) -> None:
+def _name(faults: frozenset[str]) -> str:
+    return "all" if faults == EVERY else ",".join(sorted(faults)) or "none"
+
+
+def _show_failures(summary: Summary, again: str) -> None:
     if not summary.failures:
         click.echo("OK")
     for report in summary.failures:
         click.echo(f"VIOLATED {report.violation}", err=True)
-        again = f"nextbeat sim --seed {report.seed} --days {days:g} --people {people}"
-        click.echo(f"  again: {again}", err=True)
+        click.echo(f"  again: nextbeat sim --seed {report.seed} {again}", err=True)

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.simulate.hazards import FAULTS
+from actors.simulate.hazards import EVERY
 from actors.simulate.world import Plan, Report, simulate
 
 SEEDS = 5_000
@@ -71,7 +71,7 @@ def publish(name: str, found: dict[str, Any]) -> None:
 def check(found: dict[str, Any]) -> None:
     assert found["failures"] == []
     assert found["crashes"] > found["seeds"]
-    assert set(FAULTS) <= set(found["fired"])
+    assert set(EVERY) <= set(found["fired"])
 
 
 @pytest.mark.slow

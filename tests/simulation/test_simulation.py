@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.simulate.hazards import CALM, EVERY, FAULTS
+from actors.simulate.hazards import CALM, EVERY, KNOWN
 from actors.simulate.world import Plan, simulate
 
 SEEDS = Path(__file__).with_name("seeds.txt")
@@ -60,7 +60,7 @@ def test_a_world_without_faults_has_none() -> None:
 @pytest.mark.slow
 def test_every_fault_there_is_happens() -> None:
     fired = {name for seed in range(60) for name in simulate(Plan(seed, 0.5)).fired}
-    assert set(FAULTS) <= fired
+    assert set(EVERY) <= fired
     assert {"torn", "whole", "taken twice", "overload"} <= fired
 
 
@@ -74,3 +74,9 @@ def test_a_crash_at_each_operation_of_a_short_run_loses_nothing() -> None:
         assert report.violation == "", number
         crashes += report.crashes
     assert crashes > 20
+
+
+@pytest.mark.xfail(reason="what is seen is remembered by customer; identities do not merge")
+def test_a_visitors_event_sent_again_after_they_are_known_is_taken_once() -> None:
+    reports = [simulate(Plan(seed, 0.25, EVERY | KNOWN)) for seed in range(60)]
+    assert [report.seed for report in reports if report.violation] == []
