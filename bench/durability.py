@@ -2,13 +2,19 @@
 
 The real scribe, with its hash chain and its checkpoints, writes the same commits on the real disk
 in turns: synced each, as always, or with SQLite's NORMAL, which loses the last commits in a power
-cut. The turns alternate, so that whatever else the machine does meets both.
+cut. The turns alternate, so that whatever else the machine does meets both; each ends with a
+checkpoint, for what one leaves to be written would hold up the syncs of the other.
+
+Who waits for the disk gives up the processor, and beside other work gets it back up to 4 ms later:
+more than the sync itself takes. So this asks to go before others, where that is allowed.
 """
 
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -25,7 +31,8 @@ BODY = os.urandom(300)
 
 def run() -> bool:
     """Measure both, and what lies between them."""
-    rates = {size: _compare(size) for size in SIZES}
+    with _going_first() as priority:
+        rates = {size: _compare(size) for size in SIZES}
     cost = _cost(rates[SIZES[-1]])
     return report(
         "durability",
@@ -33,6 +40,7 @@ def run() -> bool:
             Check("FULL against NORMAL, 1,000 events a commit", cost, COST_MAX, "%", at_most=True),
         ],
         {
+            "priority": priority,
             **{
                 f"{size:,} events a commit": {
                     **{f"{mode} rows/s": rate for mode, rate in found.items()},
@@ -42,6 +50,20 @@ def run() -> bool:
             },
         },
     )
+
+
+@contextmanager
+def _going_first() -> Generator[str]:
+    """Take the processor whenever it is wanted, if that may be; says whether it is so."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except (AttributeError, OSError):
+        yield "as others: beside other work FULL looks worse than it is"
+        return
+    try:
+        yield "before others"
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _cost(rates: dict[str, float]) -> float:
@@ -79,12 +101,13 @@ def _open(folder: Path, mode: str) -> Scribe:
 
 
 def _write(scribe: Scribe, seqs: "count[int]", size: int) -> float:
-    """Write for the length of a turn; gives rows a second."""
+    """Write for the length of a turn, and all the way to the disk; gives rows a second."""
     rows = 0
     started = time.perf_counter()
-    while (took := time.perf_counter() - started) < SECONDS:
+    while time.perf_counter() - started < SECONDS:
         entries = [Entry(next(seqs), "customer", 0, 1, "v1", BODY, b"") for _ in range(size)]
         scribe.write([Commit(entries=entries)])
         scribe.tend(idle=False)
         rows += size
-    return rows / took
+    scribe.tend(idle=True)
+    return rows / (time.perf_counter() - started)
