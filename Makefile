@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types format-check rules imports mypy pyright test test-long sim bench demo run docs lock clean
+.PHONY: help setup check lint types format-check rules imports mypy pyright test test-long reliability sim bench demo run docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,12 @@ test-long: $(READY) ## the tests that take minutes
 
 sim: $(READY) ## a thousand simulated days full of faults: make sim ARGS="--seed 1 --seeds 1000 --days 1"
 	"$(BIN)/nextbeat" sim $(or $(ARGS),--seed 1 --seeds 1000 --days 1)
+
+reliability: $(READY) ## run the campaign of faults, and renew the figures of RELIABILITY.md
+	rm -rf build/figures
+	NEXTBEAT_FIGURES=build/figures "$(BIN)/pytest" tests/reliability tests/simulation $(ARGS)
+	"$(BIN)/python" -m bench durability
+	"$(BIN)/python" -m tests.reliability.promises build/figures
 
 bench: $(READY) ## measure speed and memory against the machine's own limits
 	"$(BIN)/python" -m bench $(ARGS)
