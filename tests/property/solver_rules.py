@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from fractions import Fraction
 from functools import cache
+from importlib import resources
 from math import ceil
-from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -29,7 +29,7 @@ from tests.property.solver_terms import (
     week,
 )
 
-PACKS = Path(__file__).parents[2] / "engine" / "program" / "packs"
+PACKS = resources.files("engine.program") / "packs"  # the files, wherever they are installed
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -370,7 +370,12 @@ def on_days(world: World, name: str, is_closed: Callable[[date], bool]) -> Rule:
 
 @cache
 def packs() -> dict[str, dict[str, Any]]:
-    return {path.stem: tomllib.loads(path.read_text("utf-8")) for path in PACKS.glob("*.toml")}
+    texts = {one.name: one.read_text("utf-8") for one in PACKS.iterdir()}
+    return {
+        name.removesuffix(".toml"): tomllib.loads(text)
+        for name, text in sorted(texts.items())
+        if name.endswith(".toml")
+    }
 
 
 def law(world: World) -> Iterator[Rule]:

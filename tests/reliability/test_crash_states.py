@@ -40,7 +40,7 @@ def explore(log: Path, folder: Path, seed: int, each: int) -> Findings:
     """Open the states after every operation, on all cores there may be."""
     workers = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.reliability.explorer", log, folder]
+            [sys.executable, "-m", "tests.reliability.explorer", str(log), str(folder)]
             + [str(number) for number in (seed, each, part, WORKERS)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdout=subprocess.PIPE,
