@@ -8,6 +8,7 @@ from collections import deque
 
 import msgspec
 
+from actors.handover import Move
 from actors.tickets import Ticket
 from engine.events import Input
 from engine.profile import Profile
@@ -45,7 +46,7 @@ class Customer:
     def __init__(self, customer: str) -> None:
         self.id = customer
         self.profile: Profile | None = None  # None until it is hydrated
-        self.mailbox: deque[tuple[Input, Ticket | None]] = deque()
+        self.mailbox: deque[tuple[Input | Move, Ticket | None]] = deque()
         self.scheduled = False
         self.last_seq = 0  # its latest journal entry
         self.durable_seq = 0  # its latest entry that is on disk

@@ -31,32 +31,39 @@ class Identity:
         self._resolved = resolved
         self._failed = failed
         self._known: OrderedDict[str, str] = OrderedDict()
-        # Linked, but not yet durable: not to be evicted. An older link that becomes durable
-        # meanwhile must not end a newer one of the same ids, so links are told apart by identity.
-        self._unsaved: dict[str, Link] = {}
+        self.moving: set[str] = set()  # being handed over: whose they are is said when that is done
         self._wanted: list[str] = []
         self._loading: asyncio.Task[None] | None = None
 
     def customer(self, given: Input) -> str | None:
-        """Name the customer, or None when the store must be asked: then `resolved` is called."""
+        """Name the customer, or None when it can't be told yet.
+
+        Where the store must be asked, `resolved` is called; where an id moves, who moves it knows.
+        """
         assert isinstance(given, (Event, Receipt))
         if given.user:
             return given.user
         assert isinstance(given, Event)
         assert given.anonymous is not None
-        known = self._find(given.anonymous)
+        if given.anonymous in self.moving:
+            return None
+        known = self._known.get(given.anonymous)
         if known is None:
-            self._wanted.append(given.anonymous)
-            if self._loading is None:
-                self._loading = asyncio.get_running_loop().create_task(self._load())
+            self.ask(given.anonymous)
         return known
 
-    def _find(self, anonymous: str) -> str | None:
-        unsaved = self._unsaved.get(anonymous)
-        return unsaved[2] if unsaved is not None else self._known.get(anonymous)
+    def find(self, anonymous: str) -> str | None:
+        """Tell whose an anonymous id is on disk, None where the store must be asked."""
+        return self._known.get(anonymous)
+
+    def ask(self, anonymous: str) -> None:
+        """Ask the store; `resolved` or `failed` is called."""
+        self._wanted.append(anonymous)
+        if self._loading is None:
+            self._loading = asyncio.get_running_loop().create_task(self._load())
 
     def link(self, event: Event) -> Link | None:
-        """Give the link an event establishes, if it is news."""
+        """Give the link an event establishes, if it is news or is just being made."""
         if event.user is None:
             return None
         anonymous = event.anonymous
@@ -65,28 +72,12 @@ class Identity:
             anonymous = previous if isinstance(previous, str) else anonymous
         if not anonymous or anonymous == event.user:
             return None
-        if self._find(anonymous) == event.user:
+        if anonymous not in self.moving and self._known.get(anonymous) == event.user:
             return None
-        link = (ANONYMOUS, anonymous, event.user)
-        self._unsaved[anonymous] = link
-        return link
+        return (ANONYMOUS, anonymous, event.user)
 
-    def saved(self, links: list[Link]) -> None:
-        """Note that links are durable."""
-        for link in links:
-            self._settle(link)
-            self._remember(link[1], link[2])
-
-    def lost(self, links: list[Link]) -> None:
-        """Forget links whose commit failed."""
-        for link in links:
-            self._settle(link)
-
-    def _settle(self, link: Link) -> None:
-        if self._unsaved.get(link[1]) is link:
-            del self._unsaved[link[1]]
-
-    def _remember(self, anonymous: str, customer: str) -> None:
+    def remember(self, anonymous: str, customer: str) -> None:
+        """Note whose an anonymous id is on disk."""
         self._known[anonymous] = customer
         if len(self._known) > CACHE_MAX:
             self._known.popitem(last=False)
@@ -107,6 +98,6 @@ class Identity:
         found = await self._store.resolve([(ANONYMOUS, value) for value in wanted])
         for value in wanted:
             if value not in self._known:
-                self._remember(value, found.get((ANONYMOUS, value), ANONYMOUS_PREFIX + value))
+                self.remember(value, found.get((ANONYMOUS, value), ANONYMOUS_PREFIX + value))
         for value in wanted:  # after all of them are known: a submission may wait for several
             self._resolved(value)

@@ -13,10 +13,11 @@ from heapq import heappop, heappush
 
 from actors.identity import ANONYMOUS_PREFIX
 from engine.effects import Unwake, Wake
-from engine.events import Event, EventKind, Input, Receipt, Tick
+from engine.events import Event, EventKind, Handover, Input, Receipt, Tick
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.records import Decided
+from engine.seen import hand_out, pick_unknown
 from engine.step import step
 
 Decision = tuple[str, Decided]
@@ -46,6 +47,7 @@ class Replay:
             yield from self._fire(given.at - 1)
             self.now = given.at
             yield from self._take(self._customer(given), given)
+            self._link(given)
         yield from self._fire(until_at if until_at is not None else self.now)
 
     def _fire(self, until_at: int) -> Iterator[Decision]:
@@ -73,15 +75,31 @@ class Replay:
                 yield customer, record
 
     def _customer(self, given: Event | Receipt) -> str:
-        if isinstance(given, Receipt):
-            return given.user
         if given.user:
-            previous = given.anonymous
-            if given.kind is EventKind.ALIAS:
-                stated = given.properties.get("previousId")
-                previous = stated if isinstance(stated, str) else previous
-            if previous:
-                self._links[previous] = given.user
             return given.user
+        assert isinstance(given, Event)
         assert given.anonymous is not None
         return self._links.get(given.anonymous, ANONYMOUS_PREFIX + given.anonymous)
+
+    def _link(self, given: Event | Receipt) -> None:
+        """Have an anonymous id belong to the customer an event names with it."""
+        if isinstance(given, Receipt) or not given.user:
+            return
+        previous = given.anonymous
+        if given.kind is EventKind.ALIAS:
+            stated = given.properties.get("previousId")
+            previous = stated if isinstance(stated, str) else previous
+        if previous and self._links.get(previous) != given.user:
+            self._links[previous] = given.user
+            self._hand_over(previous, given.user)
+
+    def _hand_over(self, anonymous: str, customer: str) -> None:
+        """Let a customer know what was seen of an anonymous one, as a shard does."""
+        visitor, profile = (
+            self.profiles.get(name) for name in (ANONYMOUS_PREFIX + anonymous, customer)
+        )
+        if visitor is None or profile is None:
+            return
+        seen = pick_unknown(profile.seen, hand_out(visitor.seen, self.now))
+        if seen:
+            step(profile, Handover(anonymous, seen, self.now), self._program, self.now)

@@ -16,20 +16,19 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-import msgspec
-
 from actors.commits import Batch, Committer
 from actors.counters import Counters
 from actors.customer import MAILBOX_MAX, Customer
 from actors.deaths import certify
-from actors.directory import MEMORY_BYTES_MAX, Directory
-from actors.identity import Link
+from actors.directory import Directory
+from actors.handover import Move
 from actors.intake import Intake
 from actors.lanes import Pace, Pacing
 from actors.outbox import Outbox
 from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store
 from actors.reading import Reading
 from actors.recovery import recover
+from actors.settings import Settings
 from actors.tickets import Ticket
 from actors.timers import Timers
 from actors.withdrawals import Withdrawals, narrows_consent
@@ -44,27 +43,13 @@ __all__ = ["Counters", "DecisionListener", "Runtime", "Settings"]
 
 DecisionListener = Callable[[Sequence[tuple[str, Decided]]], None]
 
-QUEUE_MAX = 50_000  # inputs taken and not yet decided, over all customers
 DRAIN_MAX = 2_000  # inputs decided before the event loop gets its turn
 DRAIN_ONE_MAX = 200  # inputs of one customer before the others get theirs
-TAIL_MAX = 150_000  # entries no snapshot covers before snapshots are written faster
 SNAPSHOTS_MAX = 200  # snapshots in one commit
 SNAPSHOTS_FEW = 4
-HOUSEKEEPING_MS = 500
 TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
 
 _NOBODY: Mapping[str, Pacing] = {}
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """How much a shard may hold, and how closely it watches the clock."""
-
-    memory_bytes_max: int = MEMORY_BYTES_MAX
-    queue_max: int = QUEUE_MAX
-    tail_max: int = TAIL_MAX
-    nap_ms: int = 20  # how long the timer loop sleeps at most, in business time
-    snapshot_after_ms: int = 10_000
-    house_ms: int = HOUSEKEEPING_MS
 
 
 class Runtime(Reading):
@@ -90,9 +75,7 @@ class Runtime(Reading):
         self.directory = Directory(
             store, self._schedule, self._hydration_failed, self.settings.memory_bytes_max
         )
-        self._intake = Intake(
-            store, post=self._post, linked=self._note_link, dropped=self._forget_queued
-        )
+        self._intake = Intake(store, post=self._post, queued=self._count_queued)
         self.outbox = Outbox(
             channels,
             clock,
@@ -216,14 +199,10 @@ class Runtime(Reading):
         self._intake.take(inputs, ticket)
         return done
 
-    def _note_link(self, link: Link, ticket: Ticket) -> None:
-        self._commits.open.commit.links.append(link)
-        self._commits.open.hold(ticket)
+    def _count_queued(self, more: int) -> None:
+        self._queued += more
 
-    def _forget_queued(self, count: int) -> None:
-        self._queued -= count
-
-    def _post(self, customer: str, given: Input, ticket: Ticket | None) -> None:
+    def _post(self, customer: str, given: Input | Move, ticket: Ticket | None) -> None:
         actor = self.directory.get(customer)
         mailbox = actor.mailbox
         if len(mailbox) >= MAILBOX_MAX and ticket is not None:
@@ -250,6 +229,8 @@ class Runtime(Reading):
             if isinstance(given, Tick):
                 self._ticks -= 1
                 self.timers.reread(given.at)
+            elif isinstance(given, Move) and not given.is_over:
+                self._intake.handovers.fail(given.link[1], reason)
         self._queued -= actor.die(reason)
 
     # Deciding: from mailboxes into the open batch.
@@ -272,7 +253,10 @@ class Runtime(Reading):
             while taken and actor.profile is not None:
                 given, ticket = mailbox.popleft()
                 taken -= 1
-                self._take(actor, actor.profile, given, ticket)
+                if isinstance(given, Move):
+                    self._carry(actor, actor.profile, given)
+                else:
+                    self._take(actor, actor.profile, given, ticket)
             if mailbox and actor.profile is not None:
                 ready.append(actor)
             else:
@@ -299,6 +283,25 @@ class Runtime(Reading):
         elif isinstance(given, Tick):
             self._ticks -= 1
             self.counters.note_tick(self._now - given.at)
+
+    def _carry(self, actor: Customer, profile: Profile, move: Move) -> None:
+        """Take a link further that met one of its two customers."""
+        self._queued -= 1
+        if move.is_over:
+            return
+        batch, handovers = self._commits.open, self._intake.handovers
+        given = handovers.carry(move, profile, self._now)
+        if given is not None:
+            try:
+                self._decide(batch, actor, profile, given, counted=False)
+            except Exception as error:  # noqa: BLE001 - as in `_take`
+                self._bury(actor, given, error, counted=False)
+                handovers.fail(given.anonymous, StoreError(f"{actor.id!r:.80} failed: {error}"))
+                return
+        if move.is_carried:
+            batch.link(move.link, move.tickets)
+        if not (actor.last_seq or actor.mailbox):
+            self.directory.discard(actor)  # an anonymous customer there has never been
 
     def _decide(
         self,
@@ -371,8 +374,6 @@ class Runtime(Reading):
             self._durable_seq = commit.entries[-1].seq
         if commit.covered_seq is not None:
             self._covered_seq = commit.covered_seq
-        if commit.links:
-            self._intake.identity.saved(commit.links)
         batch.settle()
         self.directory.durable(self._durable_seq)
         for row in batch.wakes:
@@ -385,6 +386,8 @@ class Runtime(Reading):
             self._withdrawals.enforce(customer)
         if batch.decided:
             self._announce(batch.decided)
+        if commit.links:
+            self._intake.handovers.saved(commit.links)
 
     def _announce(self, decided: list[tuple[str, Decided]]) -> None:
         self.counters.note_decisions(decided)
@@ -396,6 +399,7 @@ class Runtime(Reading):
         self.counters.commit_failures += 1
         self._seq = self._durable_seq
         self.directory.lost_snapshots()
+        self._intake.handovers.fail_all(reason)
         for batch in batches:
             self.counters.received -= batch.stored + batch.duplicates
             self.counters.received -= len(batch.commit.quarantined)
@@ -403,7 +407,6 @@ class Runtime(Reading):
                 self._abandon(actor, reason)
                 actor.profile = None
                 self.directory.discard(actor)
-            self._intake.identity.lost(batch.commit.links)
             for at, _, _ in batch.commit.timers_cleared:
                 self.timers.reread(at)
             batch.fail(reason)

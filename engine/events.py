@@ -114,4 +114,23 @@ class Tick(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False):
     at: int  # when it was due; `now` is when it is handled
 
 
-Input = Event | Receipt | Tick
+class SeenIds(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Ids that came in one stretch of time, as a profile keeps them."""
+
+    first_at: int
+    last_at: int
+    keys: bytes
+
+
+class Handover(msgspec.Struct, frozen=True, array_like=True, tag="handover", gc=False):
+    """What an anonymous customer has seen, for the customer its anonymous id now belongs to.
+
+    Events that are sent again arrive at the other one from here on, who has to know them.
+    """
+
+    anonymous: str
+    seen: tuple[SeenIds, ...]  # oldest first
+    at: int
+
+
+Input = Event | Receipt | Tick | Handover

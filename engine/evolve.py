@@ -14,7 +14,15 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, cast
 
-from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Input, Tick
+from engine.events import (
+    ConsentStatement,
+    ConsentStatus,
+    Event,
+    EventKind,
+    Handover,
+    Input,
+    Tick,
+)
 from engine.ids import dedup_key
 from engine.ledger import Slot, enter_slot, strike_slot
 from engine.limits import (
@@ -42,7 +50,7 @@ from engine.records import (
     WakeCleared,
     WakeSet,
 )
-from engine.seen import note_seen
+from engine.seen import note_seen, take_over
 
 JsonObject = dict[str, Any]
 
@@ -59,7 +67,9 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
 
     Gives False, having changed nothing, where an input of this id was taken before.
     """
-    if isinstance(given, Tick):
+    if isinstance(given, (Tick, Handover)):
+        if isinstance(given, Handover):
+            take_over(profile.seen, given.seen, now)
         return True
     if not note_seen(profile.seen, dedup_key(given.id), now):
         return False

@@ -16,7 +16,7 @@ import msgspec
 
 from engine.decide import decide_event, decide_receipt, decide_tick
 from engine.effects import Effect, Send, Unwake, Wake
-from engine.events import Event, Input, Receipt
+from engine.events import Event, Input, Receipt, Tick
 from engine.evolve import evolve_input
 from engine.journeys.releases import contact_facts
 from engine.limits import RECORDS_MAX
@@ -52,9 +52,12 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
             return StepResult([Duplicated(given.id)], [], program.version)
         turn = Turn(profile, program, "receipt", given.id, now)
         decide_receipt(turn, given)
-    else:
+    elif isinstance(given, Tick):
         turn = Turn(profile, program, "timer", str(given.timer), now)
         decide_tick(turn, given)
+    else:
+        evolve_input(profile, given, now)
+        return StepResult([], [], program.version)
     records = turn.records
     assert len(records) <= RECORDS_MAX
     effects = effects_of(profile.customer, records) if records else []

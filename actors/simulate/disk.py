@@ -48,6 +48,7 @@ class Seen:
         self.wakes: dict[tuple[int, str, int], None] = {}
         self.snapshots: dict[str, SnapshotRow] = {}
         self.wishes: dict[str, Wishes] = {}
+        self.links: dict[tuple[str, str], None] = {}  # (anonymous id, customer)
 
     def take(self, commit: Commit) -> None:
         """Take in a commit that is durable."""
@@ -67,6 +68,11 @@ class Seen:
             self.wakes.pop(key, None)
         for snapshot in commit.snapshots:
             self.snapshots[snapshot.customer] = snapshot
+        self.links |= {(link[1], link[2]): None for link in commit.links}
+
+    def has_link(self, anonymous: str, customer: str) -> bool:
+        """Say whether an anonymous id was linked with a customer."""
+        return (anonymous, customer) in self.links
 
     def is_no(self, customer: str, channel: str) -> bool:
         """Say whether a customer wants no marketing on a channel."""

@@ -36,11 +36,7 @@ FAULTS = {
     "reload": 0.0,  # another version of the workspace comes into force
 }
 CALM: frozenset[str] = frozenset()
-# Not part of all faults: an event sent again after its anonymous id was linked to a customer is
-# taken a second time, by that customer. What is seen is remembered by customer, and the two are two
-# until identities can be merged.
-KNOWN = frozenset({"overtake"})
-EVERY = frozenset(FAULTS) - KNOWN
+EVERY = frozenset(FAULTS)
 
 
 class Hazards:

@@ -127,7 +127,7 @@ class World:
             queue_max=dice.pick((2, 50, 50_000)),
             snapshot_after_ms=dice.pick((0, 10_000, 600_000)),
             memory_bytes_max=dice.pick((1, 128 * 1024 * 1024)),
-            nap_ms=5_000,  # while the disk is full, due timers are decided again this often
+            nap_ms=5_000,  # while the disk is full, due timers are looked at this often
             house_ms=300_000,
         )
         slow = Pacing(rate_per_second=dice.pick((0.002, 0.01))) if dice.chance(0.4) else Pacing()
@@ -347,8 +347,11 @@ class World:
         witness, seen = self.witness, self._store.seen
         witness.note("acknowledged", given.id)
         witness.acknowledged[given.id] = witness.acknowledged.get(given.id, 0) + 1
-        if isinstance(given, Event) and not given.consents:
-            return
+        if isinstance(given, Event):
+            if given.user and given.anonymous and not seen.has_link(given.anonymous, given.user):
+                witness.accuse("each acknowledged link is durable", given.anonymous)
+            if not given.consents:
+                return
         for channel in CHANNELS:
             said = (str(given.user), channel)
             if seen.is_no(*said):

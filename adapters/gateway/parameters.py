@@ -7,12 +7,14 @@ ignored shows too much and looks right.
 
 import base64
 import binascii
+import typing
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from aiohttp import web
 
+from adapters.gateway.views import InputKind
 from engine.errors import InputError
 from engine.instants import DAY_MS, parse_instant
 from engine.limits import ID_LENGTH_MAX, NAME_LENGTH_MAX, SOLVER_HORIZON_MS
@@ -36,7 +38,7 @@ After = Annotated[str, msgspec.Meta(description="The `next` of the page before."
 class TimelineParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to show of a customer's journal."""
 
-    kind: Annotated[str, msgspec.Meta(pattern="^(event|receipt|timer)?$")] = ""
+    kind: Annotated[str, msgspec.Meta(pattern="^(event|receipt|timer|handover)?$")] = ""
     name: Name = ""
     since: Since = ""
     until: Until = ""
@@ -182,7 +184,7 @@ def _convert(name: str, value: str, expected: type[Parameters]) -> object:
 
 
 def _expectation(name: str, value: str, message: str) -> str:
-    choices = {"outcome": Outcome, "reason": Reason, "kind": ("event", "receipt", "timer")}
+    choices = {"outcome": Outcome, "reason": Reason, "kind": typing.get_args(InputKind)}
     if name not in choices:
         return message[:200]
     known = [str(choice) for choice in choices[name]]

@@ -89,7 +89,7 @@ def _read_input(payload: bytes) -> Event | Receipt:
 
 
 def _nobody_sent() -> InputError:
-    return InputError("nothing_to_replay", "this was a timer of the engine's own: nobody sent it")
+    return InputError("nothing_to_replay", "this was an input of the engine's own: nobody sent it")
 
 
 async def _find(host: Host, digits: str) -> QuarantineRow:

@@ -18,6 +18,7 @@ from adapters.gateway.views import (
     Customer,
     Eligibility,
     Identity,
+    InputKind,
     JourneyStay,
     PendingMessage,
     Place,
@@ -30,7 +31,7 @@ from adapters.gateway.views import (
     TraceLine,
 )
 from engine.eligibility import ChannelAnswer as ChannelFinding
-from engine.events import Event, Input, Receipt, Tick
+from engine.events import Event, Handover, Input, Receipt, Tick
 from engine.instants import format_instant
 from engine.limits import SENDS_MAX
 from engine.localtime import zone as find_zone
@@ -141,7 +142,7 @@ def entry_view(entry: Entry) -> TimelineEntry:
     )
 
 
-def name_input(given: Input | None) -> tuple[Literal["event", "receipt", "timer"], str]:
+def name_input(given: Input | None) -> tuple[InputKind, str]:
     """Say what kind of input this is, and what people call it."""
     match given:
         case Event():
@@ -150,6 +151,8 @@ def name_input(given: Input | None) -> tuple[Literal["event", "receipt", "timer"
             return "receipt", given.status.value
         case Tick():
             return "timer", "wake"
+        case Handover():
+            return "handover", given.anonymous
         case None:
             return "event", "unreadable"
 
@@ -190,6 +193,8 @@ def _readable_field(name: str, value: object) -> object:
         return readable(value)
     if isinstance(value, tuple | list):
         return [_readable_field("", item) for item in cast("tuple[object, ...]", value)]
+    if isinstance(value, bytes):
+        return {"bytes": len(value)}
     if isinstance(value, int) and not isinstance(value, bool) and _is_instant(name, value):
         return format_instant(value)
     return value

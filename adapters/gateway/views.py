@@ -172,12 +172,15 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     decisions_made: int
 
 
+InputKind = Literal["event", "receipt", "timer", "handover"]
+
+
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One input as it is in the journal, with the records it led to."""
 
     seq: int
     at: Instant
-    kind: Literal["event", "receipt", "timer"]
+    kind: InputKind
     name: str
     program: str
     input: dict[str, Any]

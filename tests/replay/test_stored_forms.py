@@ -18,9 +18,11 @@ from engine.events import (
     ConsentStatus,
     Event,
     EventKind,
+    Handover,
     Input,
     Receipt,
     ReceiptStatus,
+    SeenIds,
     Tick,
 )
 from engine.ledger import Slot, Tally
@@ -102,6 +104,9 @@ VALUES: dict[str, msgspec.Struct] = {
         source="esp",
     ),
     "tick": Tick(9, AT),
+    "handover": Handover(
+        "a1", (SeenIds(AT - 9, AT, b"\xff\x00\xfe34567"), SeenIds(AT, AT, b"01234567")), AT
+    ),
     "decided": Decided(
         "d_1",
         AT,
@@ -195,7 +200,7 @@ _RECORDS = msgspec.msgpack.Decoder(Record)
 
 def decoder(value: msgspec.Struct) -> Callable[[bytes], Any]:
     """Give what the product reads such a value with."""
-    if isinstance(value, Event | Receipt | Tick):
+    if isinstance(value, typing.get_args(Input)):
         return _INPUTS.decode
     if isinstance(value, typing.get_args(Record)):
         return _RECORDS.decode

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+import actors.handover
 import actors.recovery
 import engine.decide
 import engine.evolve
@@ -29,10 +30,13 @@ import engine.proposals
 from actors.commits import Batch, Committer
 from actors.customer import Customer
 from actors.directory import Directory
+from actors.handover import Handovers
+from actors.identity import Link
 from actors.memory import MemoryStore
 from actors.outbox import Outbox, OutboxState
 from actors.ports import Commit, Entry, OutboxRow, SnapshotRow, Store, StoreState, Temporary
 from actors.runtime import Runtime
+from actors.tickets import Ticket
 from actors.timers import Timers
 from actors.withdrawals import Withdrawals
 from engine.effects import Effect, Send, Unwake
@@ -437,6 +441,33 @@ def duplicates_taken_again(patch: Patch) -> None:
         return real(*given) or True
 
     patch.setattr(engine.evolve, "note_seen", note_seen)
+
+
+@planted
+def seen_of_a_visitor_not_handed_over(patch: Patch) -> None:
+    patch.setattr(actors.handover, "hand_out", lambda _parts, _now: ())
+
+
+@planted
+def link_durable_before_what_was_seen(patch: Patch) -> None:
+    real = Handovers.begin
+
+    def begin(self: Handovers, link: Link, ticket: Ticket) -> None:
+        real(self, link, ticket)
+        self._identity.moving.discard(link[1])
+        self._identity.remember(link[1], link[2])
+
+    patch.setattr(Handovers, "begin", begin)
+
+
+@planted
+def link_not_waited_for(patch: Patch) -> None:
+    real = Handovers.begin
+
+    def begin(self: Handovers, link: Link, _ticket: Ticket) -> None:
+        real(self, link, Ticket(asyncio.get_running_loop().create_future(), 0))
+
+    patch.setattr(Handovers, "begin", begin)
 
 
 @planted

@@ -360,8 +360,8 @@ async def test_a_submission_keeps_its_order_while_an_anonymous_id_is_looked_up(
     assert store.resolved == ["a1", "a2"]  # all were asked for at once
     store.release_reads()
     await done
-    entries = await cold.runtime.timeline("u1", None, 4)
-    assert [b"First" in entry.input for entry in entries] == [False, False, False, True]
+    entries = await cold.runtime.timeline("u1", None, 5)
+    assert [b"First" in entry.input for entry in entries] == [False, False, False, False, True]
     assert (await cold.profile("anon:a2")).history["First"].count == 1
     assert "Third" in (await cold.profile("u1")).history
     await cold.runtime.stop()
