@@ -47,6 +47,7 @@ DRAIN_MAX = 2_000  # inputs decided before the event loop gets its turn
 DRAIN_ONE_MAX = 200  # inputs of one customer before the others get theirs
 SNAPSHOTS_MAX = 200  # snapshots in one commit
 SNAPSHOTS_FEW = 4
+STORE_RETRY_MS = 1_000
 TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
 
 _NOBODY: Mapping[str, Pacing] = {}
@@ -99,6 +100,7 @@ class Runtime(Reading):
         self._ticks = 0
         self._now = 0
         self._snapshot_at = 0
+        self._retry_at = 0  # when due timers are tried again after a commit that failed
         self._listeners: list[DecisionListener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._unready = "not started"
@@ -397,6 +399,7 @@ class Runtime(Reading):
     def _roll_back(self, batches: list[Batch], reason: StoreError) -> None:
         """Throw away everything decided since the last durable commit, and tell who waited."""
         self.counters.commit_failures += 1
+        self._retry_at = self.clock.now() + STORE_RETRY_MS
         self._seq = self._durable_seq
         self.directory.lost_snapshots()
         self._intake.handovers.fail_all(reason)
@@ -430,7 +433,9 @@ class Runtime(Reading):
             if self.timers.needs_load(now):
                 with suppress(StoreError):  # asked again with the next look
                     await self.timers.load(now)
-            rows = self.timers.due(now, max(0, TICKS_MAX - self._ticks))
+            # While nothing can be stored they would only be decided again and again.
+            waits = self._commits.failing and now < self._retry_at
+            rows = self.timers.due(now, 0 if waits else max(0, TICKS_MAX - self._ticks))
             self._ticks += len(rows)
             self._queued += len(rows)
             for row in rows:

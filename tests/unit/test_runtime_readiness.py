@@ -88,6 +88,20 @@ async def test_a_failed_commit_without_inputs_counts_too(shard: Shard) -> None:
     assert shard.runtime.unready() == ""
 
 
+async def test_due_timers_are_tried_once_a_second_while_the_store_refuses(shard: Shard) -> None:
+    await shard.submit(shard.known("u1"), shard.track("u1", "Wait"))
+    store_of(shard).fail_next(3)
+    await shard.advance(300_000)
+    for failures in (1, 2, 3):
+        for _ in range(49):
+            assert shard.runtime.counters.commit_failures == failures
+            shard.clock.jump_to(shard.clock.now() + 20)
+            await settle()
+        shard.clock.jump_to(shard.clock.now() + 20)
+        await settle()
+    assert shard.told() == ["u1 paper send sent email"]
+
+
 @pytest.mark.slow
 async def test_a_store_is_tried_again_though_nobody_sends_anything() -> None:
     store = WatchedStore()
