@@ -7,12 +7,15 @@ looks ahead.
 - Higher is the one of higher priority, then of higher value. Equals do not wait for each other.
 - Planned is what is deferred, or what a journey sends next after its wait, to an instant within
   `look_ahead`. Whether a wait will be cut short nobody knows, and it is not guessed.
-- A planned message needs the place if, after this one, it could no longer go when it is planned.
+- A planned message needs the place if, after this one, a cap would have no room for it when it is
+  planned. A gap after this one only moves it a little, and is not waited for.
+- Without further sends caps only empty: where one has room at the planned instant, it has later.
 """
 
 from collections.abc import Iterator
 
 from engine.choice.channel import candidates, feasible
+from engine.gates.caps import FREQUENCY_CAPS, check_caps
 from engine.gates.case import Case
 from engine.gates.order import Timing, next_eligible
 from engine.gates.verdict import Block
@@ -30,6 +33,8 @@ Planned = tuple[Message, Channel, int]
 def yield_to(case: Case, proposal: int, now: int) -> Timing | None:
     """Say which planned messages this one has to wait for, or None."""
     kind = case.kind
+    if not kind.counts and not any(rule.caps for rule in case.regions):
+        return None  # it takes nobody's place
     slot = Slot(now, "", case.message.name, case.channel.name, kind.purpose, kind.name, kind.counts)
     blocks = [
         block
@@ -88,12 +93,46 @@ def _instruction_after_wait(case: Case, instance: Instance) -> Instruction | Non
 
 
 def _needs_place(case: Case, planned: Planned, slot: Slot, now: int) -> Block | None:
-    """Say that a planned message could not go in time any more, if so."""
+    """Say that a planned message would find a cap used up, if so."""
     message, channel, planned_at = planned
+    if not _shares_cap(case, message, channel):
+        return None
+    earliest_at = max(planned_at, now)
     other = Case(case.profile, case.program, message, channel, place=case.place, now=now)
-    goes_at = next_eligible(other, max(planned_at, now)).at
-    if goes_at is None or next_eligible(other.after(slot), goes_at).at == goes_at:
+    after = other.after(slot)
+    if not _is_used_up(after, earliest_at):
+        return None
+    goes_at = next_eligible(other, earliest_at).at
+    if goes_at is None or not _is_used_up(after, goes_at):
         return None
     seen = f"{message.name} is planned for {format_instant(goes_at)}"
     rule = f"messages.{message.name}.priority"
     return Block("competition", Reason.LOWER_PRIORITY, max(goes_at, now + 1), rule, seen)
+
+
+def _shares_cap(case: Case, message: Message, channel: Channel) -> bool:
+    """Say whether there is a cap that both count toward, and that so many sends may use up."""
+    own, kind, program = case.channel.name, case.kind, case.program
+    if case.profile.traits.get(FREQUENCY_CAPS) or any(rule.caps for rule in case.regions):
+        return True
+    counts = [cap.count_max for cap in channel.caps] if channel.name == own else []
+    counts += [cap.count_max for cap in message.type.caps] if message.type.name == kind.name else []
+    counts += [
+        shared.cap.count_max
+        for shared in program.caps
+        if (not shared.channels or (own in shared.channels and channel.name in shared.channels))
+        and (
+            not shared.purposes
+            or (kind.purpose in shared.purposes and message.type.purpose in shared.purposes)
+        )
+    ]
+    if not counts or not kind.counts:
+        return False
+    sends = sum(len(tally.sent_at) for tally in case.tallies) + 1
+    return program.engagement is not None or sends >= min(counts)
+
+
+def _is_used_up(case: Case, at: int) -> bool:
+    found: list[Block] = []
+    check_caps(case, at, found)
+    return any(block.reason is not Reason.BACKOFF for block in found)

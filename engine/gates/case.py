@@ -5,6 +5,7 @@ Made by `order` once for each question, so that what many gates look at is found
 
 from collections.abc import Sequence
 from copy import copy
+from functools import lru_cache
 
 from engine.gates.engagement import cap_factor
 from engine.ledger import Slot, Tally, with_slot
@@ -12,6 +13,8 @@ from engine.place import Place
 from engine.profile import Profile
 from engine.program.program import Channel, Message, MessageType, Program
 from engine.program.regions import RegionRule, rules_for
+
+_REGIONS_MAX = 4_096
 
 
 class Case:
@@ -74,8 +77,14 @@ def _regions(
     """
     if "regions" in kind.ignores or not channel.identity or not place.country:
         return ()
-    return tuple(
-        rule
-        for rule in rules_for(place.country, place.subdivision, program.regions)
-        if rule.concerns(kind.purpose, channel.identity)
+    return _find_regions(
+        place.country, place.subdivision, program.regions, kind.purpose, channel.identity
     )
+
+
+@lru_cache(_REGIONS_MAX)
+def _find_regions(
+    country: str, subdivision: str, names: tuple[str, ...], purpose: str, identity: str
+) -> tuple[RegionRule, ...]:
+    rules = rules_for(country, subdivision, names)
+    return tuple(rule for rule in rules if rule.concerns(purpose, identity))

@@ -63,8 +63,19 @@ def _reopens_at(zone: ZoneInfo, day: int, at: int) -> int:
 def _closed_on(case: Case, day: int) -> tuple[Closed, ...]:
     """Give what closes a day; found once for a case, whose zones mostly have the same day."""
     if day not in case.days:
-        case.days[day] = tuple(_find_closed(case, day))
+        case.days[day] = tuple(_find_closed(case, day)) if _may_be_closed(case, day) else ()
     return cast("tuple[Closed, ...]", case.days[day])
+
+
+def _may_be_closed(case: Case, day: int) -> bool:
+    """Say whether there is anything about a day: about nearly all there is nothing."""
+    program, place = case.program, case.place
+    calendar = program.holidays.calendar if program.holidays is not None else ""
+    return (
+        day in program.blackouts_on
+        or bool(holiday_name(place.country, place.subdivision, day))
+        or (bool(calendar) and bool(holiday_name(calendar, "", day)))
+    )
 
 
 def _find_closed(case: Case, day: int) -> Iterator[Closed]:

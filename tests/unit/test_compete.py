@@ -159,14 +159,13 @@ def test_service_goes_before_marketing_unless_it_is_said_otherwise() -> None:
     assert lowered.track("07:00", "H").track("08:00", "L").told() == ["08:00 low send sent email"]
 
 
-def test_a_cooldown_is_a_place_as_well() -> None:
+def test_a_gap_is_no_place_for_it_only_moves_the_higher_a_little() -> None:
     world = story(channel={"caps": []}, cooldown={"gap": "90m"})
     world.track("07:00", "H").track("08:00", "L").until("12:00")
     assert world.told() == [
-        "08:00 low defer lower_priority email -> 09:00",
-        "09:00 high send sent email",
-        "09:00 low defer cooldown email -> 10:30",
-        "10:30 low send sent email",
+        "08:00 low send sent email",
+        "09:00 high defer cooldown email -> 09:30",
+        "09:30 high send sent email",
     ]
 
 
