@@ -75,7 +75,7 @@ PROMISES = (
             ),
             "test_simulation.py::test_a_crash_at_each_operation_of_a_short_run_loses_nothing",
         ),
-        ("simulation", "planted"),
+        ("simulation", "simulation_long", "planted"),
     ),
     Promise(
         "Never in a closed window",

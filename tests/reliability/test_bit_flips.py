@@ -23,6 +23,7 @@ from adapters.sqlite.scribe import Scribe
 from adapters.sqlite.store import SqliteStore, open_reader
 from adapters.verify import Verifier
 from engine.errors import StoreError
+from tests.reliability.figures import keep
 from tests.reliability.folders import NAMES, build, copy
 from tests.reliability.pages import PAGE, used_bytes
 from tests.shards import Shard
@@ -138,6 +139,15 @@ def assert_harmless(sound: Path, scratch: Path, unfound: Iterable[int]) -> None:
         assert dump(folder / FILE_NAME) == before
 
 
+_TOLD: dict[str, float | str] = {}
+
+
+def tell(figures: dict[str, float]) -> None:
+    """Add to the figures of this file; a longer run replaces those of a shorter."""
+    _TOLD.update(figures)
+    keep("bit_flips", _TOLD)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("count", MANY)
 def test_every_flip_in_what_is_stored_is_found_and_named(
@@ -149,6 +159,7 @@ def test_every_flip_in_what_is_stored_is_found_and_named(
     chance = random.Random(SEED)
     bits = [chance.choice(stored) * 8 + chance.randrange(8) for _ in range(count)]
     assert list(try_flips(sound, tmp_path / "scratch", bits)) == []
+    tell({"flips in what is stored": count, "of these found and named": count})
 
 
 @pytest.mark.slow
@@ -163,6 +174,7 @@ def test_a_flip_that_is_not_found_is_where_nothing_is_stored(
     unfound = list(try_flips(sound, tmp_path / "scratch", bits))
     assert_harmless(sound, tmp_path / "scratch", unfound)
     assert 0 < len(unfound) < len(bits)
+    tell({"flips anywhere": len(bits), "shown to lie where nothing is stored": len(unfound)})
 
 
 @pytest.mark.slow
@@ -183,6 +195,7 @@ def test_every_flip_in_the_log_of_a_killed_process_is_found(
         with pytest.raises(StoreError, match="log"):  # and it stays refused
             Scribe(folder)
         assert "log" in find(folder, tables=False)
+    tell({"flips in a killed process's log": len(bits), "found there": len(bits)})
 
 
 def test_what_was_in_the_log_before_it_started_over_is_not_missed(

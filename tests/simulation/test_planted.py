@@ -3,10 +3,13 @@
 import pytest
 
 from actors.simulate.world import Plan, simulate
+from tests.reliability.figures import keep
 from tests.simulation.planted import PLANTED, plant
 
 SEEDS_MAX = 1_000  # a fifth of the campaign; most are found by the first
 DAYS = 0.25
+
+_FOUND: list[str] = []
 
 
 def test_there_are_enough_of_them() -> None:
@@ -21,6 +24,8 @@ def test_a_planted_defect_is_found(name: str) -> None:
             filter(None, (simulate(Plan(n, DAYS)).violation for n in range(SEEDS_MAX))), ""
         )
     assert found
+    _FOUND.append(name)
+    keep("planted", {"defects planted": len(PLANTED), "found": len(_FOUND)})
 
 
 def test_a_defect_is_gone_when_it_was_taken_out() -> None:
