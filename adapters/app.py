@@ -196,20 +196,23 @@ class App:
         """
         program, pace = workspace.program, workspace.pace()
         self._check_channels(workspace)
-        self._warm(program)
+        await self._warm(program)
         archive = await self._archive(program)
         await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)
         self.runtime.use(program.with_archive(archive))
         self.runtime.outbox.repace(pace)
         self._workspace = workspace
 
-    def _warm(self, program: Program) -> None:
+    async def _warm(self, program: Program) -> None:
         """Build the calendars of the countries a workspace names, before anybody waits for them.
+
+        In a thread: thirty countries take half a second, and a server that reads its workspace
+        again has requests to answer meanwhile.
 
         Those of another country cost its first customer a few milliseconds.
         """
         year = datetime.fromtimestamp(self.runtime.clock.now() / SECOND_MS, UTC).year
-        warm(countries_of(program), range(year, year + 2))
+        await asyncio.to_thread(warm, countries_of(program), range(year, year + 2))
 
     def _check_channels(self, workspace: Workspace) -> None:
         """Refuse channels that are not there as asked: what was sent to them would be lost."""

@@ -20,7 +20,6 @@ from engine.events import (
     Tick,
 )
 from engine.gates.suppress import rouse
-from engine.instants import DAY_MS
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
     changes_contact,
@@ -47,7 +46,6 @@ from engine.records import (
 from engine.turn import Turn
 
 ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
-LATE_MS_MAX = 400 * DAY_MS
 
 
 def decide_event(

@@ -37,11 +37,10 @@ from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, parse_instant
 _NEVER = 1 << 60
 _STEPS_MS = (-3 * HOUR_MS, -20 * MINUTE_MS, -SECOND_MS, 7 * MINUTE_MS, 2 * HOUR_MS)
 _CALM_S = 6 * 3_600.0  # within so long after the last fault everything due has drained
-_STOP_S = 0.5  # while the disk is full it tries each millisecond
+_STOP_S = 0.5  # of a stop that the full disk holds up
 _RESTS_MAX = 60
 _REST_S = 90.0
 _PATIENCE_S = 180.0  # how long a client waits for an answer
-_LATE_S = 10 * 86_400.0  # a run that takes so much longer than planned will not end
 _CRASH_COUNT_MAX = 5
 _PEOPLE = (1, 1, 2, 2, 2, 3, 3, 4, 12)
 

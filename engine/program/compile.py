@@ -82,8 +82,7 @@ def canonical_bytes(raw: Mapping[str, Any]) -> bytes:
 
 def _hash_program(canonical: bytes, regions: Sequence[str]) -> str:
     """Name a program by all that its decisions depend on: the workspace, and whose calendars."""
-    packs = load_packs()
-    stamps = [packs[name].stamp for name in regions if name in packs]
+    stamps = [load_packs()[name].stamp for name in regions if name in load_packs()]
     versions = (SEMANTICS, TZDATA_VERSION, HOLIDAYS_VERSION, PHONES_VERSION, *stamps)
     words = "".join(f"\n{version}" for version in versions).encode()
     return "sha256:" + sha256(canonical + words).hexdigest()

@@ -83,11 +83,10 @@ def _check_blackouts(
 
 
 def _check_regions(regions: Iterable[str], faults: Faults) -> None:
-    packs = load_packs()
     for index, name in enumerate(regions):
-        if name not in packs:
+        if name not in load_packs():
             message = f"unknown region {quote(name)}"
-            hint = suggest(name, packs, "regions")
+            hint = suggest(name, load_packs(), "regions")
             faults.add(("policies", "regions", index), message, hint)
 
 
