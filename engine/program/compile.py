@@ -18,6 +18,7 @@ from engine.localtime import TZDATA_VERSION
 from engine.phones import PHONES_VERSION
 from engine.program.check import check_workspace
 from engine.program.faults import Faults
+from engine.program.identitymodel import compile_identity
 from engine.program.leaves import Leaves
 from engine.program.model import WorkspaceSpec
 from engine.program.names import Names
@@ -140,6 +141,7 @@ def _compile(
         spread_ms=leaves.duration_or_none(policies.release.spread, (*path, "release", "spread"))
         or 0,
         pacing=compile_pacing(policies),
+        identity=compile_identity(spec.identity, spec.defaults.country),
     ).with_archive({})
 
 
