@@ -7,6 +7,8 @@ and puts facts down through the turn.
 - An event is looked at in this order: session, what conditions count, suppressions it sets off,
   consent it changes, goals it meets, waits it ends, journeys it starts.
 - At one instant events come before timers; the runtime sees to that.
+- What was loaded from the past is counted, and its consent holds. It begins nothing: no journey, no
+  end of a wait or of a journey; and it sets off only suppressions that still last.
 """
 
 from collections.abc import Mapping
@@ -72,9 +74,12 @@ def decide_event(
     scope = turn.scope(event.properties, name, event.context)
     if name in program.suppressions:
         for suppressed in rouse(program, scope, name, event.at):
-            turn.note(suppressed)
+            if suppressed.until > turn.now:
+                turn.note(suppressed)
     if event.consents and profile.pending:
         _recheck_consent(turn)
+    if event.is_history:
+        return
     if profile.instances and (name in program.awaited or program.awaits_segments):
         _meet_goals(turn, event, scope)
         _end_waits(turn, event, scope)

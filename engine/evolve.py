@@ -36,6 +36,7 @@ from engine.events import (
     Unlinked,
 )
 from engine.ids import dedup_key
+from engine.latest import change_trait, write_traits
 from engine.ledger import Slot, enter_slot, strike_slot
 from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
@@ -43,7 +44,6 @@ from engine.limits import (
     HISTORY_RECENT_MAX,
     SENDS_EVENT_MAX,
     SENDS_MAX,
-    TRAITS_MAX,
 )
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import OF_CALENDAR, Outcome
@@ -65,6 +65,8 @@ from engine.records import (
 from engine.seen import note_seen
 
 JsonObject = dict[str, Any]
+
+_GROUP = EventKind.GROUP
 
 
 def fold(profile: Profile, given: Input, records: Iterable[Record], now: int) -> None:
@@ -98,6 +100,8 @@ def evolve(profile: Profile, record: Record, now: int) -> None:
 
 
 def _evolve_event(profile: Profile, event: Event) -> None:
+    if event.only_existing and not profile.first_at:
+        return
     history = profile.history.get(event.name)
     if history is None:
         if len(profile.history) >= HISTORY_NAMES_MAX:
@@ -110,10 +114,12 @@ def _evolve_event(profile: Profile, event: Event) -> None:
         history.last_at = at
     elif at < history.first_at:
         history.first_at = at
-    if profile.first_at == 0:
+    if at < profile.first_at or profile.first_at == 0:
         profile.first_at = at
-    if event.traits:
-        _merge_traits(profile.traits, event)
+    if event.traits and event.kind is not _GROUP:
+        write_traits(profile, event.traits, at)  # those of a group call describe the group
+    for change in event.changes:
+        change_trait(profile, change, at)
     if event.context:
         _evolve_context(profile, event)
     elif at > profile.active_at:
@@ -122,26 +128,17 @@ def _evolve_event(profile: Profile, event: Event) -> None:
         note_consent(profile.consents, statement)
 
 
-def _merge_traits(traits: dict[str, Any], event: Event) -> None:
-    if event.kind is EventKind.GROUP:
-        return  # traits of a group call describe the group, not the customer
-    for name, value in event.traits.items():
-        if value is None:
-            traits.pop(name, None)
-        elif name in traits or len(traits) < TRAITS_MAX:
-            traits[name] = value
-
-
 def _evolve_context(profile: Profile, event: Event) -> None:
     context = event.context
     if event.at > profile.active_at and context.get("active") is not False:
         profile.active_at = event.at
     timezone = context.get("timezone")
-    if timezone and timezone.__class__ is str:
+    if timezone and timezone.__class__ is str and event.at >= profile.context_at:
         profile.context_timezone = timezone
+        profile.context_at = event.at
     device = context.get("device")
     if isinstance(device, dict) and (token := cast("JsonObject", device).get("token")):
-        profile.traits["push_token"] = token
+        write_traits(profile, {"push_token": token}, event.at)
 
 
 def _evolve_decided(profile: Profile, decided: Decided, now: int) -> None:
@@ -276,11 +273,8 @@ def _evolve_exited(profile: Profile, record: Exited, _now: int) -> None:
                 sent.is_over = True
 
 
-def _evolve_assigned(profile: Profile, record: Assigned, _now: int) -> None:
-    if record.value is None:
-        profile.traits.pop(record.trait, None)
-    elif record.trait in profile.traits or len(profile.traits) < TRAITS_MAX:
-        profile.traits[record.trait] = record.value
+def _evolve_assigned(profile: Profile, record: Assigned, now: int) -> None:
+    write_traits(profile, {record.trait: record.value}, now)
 
 
 def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:

@@ -47,10 +47,14 @@ def measure_skew(sent_at: object, received_at: int) -> int | None:
 
 
 def correct_instant(at: int, skew_ms: int, received_at: int, path: str) -> int:
-    """Move an instant by the skew. What then lies in the future has a clock beyond repair."""
+    """Move an instant by the skew, and at most to now: nothing is told before it happens.
+
+    Else a statement from a clock that is fast would outrank those that are made until then. What
+    lies more than a day in the future has a clock beyond repair.
+    """
     at += skew_ms
     if INSTANT_MIN <= at <= received_at + FUTURE_SKEW_MS_MAX:
-        return at
+        return min(at, received_at)
     if at < INSTANT_MIN:
         raise InputError("bad_timestamp", _EXPECTED, path)
     message = "this is more than a day after it was received: the sender's clock is wrong"

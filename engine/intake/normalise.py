@@ -20,12 +20,13 @@ from engine.events import KIND_NAMES, ConsentStatement, Event, EventKind, Receip
 from engine.ids import stable_hash
 from engine.instants import MINUTE_MS
 from engine.intake.clocks import Envelope, correct_instant, measure_skew, read_instant
+from engine.intake.commerce import settle_commerce
 from engine.intake.consents import read_consents
 from engine.intake.item import Item, Text, read_item, settle_values
-from engine.intake.names import canonical_name
 from engine.intake.shapes import is_object
 from engine.limits import ID_LENGTH_MAX, NAME_LENGTH_MAX
 from engine.localtime import zone
+from engine.vocabulary import COMMERCE, canonical_name
 
 _KINDS = {kind.value: kind for kind in EventKind}
 _RECEIPT = "receipt"
@@ -56,6 +57,8 @@ def normalise(item: Item, envelope: Envelope) -> Event | Receipt:
         anonymous = _read_id(item.anonymous_id, "anonymousId")
     if kind is _TRACK:
         name, properties = _read_name(item), item.properties or {}
+        if properties and name in COMMERCE:
+            properties = settle_commerce(name, properties, envelope.oddities)
     else:
         name, properties = KIND_NAMES[kind], _READERS.get(kind, _gather)(item)
         if kind is _ALIAS and anonymous is None:
