@@ -108,6 +108,7 @@ class Runtime(Reading):
         self._retry_at = 0  # when due timers are tried again after a commit that failed
         self._audience = Audience()
         self._tasks: list[asyncio.Task[None]] = []
+        self._quiet = False
         self._unready = "not started"
 
     # Life: start, stop, readiness.
@@ -120,23 +121,24 @@ class Runtime(Reading):
         self._snapshots.covered_seq = state.covered_seq
         return await recover(self.store, self.directory, state)
 
-    async def start(self) -> None:
-        """Begin to take inputs, fire timers and send messages. The store must be open."""
+    async def start(self, *, quiet: bool = False) -> None:
+        """Begin to take inputs, fire timers and send messages. The store must be open.
+
+        A quiet shard takes inputs only: timers and messages stay in the store for the next start.
+        """
         self._now = self.clock.now()
-        await self.timers.load(self._now)
-        for channel in self._channels.values():
-            await channel.start()
-        await self._withdrawals.recover(await self.store.outbox_open())
+        self._quiet = quiet
         loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(
-                self.timers.watch(
-                    self.clock, self.settings.nap_ms, room=self._count_ticks, fire=self._fire
-                ),
-                name="timers",
-            ),
-            loop.create_task(self._keep_house(), name="housekeeping"),
-        ]
+        self._tasks = [loop.create_task(self._keep_house(), name="housekeeping")]
+        if not self.settings.quiet:
+            await self.timers.load(self._now)
+            for channel in self._channels.values():
+                await channel.start()
+            await self._withdrawals.recover(await self.store.outbox_open())
+            watch = self.timers.watch(
+                self.clock, self.settings.nap_ms, room=self._count_ticks, fire=self._fire
+            )
+            self._tasks.append(loop.create_task(watch, name="timers"))
         self._unready = ""
 
     async def stop(self, timeout_s: float = 5.0) -> None:
@@ -397,7 +399,7 @@ class Runtime(Reading):
             self.timers.push(row)
         for customer, timer in batch.unwakes:
             self.timers.forget(customer, timer)
-        if batch.sends:
+        if batch.sends and not self._quiet:
             self.outbox.offer(batch.sends)
         for customer in batch.withdrawals:  # after the offer: it may be in the same commit
             self._withdrawals.enforce(customer)

@@ -101,19 +101,22 @@ def _locate(problem: Problem, lines: Mapping[str, Place]) -> Problem:
 class App:
     """A shard with its gateway, from start to stop. Use it as an asynchronous context manager."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is another part of the world around it
         self,
         workspace: Workspace,
         data: Path,
-        gateway_settings: GatewaySettings,
+        gateway_settings: GatewaySettings | None,
         *,
         clock: Clock | None = None,
         settings: Settings | None = None,
         environ: Mapping[str, str] = os.environ,
+        quiet: bool = False,
     ) -> None:
+        """Without gateway settings nobody listens; `quiet` fires no timers and sends nothing."""
         self._workspace = workspace
         self._environ = environ
         self._gateway_settings = gateway_settings
+        self._quiet = quiet
         program = workspace.program
         self._made = program.channels  # what `channels` was built from
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -122,8 +125,8 @@ class App:
         )
         clock = clock or WallClock()
         try:
-            self.channels: Mapping[str, Channel] = build_channels(
-                program.channels, data, environ, clock.now
+            self.channels: Mapping[str, Channel] = (
+                {} if quiet else build_channels(program.channels, data, environ, clock.now)
             )
             pacing = build_pacing(program.channels)
             pace = workspace.pace()
@@ -152,13 +155,15 @@ class App:
         folded = await self.runtime.open()
         try:
             await self.use(self._workspace)
-            await self.runtime.start()
-            self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts())
+            await self.runtime.start(quiet=self._quiet)
+            if self._gateway_settings is not None:
+                self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts())
         except BaseException:
             await self.runtime.stop()
             raise
         self._lag.start()
-        logger.info("ready", port=self.port, recovered=folded, program=self.runtime.program.version)
+        port = self.port if self._gateway is not None else None
+        logger.info("ready", port=port, recovered=folded, program=self.runtime.program.version)
         return self
 
     def _mounts(self) -> list[Routes]:

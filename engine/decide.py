@@ -73,14 +73,18 @@ def decide_event(
         return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, name, event.context)
     if name in program.suppressions:
-        for suppressed in rouse(program, scope, name, event.at):
-            if suppressed.until > turn.now:
-                turn.note(suppressed)
+        for suppressed in rouse(program, scope, name, at=event.at, now=turn.now):
+            turn.note(suppressed)
     if event.consents and profile.pending:
         _recheck_consent(turn)
-    if event.is_history:
-        return
-    if profile.instances and (name in program.awaited or program.awaits_segments):
+    if not event.is_history:
+        _go_on(turn, event, scope)
+
+
+def _go_on(turn: Turn, event: Event, scope: Scope) -> None:
+    """Move the journeys that were about this event, and start those that begin with it."""
+    program, name = turn.program, event.name
+    if turn.profile.instances and (name in program.awaited or program.awaits_segments):
         _meet_goals(turn, event, scope)
         _end_waits(turn, event, scope)
     if name in program.triggers:

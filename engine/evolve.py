@@ -66,8 +66,6 @@ from engine.seen import note_seen
 
 JsonObject = dict[str, Any]
 
-_GROUP = EventKind.GROUP
-
 
 def fold(profile: Profile, given: Input, records: Iterable[Record], now: int) -> None:
     """Bring a profile from before a journal entry to after it."""
@@ -84,7 +82,8 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
     if isinstance(given, Event):
         if not note_seen(profile.seen, dedup_key(given.id), now):
             return False
-        _evolve_event(profile, given)
+        if profile.first_at or not given.only_existing:
+            _evolve_event(profile, given)
         return True
     if isinstance(given, Receipt):
         return note_seen(profile.seen, dedup_key(given.id), now)
@@ -100,8 +99,6 @@ def evolve(profile: Profile, record: Record, now: int) -> None:
 
 
 def _evolve_event(profile: Profile, event: Event) -> None:
-    if event.only_existing and not profile.first_at:
-        return
     history = profile.history.get(event.name)
     if history is None:
         if len(profile.history) >= HISTORY_NAMES_MAX:
@@ -116,16 +113,21 @@ def _evolve_event(profile: Profile, event: Event) -> None:
         history.first_at = at
     if at < profile.first_at or profile.first_at == 0:
         profile.first_at = at
-    if event.traits and event.kind is not _GROUP:
-        write_traits(profile, event.traits, at)  # those of a group call describe the group
-    for change in event.changes:
-        change_trait(profile, change, at)
+    if event.traits or event.changes:
+        _evolve_traits(profile, event)
     if event.context:
         _evolve_context(profile, event)
     elif at > profile.active_at:
         profile.active_at = at
     for statement in event.consents:
         note_consent(profile.consents, statement)
+
+
+def _evolve_traits(profile: Profile, event: Event) -> None:
+    if event.kind is not EventKind.GROUP:  # its traits describe the group
+        write_traits(profile, event.traits, event.at)
+    for change in event.changes:
+        change_trait(profile, change, event.at)
 
 
 def _evolve_context(profile: Profile, event: Event) -> None:

@@ -3,10 +3,10 @@
 Called by `evolve` for every trait that is written. Each trait has the instant of its last writing,
 so that an older value that arrives late changes nothing, and a late removal removes nothing newer.
 
-An instant for every trait would take as much memory as the traits do. Most customers are told of by
-calls that say all there is, again and again; so a profile keeps the instant of the last writing that
-named all of its traits (`traits_at`), and an instant apart (`written`) for those that were written
-alone, and for names that were removed. That is exact, and empty for most customers.
+An instant for every trait would take as much memory as the traits do. Most customers are told of
+by calls that say all there is, again and again; so a profile keeps the instant of the last writing
+that named all of its traits (`traits_at`), and an instant apart (`written`) for those that were
+written alone, and for names that were removed. That is exact, and empty for most customers.
 
 *Rules*
 - The result does not depend on the order in which writings of different instants arrive.

@@ -2,9 +2,9 @@
 
 Called by `engine.intake.normalise` for every track call, and by `engine.program.check` for the
 names a workspace writes. Canonical are Segment's: its e-commerce vocabulary (second version), and
-those for accounts (B2B SaaS), apps (native mobile) and video. An alias is another spelling of one of
-them (`product_added`, `ProductAdded`), its name in the first e-commerce vocabulary, which put the
-verb first (`Viewed Product`), or in Google Analytics 4.
+those for accounts (B2B SaaS), apps (native mobile) and video. An alias is another spelling of one
+of them (`product_added`, `ProductAdded`), its name in the first e-commerce vocabulary, which put
+the verb first (`Viewed Product`), or in Google Analytics 4.
 
 Sources: segment-docs `spec/ecommerce/v2.md`, `spec/ecommerce/index.md` (the first version),
 `spec/b2b-saas.md`, `spec/mobile.md`, `spec/video.md`; Google's list of recommended events for GA4.

@@ -22,6 +22,8 @@ from engine.intake.clocks import Envelope
 from engine.intake.item import check_size, convert_item, read_item
 from engine.intake.normalise import normalise
 
+HISTORY_SOURCE = "history"  # of what is told for the record, whichever way it comes
+
 _STORE_RETRY_S = 1
 _BUSY = 429
 _UNWRITABLE = b'"this item can not be written as JSON"'

@@ -21,6 +21,7 @@ from adapters.gateway import cloudevents, consent
 from adapters.gateway.answers import refuse, succeed
 from adapters.gateway.customerio_words import translate_entity
 from adapters.gateway.host import Host
+from adapters.gateway.intake import HISTORY_SOURCE
 from adapters.gateway.query import UnknownError, guard
 from adapters.gateway.wire import read_object
 from engine.errors import InputError, OverloadError
@@ -66,7 +67,7 @@ def read_again(row: QuarantineRow) -> Event | Receipt:
         raise _nobody_sent()
     if row.source == _ENGINE:
         return _read_input(row.payload)
-    envelope = Envelope(row.received_at, source=row.source)
+    envelope = Envelope(row.received_at, source=row.source, is_history=row.source == HISTORY_SOURCE)
     translate = _TRANSLATIONS.get(row.source)
     if translate is None:
         return normalise(read_item(row.payload, envelope.oddities), envelope)

@@ -25,6 +25,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     `skew_ms` is how far the sender's clock is behind ours; None where the request doesn't say, and
     then each call may. `kind` is the kind of all of them where the address says it, and `context`
     what each call's own context is laid over. `oddities` collects what was mended in passing.
+    `is_history` says that all of it is told for the record.
     """
 
     received_at: int
@@ -33,6 +34,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     kind: str = ""
     context: dict[str, Any] = {}
     oddities: list[str] = []
+    is_history: bool = False
 
 
 def measure_skew(sent_at: object, received_at: int) -> int | None:

@@ -68,13 +68,19 @@ _LIFTED = (
 )
 
 _TEXT_LENGTH_MAX = 40
-_SIGNS = " \u00a0\u202f$€£¥₹₦₽₩₪₫₴₱₺฿+"  # noqa: RUF001 - the currencies' own signs
-_PLAIN = re.compile(r"-?\d+(?:\.\d+)?")
-_DECIMAL_COMMA = re.compile(r"-?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)")
-_GROUPED_THEN_DOT = re.compile(r"-?[1-9]\d{0,2}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})")
-_GROUPED_THEN_COMMA = re.compile(r"-?[1-9]\d{0,2}(?:(?:\.\d{3})+,\d+|(?:\.\d{3}){2,})")
-_SPACED = re.compile(r"-?[1-9]\d{0,2}(?:[ '’\u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?")  # noqa: RUF001
-_SPACES = re.compile("[ '’\u00a0\u202f]")  # noqa: RUF001
+_SIGNS = " \u00a0\u202f$€£¥₹₦₽₩₪₫₴₱₺฿+"
+_SPACES = " '\u2019\u00a0\u202f"
+# How amounts are written, and what parts their thousands.
+_FORMS = tuple(
+    (re.compile(f"-?(?:{form})", re.ASCII), str.maketrans("", "", grouping))
+    for form, grouping in (
+        (r"\d+(?:\.\d+)?", ""),
+        (r"\d+,(?:\d{1,2}|\d{4,})|0,\d+", ""),
+        (r"[1-9]\d{0,2}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})", ","),
+        (r"[1-9]\d{0,2}(?:(?:\.\d{3})+,\d+|(?:\.\d{3}){2,})", "."),
+        (rf"[1-9]\d{{0,2}}(?:[{_SPACES}]\d{{3}})+(?:[.,]\d{{1,2}})?", _SPACES),
+    )
+)
 
 
 def settle_commerce(name: str, properties: dict[str, Any], oddities: list[str]) -> dict[str, Any]:
@@ -95,19 +101,13 @@ def read_number(value: object) -> float | int | None:
     if kind is int or kind is float:
         assert isinstance(value, int | float)
         return value
-    if not isinstance(value, str) or len(value) > _TEXT_LENGTH_MAX or not value.isprintable():
+    if not isinstance(value, str) or len(value) > _TEXT_LENGTH_MAX:
         return None
     text = value.strip(_SIGNS)
-    if _PLAIN.fullmatch(text):
-        return _number(text)
-    if _DECIMAL_COMMA.fullmatch(text):
-        return _number(text.replace(",", "."))
-    if _GROUPED_THEN_DOT.fullmatch(text):
-        return _number(text.replace(",", ""))
-    if _GROUPED_THEN_COMMA.fullmatch(text):
-        return _number(text.replace(".", "").replace(",", "."))
-    if _SPACED.fullmatch(text):
-        return _number(_SPACES.sub("", text).replace(",", "."))
+    for form, grouping in _FORMS:
+        if form.fullmatch(text):
+            digits = text.translate(grouping).replace(",", ".")
+            return float(digits) if "." in digits else int(digits)
     return None
 
 
@@ -119,10 +119,6 @@ def read_currency(value: object) -> str | None:
         return value
     code = value.strip().upper()
     return code if code in CURRENCIES else None
-
-
-def _number(text: str) -> float | int:
-    return float(text) if "." in text else int(text)
 
 
 def _rename(properties: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:

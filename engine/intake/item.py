@@ -41,6 +41,8 @@ class Item(msgspec.Struct, frozen=True, rename="camel", gc=False):
     status: Any = None
     code: Any = None
     permanent: Any = None
+    trait_changes: Any = None
+    only_existing: Any = None
 
 
 _decode = msgspec.json.Decoder(Item).decode

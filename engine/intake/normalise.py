@@ -19,6 +19,7 @@ from engine.errors import InputError
 from engine.events import KIND_NAMES, ConsentStatement, Event, EventKind, Receipt, ReceiptStatus
 from engine.ids import stable_hash
 from engine.instants import MINUTE_MS
+from engine.intake.changes import read_changes
 from engine.intake.clocks import Envelope, correct_instant, measure_skew, read_instant
 from engine.intake.commerce import settle_commerce
 from engine.intake.consents import read_consents
@@ -56,9 +57,7 @@ def normalise(item: Item, envelope: Envelope) -> Event | Receipt:
     if item.anonymous_id is not None:
         anonymous = _read_id(item.anonymous_id, "anonymousId")
     if kind is _TRACK:
-        name, properties = _read_name(item), item.properties or {}
-        if properties and name in COMMERCE:
-            properties = settle_commerce(name, properties, envelope.oddities)
+        name, properties = _read_track(item, envelope)
     else:
         name, properties = KIND_NAMES[kind], _READERS.get(kind, _gather)(item)
         if kind is _ALIAS and anonymous is None:
@@ -90,6 +89,9 @@ def normalise(item: Item, envelope: Envelope) -> Event | Receipt:
         context or {},
         consents,
         envelope.source,
+        envelope.is_history,
+        read_changes(item.trait_changes) if item.trait_changes is not None else (),
+        item.only_existing is True,
     )
 
 
@@ -109,6 +111,8 @@ def _read_at(item: Item, envelope: Envelope) -> int:
     if not said:
         said, path = item.timestamp, "timestamp"
         if not said:
+            if envelope.is_history:
+                raise InputError("bad_timestamp", "an event of the past needs its time", path)
             return envelope.received_at
     at = read_instant(said, path)
     skew_ms = envelope.skew_ms
@@ -139,6 +143,15 @@ def _read_name(item: Item) -> str:
         message = f"a name may have {NAME_LENGTH_MAX} characters, this one has {len(name)}"
         raise InputError("name_too_long", message, "event")
     return canonical_name(name)
+
+
+def _read_track(item: Item, envelope: Envelope) -> tuple[str, dict[str, Any]]:
+    name, properties = _read_name(item), item.properties
+    if not properties:
+        return name, {}
+    if name in COMMERCE:
+        return name, settle_commerce(name, properties, envelope.oddities)
+    return name, properties
 
 
 def _read_page(item: Item) -> dict[str, Any]:
