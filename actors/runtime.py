@@ -108,7 +108,6 @@ class Runtime(Reading):
         self._retry_at = 0  # when due timers are tried again after a commit that failed
         self._audience = Audience()
         self._tasks: list[asyncio.Task[None]] = []
-        self._quiet = False
         self._unready = "not started"
 
     # Life: start, stop, readiness.
@@ -121,13 +120,9 @@ class Runtime(Reading):
         self._snapshots.covered_seq = state.covered_seq
         return await recover(self.store, self.directory, state)
 
-    async def start(self, *, quiet: bool = False) -> None:
-        """Begin to take inputs, fire timers and send messages. The store must be open.
-
-        A quiet shard takes inputs only: timers and messages stay in the store for the next start.
-        """
+    async def start(self) -> None:
+        """Begin to take inputs, fire timers and send messages. The store must be open."""
         self._now = self.clock.now()
-        self._quiet = quiet
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._keep_house(), name="housekeeping")]
         if not self.settings.quiet:
@@ -399,7 +394,7 @@ class Runtime(Reading):
             self.timers.push(row)
         for customer, timer in batch.unwakes:
             self.timers.forget(customer, timer)
-        if batch.sends and not self._quiet:
+        if batch.sends and not self.settings.quiet:
             self.outbox.offer(batch.sends)
         for customer in batch.withdrawals:  # after the offer: it may be in the same commit
             self._withdrawals.enforce(customer)

@@ -101,7 +101,7 @@ def _locate(problem: Problem, lines: Mapping[str, Place]) -> Problem:
 class App:
     """A shard with its gateway, from start to stop. Use it as an asynchronous context manager."""
 
-    def __init__(  # noqa: PLR0913 - each is another part of the world around it
+    def __init__(
         self,
         workspace: Workspace,
         data: Path,
@@ -110,13 +110,11 @@ class App:
         clock: Clock | None = None,
         settings: Settings | None = None,
         environ: Mapping[str, str] = os.environ,
-        quiet: bool = False,
     ) -> None:
-        """Without gateway settings nobody listens; `quiet` fires no timers and sends nothing."""
+        """Without gateway settings nobody listens; a quiet shard has no channels."""
         self._workspace = workspace
         self._environ = environ
         self._gateway_settings = gateway_settings
-        self._quiet = quiet
         program = workspace.program
         self._made = program.channels  # what `channels` was built from
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -126,7 +124,9 @@ class App:
         clock = clock or WallClock()
         try:
             self.channels: Mapping[str, Channel] = (
-                {} if quiet else build_channels(program.channels, data, environ, clock.now)
+                {}
+                if settings is not None and settings.quiet
+                else build_channels(program.channels, data, environ, clock.now)
             )
             pacing = build_pacing(program.channels)
             pace = workspace.pace()
@@ -155,7 +155,7 @@ class App:
         folded = await self.runtime.open()
         try:
             await self.use(self._workspace)
-            await self.runtime.start(quiet=self._quiet)
+            await self.runtime.start()
             if self._gateway_settings is not None:
                 self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts())
         except BaseException:

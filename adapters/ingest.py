@@ -321,8 +321,8 @@ async def load_file(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    settings = Settings(memory_bytes_max=_MEMORY_BYTES)
-    async with App(workspace, data, None, settings=settings, quiet=is_history) as app:
+    settings = Settings(memory_bytes_max=_MEMORY_BYTES, quiet=is_history)
+    async with App(workspace, data, None, settings=settings) as app:
         tune_interpreter()
         with open_source(path) as source:
             bookmark = None if path == STDIN else Bookmark(data / _BOOKMARKS, path)

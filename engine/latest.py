@@ -17,7 +17,7 @@ written alone, and for names that were removed. That is exact, and empty for mos
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any, cast
+from typing import Any, TypeGuard
 
 from engine.events import ChangeKind, TraitChange
 from engine.limits import INT_MAX, INT_MIN, TRAIT_ITEMS_MAX, TRAITS_MAX
@@ -110,10 +110,15 @@ def _increase(present: object, by: float) -> object:
     return total if isfinite(total) else None
 
 
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    """Say whether a value is a list, in a way type checkers follow."""
+    return isinstance(value, list)
+
+
 def _change_list(present: object, kind: ChangeKind, values: list[Any]) -> object:
-    if present is not None and not isinstance(present, list):
+    if present is not None and not _is_list(present):
         return None
-    kept = [each for each in cast("list[Any]", present or []) if each not in values]
+    kept = [each for each in present or [] if each not in values]
     if kind is ChangeKind.REMOVE:
         return kept if present is not None else None
     for value in values:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from actors.settings import Settings
 from adapters.app import App, open_workspace
 from engine.profile import Profile
 from tests.e2e.command_line import NEXTBEAT, nextbeat, write_shop
@@ -67,7 +68,7 @@ def summary(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 async def find(folder: Path, customer: str = "ana") -> Profile:
     workspace = open_workspace(folder / "shop")
-    async with App(workspace, folder / "data", None, quiet=True) as app:
+    async with App(workspace, folder / "data", None, settings=Settings(quiet=True)) as app:
         actor = (await app.runtime.directory.recall([customer]))[customer]
         assert actor.profile is not None
         return actor.profile
@@ -147,7 +148,8 @@ def test_gzip_that_is_cut_off_is_said_so_and_what_came_is_kept(tmp_path: Path) -
 def test_standard_input_is_read(tmp_path: Path) -> None:
     shop = write_shop(tmp_path, SHOP)
     file = write_calls(tmp_path, CALLS)
-    command = [NEXTBEAT, "ingest", "-", "--workspace", shop, "--data", tmp_path / "data", "--json"]
+    folders = ["--workspace", str(shop), "--data", str(tmp_path / "data")]
+    command = [NEXTBEAT, "ingest", "-", *folders, "--json"]
     with file.open("rb") as stream:
         done = subprocess.run(command, stdin=stream, capture_output=True, timeout=60, check=True)
     assert json.loads(done.stdout)["events"] == 5

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import msgspec
 from aiohttp import ClientSession
 
 from actors.memory import MemoryStore, VirtualClock
@@ -20,7 +21,9 @@ QUIET = {"workspace": "quiet", "channels": {"email": {"adapter": "log", "identit
 async def whole(store: MemoryStore, **limits: int) -> AsyncGenerator[tuple[Served, Runtime]]:
     """Run gateway and runtime together."""
     program = compile_source(QUIET)
-    runtime = Runtime(store, VirtualClock(NOW), program, {}, settings=Settings(**limits))
+    runtime = Runtime(
+        store, VirtualClock(NOW), program, {}, settings=msgspec.convert(limits, Settings)
+    )
     await runtime.open()
     await runtime.start()
     gateway = await serve(runtime, OPEN)

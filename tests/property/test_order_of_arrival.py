@@ -9,7 +9,7 @@ from engine.evolve import evolve_input
 from engine.profile import Profile
 
 AT = 1_772_452_800_000
-NAMES = ("a", "b", "c", "d")
+NAMES: tuple[str, ...] = ("a", "b", "c", "d")
 VALUES = st.one_of(st.none(), st.integers(0, 5))
 CONSENTS = st.lists(
     st.tuples(st.sampled_from(["marketing", "news"]), st.sampled_from(list(ConsentStatus))),
@@ -26,7 +26,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
 
 
 def _event(draw: st.DrawFn, number: int, at: int) -> Event:
-    traits = draw(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4))
+    traits: dict[str, Any] = draw(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4))
     context: dict[str, Any] = draw(
         st.sampled_from(
             [
