@@ -33,7 +33,7 @@ from engine.errors import InputError, NextbeatError, OverloadError
 from engine.events import Event, Receipt
 from engine.intake.clocks import Envelope
 from engine.intake.item import read_item
-from engine.intake.normalise import normalise
+from engine.intake.mapping import take_in
 from engine.limits import ITEM_BYTES_MAX
 
 STDIN = Path("-")
@@ -259,13 +259,17 @@ class Loader:
             source=HISTORY_SOURCE if self._is_history else _LIVE,
             is_history=self._is_history,
         )
+        mappings = self._runtime.program.mappings
         inputs: list[Event | Receipt] = []
         quarantined: list[QuarantineRow] = []
         for number, line in portion.lines:
             try:
-                inputs.append(normalise(read_item(line, envelope.oddities), envelope))
+                given = take_in(read_item(line, envelope.oddities), envelope, mappings)
             except InputError as error:
                 quarantined.append(self._reject(error, number, line, envelope))
+            else:
+                if given is not None:
+                    inputs.append(given)
         self._loaded.lines += len(portion.lines)
         while True:
             try:

@@ -97,13 +97,17 @@ def normalise(item: Item, envelope: Envelope) -> Event | Receipt:
 
 def normalise_line(raw: bytes) -> Event | Receipt:
     """Read one line of an event file, where a call's own time is the clock. Raises InputError."""
+    return normalise(*read_line(raw))
+
+
+def read_line(raw: bytes) -> tuple[Item, Envelope]:
+    """Decode one line of an event file, with its own time as the clock. Raises InputError."""
     oddities: list[str] = []
     item = read_item(raw, oddities)
     said = item.original_timestamp or item.timestamp
     if not said:
         raise InputError("bad_timestamp", "an event in a file needs its time", "timestamp")
-    at = read_instant(said, "timestamp")
-    return normalise(item, Envelope(at, skew_ms=0, oddities=oddities))
+    return item, Envelope(read_instant(said, "timestamp"), skew_ms=0, oddities=oddities)
 
 
 def _read_at(item: Item, envelope: Envelope) -> int:
