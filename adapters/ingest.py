@@ -181,10 +181,12 @@ class Bookmark:
     ended, and another one under the same name is read from its beginning.
     """
 
-    def __init__(self, folder: Path, path: Path) -> None:
+    def __init__(self, folder: Path, path: Path, where: str = "") -> None:
+        """`where` says to where the file is loaded, if the folder doesn't."""
         self._path = path
         self._folder = folder
-        self._file = folder / f"{sha256(str(path.resolve()).encode()).hexdigest()[:32]}.json"
+        name = sha256(f"{where}\n{path.resolve()}".encode()).hexdigest()[:32]
+        self._file = folder / f"{name}.json"
         self._saved_at_s = -_SAVE_EVERY_S
 
     def read(self) -> Position:
@@ -210,7 +212,7 @@ class Bookmark:
         if now_s - self._saved_at_s < _SAVE_EVERY_S and not is_last:
             return
         self._saved_at_s = now_s
-        self._folder.mkdir(exist_ok=True, mode=0o700)
+        self._folder.mkdir(exist_ok=True, parents=True, mode=0o700)
         draft = self._file.with_suffix(".new")
         draft.write_bytes(msgspec.json.encode(position))
         draft.replace(self._file)

@@ -156,22 +156,16 @@ def test_standard_input_is_read(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_a_server_uses_is_refused_in_words(tmp_path: Path) -> None:
-    file, shop = write_calls(tmp_path, CALLS), write_shop(tmp_path, SHOP)
-    serving = subprocess.Popen(
-        [NEXTBEAT, "serve", "--workspace", shop, "--data", tmp_path / "data", "--port", "0"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    file = write_calls(tmp_path, CALLS)
+    write_shop(tmp_path, SHOP)
+    serving, _ = serve(tmp_path)
     try:
-        assert serving.stderr is not None
-        assert "ready" in next(line for line in serving.stderr if "ready" in line)
         done = ingest(tmp_path, file)
         assert done.returncode == 1
         assert "is in use by process" in done.stderr
         assert "Traceback" not in done.stderr
     finally:
-        serving.terminate()
-        serving.communicate(timeout=20)
+        stop(serving)
 
 
 @pytest.mark.parametrize("arguments", [["missing.ndjson"], []])
@@ -179,3 +173,65 @@ def test_a_command_that_cannot_be_understood_says_how(arguments: list[str]) -> N
     done = nextbeat("ingest", *arguments)
     assert done.returncode == 2
     assert "Usage" in done.stderr
+
+
+def serve(folder: Path) -> tuple[subprocess.Popen[str], str]:
+    """Serve the shop on a free port; gives the process and its URL."""
+    folders = ["--workspace", str(folder / "shop"), "--data", str(folder / "data")]
+    serving = subprocess.Popen(
+        [NEXTBEAT, "serve", *folders, "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert serving.stderr is not None
+    ready = json.loads(next(line for line in serving.stderr if '"ready"' in line))
+    return serving, f"http://127.0.0.1:{ready['port']}"
+
+
+def stop(serving: subprocess.Popen[str]) -> None:
+    serving.terminate()
+    serving.communicate(timeout=20)
+
+
+async def test_a_running_server_is_loaded_into_over_http(tmp_path: Path) -> None:
+    write_shop(tmp_path, SHOP)
+    nobody = json.dumps({"type": "track", "event": "Clicked", "timestamp": "2026-03-02"})
+    odd = json.dumps(call(9, "track", event="Clicked")).replace('"event"', '"n": NaN, "event"')
+    file = write_calls(tmp_path, CALLS, "{broken", nobody, odd)
+    serving, url = serve(tmp_path)
+    try:
+        done = nextbeat("ingest", file, "--url", url, HOME=str(tmp_path))
+        assert done.returncode == 1
+        assert "6 events taken, 2 not understood" in done.stdout
+        assert "  line 6: " in done.stderr
+        assert "  line 7: " in done.stderr
+        again = nextbeat("ingest", file, "--url", url, "--json", HOME=str(tmp_path))
+        assert (again.returncode, json.loads(again.stdout)["skipped_lines"]) == (0, 8)
+    finally:
+        stop(serving)
+    ana = await find(tmp_path)
+    assert ana.traits["plan"] == "pro"
+    assert (ana.history["Order Completed"].count, ana.decision_count) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        [],
+        ["--workspace", "shop"],
+        ["--data", "data"],
+        ["--url", "http://127.0.0.1:1", "--data", "data"],
+    ],
+)
+def test_one_place_to_load_into_has_to_be_said(tmp_path: Path, where: list[str]) -> None:
+    shop = str(write_shop(tmp_path, SHOP))
+    told = [shop if word == "shop" else word for word in where]
+    done = nextbeat("ingest", write_calls(tmp_path, CALLS), *told)
+    assert done.returncode == 2
+    assert "--workspace and --data, or --url" in done.stderr
+
+
+def test_a_server_that_refuses_is_quoted(tmp_path: Path) -> None:
+    done = nextbeat("ingest", write_calls(tmp_path, CALLS), "--url", "ftp://x", HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert "is not the address of a server" in done.stderr
