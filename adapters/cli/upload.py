@@ -90,10 +90,10 @@ def _send(server: "_Server", portion: Portion, loaded: Loaded) -> None:
         except InputError as error:
             _reject(loaded, number, error.code, error.path, error.message)
     for lines in _fit(readable, loaded):
-        errors = server.send(_HEAD + b",".join(line for _, line in lines) + _TAIL).errors
-        loaded.events += len(lines) - len(errors)
-        for error in errors:
-            _reject(loaded, lines[error.index][0], error.code, error.path, error.message)
+        faults = server.send(_HEAD + b",".join(line for _, line in lines) + _TAIL).errors
+        loaded.events += len(lines) - len(faults)
+        for fault in faults:
+            _reject(loaded, lines[fault.index][0], fault.code, fault.path, fault.message)
 
 
 def _readable(line: bytes) -> bytes:
@@ -151,6 +151,7 @@ class _Server:
 
     def send(self, body: bytes) -> Success:
         """Have a body taken, however often it takes. Raises RemoteError."""
+        failure = ""
         for tried in range(_TRIES_MAX):
             pause_s = min(0.25 * 2**tried, _PAUSE_S_MAX)
             try:
