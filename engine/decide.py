@@ -131,7 +131,7 @@ def _end_wait(turn: Turn, number: int, timer: int) -> None:
 
 def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     """Decide what follows from what became of a message."""
-    sent = _find_sent(turn.profile, receipt.message)
+    sent = None if receipt.is_history else _find_sent(turn.profile, receipt.message)
     if sent is None:
         turn.note(Unmatched("receipt"))
         return

@@ -126,6 +126,7 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, tag="receipt", gc=Fa
     code: str = ""
     permanent: bool = False
     source: str = ""
+    is_history: bool = False  # of a message that was not sent from here
 
 
 class Tick(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False):

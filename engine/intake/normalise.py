@@ -253,4 +253,5 @@ def _normalise_other(item: Item, envelope: Envelope) -> Receipt:
         code="" if code is None else str(code)[:NAME_LENGTH_MAX],
         permanent=bool(item.permanent),
         source=envelope.source,
+        is_history=envelope.is_history,
     )

@@ -115,6 +115,7 @@ VALUES: dict[str, msgspec.Struct] = {
         code="550",
         permanent=True,
         source="esp",
+        is_history=True,
     ),
     "tick": Tick(9, AT),
     "linked": Linked(
