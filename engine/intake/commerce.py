@@ -21,6 +21,8 @@ _NUMBERS = frozenset(
     ("price", "value", "total", "revenue", "subtotal", "tax", "shipping", "discount", "quantity")
 )
 
+_CURRENCY = "currency"
+
 # GA4's names and those of older libraries, and what the second e-commerce vocabulary calls them.
 _PRODUCT_NAMES = {
     "item_id": "product_id",
@@ -132,7 +134,7 @@ def _rename(properties: dict[str, Any], names: dict[str, str]) -> dict[str, Any]
 
 _READERS: dict[str, Callable[[object], object]] = {
     **dict.fromkeys(_NUMBERS, read_number),
-    "currency": read_currency,
+    _CURRENCY: read_currency,
 }
 
 
@@ -162,10 +164,12 @@ def _settle_line(product: dict[str, Any], oddities: list[str]) -> dict[str, Any]
 def _settle(properties: dict[str, Any], oddities: list[str]) -> dict[str, Any]:
     settled = properties
     for name, value in properties.items():
-        read = _READERS.get(name)
-        if read is None or value is None:
+        if name not in _READERS or value is None:
             continue
-        better = read(value)
+        kind = value.__class__
+        if (kind is float or kind is int) and name != _CURRENCY:
+            continue  # nearly all amounts: a call for each is spared
+        better = _READERS[name](value)
         if better is None:
             oddities.append(name)
         elif better is not value:
