@@ -7,6 +7,8 @@ and puts facts down through the turn.
 - An event is looked at in this order: session, what conditions count, suppressions it sets off,
   consent it changes, goals it meets, waits it ends, journeys it starts.
 - At one instant events come before timers; the runtime sees to that.
+- What was loaded from the past is counted, and its consent holds. It begins nothing: no journey, no
+  end of a wait or of a journey; and it sets off only suppressions that still last.
 """
 
 from collections.abc import Mapping
@@ -71,11 +73,18 @@ def decide_event(
         return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, name, event.context)
     if name in program.suppressions:
-        for suppressed in rouse(program, scope, name, event.at):
+        for suppressed in rouse(program, scope, name, at=event.at, now=turn.now):
             turn.note(suppressed)
     if event.consents and profile.pending:
         _recheck_consent(turn)
-    if profile.instances and (name in program.awaited or program.awaits_segments):
+    if not event.is_history:
+        _go_on(turn, event, scope)
+
+
+def _go_on(turn: Turn, event: Event, scope: Scope) -> None:
+    """Move the journeys that were about this event, and start those that begin with it."""
+    program, name = turn.program, event.name
+    if turn.profile.instances and (name in program.awaited or program.awaits_segments):
         _meet_goals(turn, event, scope)
         _end_waits(turn, event, scope)
     if name in program.triggers:
@@ -122,7 +131,7 @@ def _end_wait(turn: Turn, number: int, timer: int) -> None:
 
 def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     """Decide what follows from what became of a message."""
-    sent = _find_sent(turn.profile, receipt.message)
+    sent = None if receipt.is_history else _find_sent(turn.profile, receipt.message)
     if sent is None:
         turn.note(Unmatched("receipt"))
         return

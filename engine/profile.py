@@ -124,3 +124,6 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     merged_into: str = ""  # who this customer turned out to be; then nothing else is here
     apart: list[str] = []  # customers this one is not, whatever identities say
     refused: list[str] = []  # merges that were not made, as `namespace/customer`
+    traits_at: int = 0  # the last writing that named all traits; see `latest`
+    written: dict[str, int] = {}  # trait -> its last writing, where that was another
+    context_at: int = 0  # when `context_timezone` was said

@@ -24,6 +24,7 @@ _COMMANDS = {
     "check": "Check a workspace and list what is wrong with it.",
     "schema": "Print the JSON Schema of workspace files, for editors.",
     "regions": "List the built-in rules of law: whom they concern, and since when.",
+    "ingest": "Load a file of events: history, unless it is to count as now.",
     "replay": "Decide over a file of events, with their time as the clock.",
     "sim": "Run the engine in a simulated world of faults and check its promises.",
     "explain": "Tell why a customer did, or did not, get a message.",

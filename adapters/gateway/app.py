@@ -12,6 +12,7 @@ from aiohttp import web
 
 from actors.runtime import Runtime
 from adapters.gateway import (
+    braze,
     cloudevents,
     consent,
     customerio,
@@ -39,6 +40,7 @@ Dispatch = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _MODULES: tuple[Routes, ...] = (
     segment.routes,
+    braze.routes,
     customerio.routes,
     cloudevents.routes,
     receipts.routes,

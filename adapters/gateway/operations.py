@@ -10,6 +10,7 @@ import msgspec
 
 from adapters.gateway import views
 from adapters.gateway.answers import Success
+from adapters.gateway.braze import Tracked, TrackRequest
 from adapters.gateway.inbox import WirePage
 from adapters.gateway.parameters import (
     DecisionParameters,
@@ -150,6 +151,7 @@ _SEGMENT = (
         _take(path, "Take a batch of calls", Batch)
         for path in ("/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch")
     ),
+    _take("/v1/history", "Take a batch of calls from the past, which begin nothing", Batch),
     *(
         _take(f"/v1/{path}", f"Take one {kind} call", Item)
         for kind in ("identify", "track", "page", "screen", "group", "alias")
@@ -190,6 +192,13 @@ _CUSTOMERIO = (
     _take("/api/v1/metrics", "Customer.io: what became of a message", AnyObject),
     _take("/api/v2/entity", "Customer.io: one call of the second version", AnyObject),
     _take("/api/v2/batch", "Customer.io: several calls of the second version", AnyObject),
+)
+_BRAZE = (
+    msgspec.structs.replace(
+        _take("/users/track", "Braze: track attributes, events and purchases", TrackRequest),
+        answer=Tracked,
+        status=201,
+    ),
 )
 _OTHERS = (
     _take("/v1/cloudevents", "Take CloudEvents: binary, structured or batched", AnyObject),
@@ -341,6 +350,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_SEGMENT,
     *_BROWSERS,
     *_CUSTOMERIO,
+    *_BRAZE,
     *_OTHERS,
     *_READING,
     *_RUNNING,

@@ -20,6 +20,7 @@ from engine.program.check import check_workspace
 from engine.program.faults import Faults
 from engine.program.identitymodel import compile_identity
 from engine.program.leaves import Leaves
+from engine.program.mappings import compile_mappings
 from engine.program.model import WorkspaceSpec
 from engine.program.names import Names
 from engine.program.places import Path, Places
@@ -45,6 +46,7 @@ from engine.program.sections import (
     group,
 )
 from engine.program.shape import read_shape
+from engine.program.wordcheck import check_event
 
 # What the same workspace means. Raised when a release decides otherwise on the same text, so that
 # decisions of the two are not taken for decisions of one program.
@@ -67,6 +69,8 @@ def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Prog
     _check_segments(leaves, names, faults)
     for where, channel in leaves.channel_uses:
         names.check("channels", channel, where)
+    for where, event in leaves.event_uses:
+        check_event(event, where, faults)
     if faults:
         raise ProgramError(faults.problems())
     return program
@@ -142,6 +146,7 @@ def _compile(
         or 0,
         pacing=compile_pacing(policies),
         identity=compile_identity(spec.identity, spec.defaults.country),
+        mappings=compile_mappings(spec.mapping),
     ).with_archive({})
 
 

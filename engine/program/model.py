@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from engine.instants import format_duration
 from engine.limits import SESSION_MS_DEFAULT
 from engine.program.identitymodel import IdentitySpec
+from engine.program.mappingmodel import MappingSpec
 from engine.program.policymodel import PoliciesSpec
 from engine.program.texts import (
     CapText,
@@ -336,6 +337,10 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
     identity: Annotated[
         IdentitySpec, Meta(description="Which identities count, and which make two customers one.")
     ] = IdentitySpec()
+    mapping: Annotated[
+        tuple[MappingSpec, ...],
+        Meta(description="What is done to events as they come in: renamed, converted, left out."),
+    ] = ()
 
 
 # What the workspace language has words for and this version does not do: refused by name, since a

@@ -14,6 +14,7 @@ import pytest
 
 from engine.effects import Send
 from engine.events import (
+    ChangeKind,
     ConsentStatement,
     ConsentStatus,
     Departed,
@@ -28,6 +29,7 @@ from engine.events import (
     Restored,
     SeenIds,
     Tick,
+    TraitChange,
     Unlinked,
 )
 from engine.ledger import Slot, Tally
@@ -95,6 +97,12 @@ VALUES: dict[str, msgspec.Struct] = {
         {"timezone": "Asia/Kathmandu"},
         (_SAID,),
         "web",
+        is_history=True,
+        changes=(
+            TraitChange("visits", ChangeKind.INCREASE, 2),
+            TraitChange("sizes", ChangeKind.ADD, ["M"]),
+        ),
+        only_existing=True,
     ),
     "event-bare": Event("e-2", EventKind.TRACK, "Seen", None, "a1", AT, AT),
     "receipt": Receipt(
@@ -107,6 +115,7 @@ VALUES: dict[str, msgspec.Struct] = {
         code="550",
         permanent=True,
         source="esp",
+        is_history=True,
     ),
     "tick": Tick(9, AT),
     "linked": Linked(
@@ -207,6 +216,9 @@ VALUES: dict[str, msgspec.Struct] = {
         "u2",
         ["u3"],
         ["email/u4"],
+        traits_at=AT - 4,
+        written={"tags": AT - 5},
+        context_at=AT - 6,
     ),
     "profile-new": Profile("u2"),
 }
