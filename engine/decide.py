@@ -4,7 +4,7 @@ Called by `step` with one input that is not a duplicate and already part of the 
 and puts facts down through the turn.
 
 *Rules*
-- An event is looked at in this order: session, what conditions count, suppressions it sets off,
+- An event is looked at in this order: session, what it feeds, suppressions it sets off,
   consent it changes, goals it meets, waits it ends, journeys it starts.
 - At one instant events come before timers; the runtime sees to that.
 """
@@ -22,6 +22,7 @@ from engine.events import (
     Tick,
 )
 from engine.gates.suppress import rouse
+from engine.gathering import gather_event
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
     changes_contact,
@@ -33,13 +34,12 @@ from engine.journeys.releases import (
 )
 from engine.journeys.triggers import enter, may_enter, triggered
 from engine.profile import Instance, Profile, Sent, Timer
-from engine.program.program import HistoryNeed, Op
+from engine.program.program import Op
 from engine.program.scope import Scope
 from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason
 from engine.records import (
     ConsentNoted,
-    Counted,
     ReceiptNoted,
     SessionBegan,
     Unmatched,
@@ -63,8 +63,7 @@ def decide_event(
         _note_session(turn, event, active_before_at)
     need = program.history.get(name)
     if need is not None:
-        values = _values(need, event) if need.values else {}
-        turn.note(Counted(name, event.at, need.window_ms, values))
+        gather_event(turn, need, event)
     if facts_before is not None and contact_facts(profile) != facts_before:
         reconsider(turn)
     if not (name in program.heard or program.awaits_segments or event.consents):
@@ -155,19 +154,6 @@ def _follow(turn: Turn, sent: Sent) -> None:
 def _note_session(turn: Turn, event: Event, active_before_at: int) -> None:
     if turn.profile.active_at > active_before_at:
         turn.note(SessionBegan(event.at))
-
-
-def _values(need: HistoryNeed, event: Event) -> dict[str, float]:
-    """Pick the numbers that conditions add up."""
-    found = ((name, _number(event, name)) for name in need.values)
-    return {name: number for name, number in found if number is not None}
-
-
-def _number(event: Event, name: str) -> float | None:
-    value = event.properties.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value)
 
 
 def _recheck_consent(turn: Turn) -> None:

@@ -40,11 +40,11 @@ from engine.ledger import Slot, enter_slot, strike_slot
 from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
     HISTORY_NAMES_MAX,
-    HISTORY_RECENT_MAX,
     SENDS_EVENT_MAX,
     SENDS_MAX,
     TRAITS_MAX,
 )
+from engine.measures.series import Series, add, amount_of
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import OF_CALENDAR, Outcome
 from engine.records import (
@@ -54,6 +54,7 @@ from engine.records import (
     Decided,
     Entered,
     Exited,
+    Gathered,
     Moved,
     ReceiptNoted,
     Record,
@@ -63,6 +64,7 @@ from engine.records import (
     WakeSet,
 )
 from engine.seen import note_seen
+from engine.traits.gather import gather
 
 JsonObject = dict[str, Any]
 
@@ -221,22 +223,15 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
 
 def _evolve_counted(profile: Profile, counted: Counted, now: int) -> None:
     history = profile.history[counted.name]
-    recent_at = history.recent_at
-    if not recent_at or counted.at >= recent_at[-1]:
-        recent_at.append(counted.at)
-        history.recent_values.append(counted.values or None)
-    else:  # late: put where it happened, so that windows stay exact
-        place = next(i for i, at in enumerate(recent_at) if at > counted.at)
-        recent_at.insert(place, counted.at)
-        history.recent_values.insert(place, counted.values or None)
-    gone = 0
-    while gone < len(recent_at) and (
-        recent_at[gone] <= now - counted.keep_ms or len(recent_at) - gone > HISTORY_RECENT_MAX
-    ):
-        gone += 1
-    if gone:
-        del recent_at[:gone]
-        del history.recent_values[:gone]
+    if history.recent is None:
+        history.recent = Series()
+    found = ((name, amount_of(value)) for name, value in counted.values.items())
+    amounts = {name: amount for name, amount in found if amount is not None}
+    add(history.recent, counted.at, amounts, edge_at=now - counted.keep_ms)
+
+
+def _evolve_gathered(profile: Profile, gathered: Gathered, now: int) -> None:
+    gather(profile.measures, gathered, now)
 
 
 def _evolve_suppressed(profile: Profile, record: Suppressed, _now: int) -> None:
@@ -323,6 +318,7 @@ def _evolve_noted_consent(profile: Profile, record: ConsentNoted, _now: int) -> 
 _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     Decided: _evolve_decided,
     Counted: _evolve_counted,
+    Gathered: _evolve_gathered,
     Suppressed: _evolve_suppressed,
     Entered: _evolve_entered,
     Moved: _evolve_moved,

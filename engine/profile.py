@@ -9,10 +9,17 @@ import msgspec
 
 from engine.events import ConsentStatement
 from engine.ledger import Slot, Tally
+from engine.measures.affinity import Affinity
+from engine.measures.distinct import Distinct, Firsts
+from engine.measures.series import Series
+from engine.measures.summary import Summary
 from engine.seen import SeenPart
 
 # Structs below hold plain values only, never each other in a circle, so the garbage collector
 # need not walk them (gc=False): with ten thousand customers in memory that is most of its work.
+
+
+Measure = Series | Summary | Distinct | Firsts | Affinity
 
 
 class History(msgspec.Struct, array_like=True, gc=False):
@@ -21,8 +28,7 @@ class History(msgspec.Struct, array_like=True, gc=False):
     count: int = 0
     first_at: int = 0
     last_at: int = 0
-    recent_at: list[int] = []  # ascending
-    recent_values: list[dict[str, float] | None] = []  # as long as `recent_at`
+    recent: Series | None = None
 
 
 class Sent(msgspec.Struct, array_like=True, gc=False):
@@ -124,3 +130,4 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     merged_into: str = ""  # who this customer turned out to be; then nothing else is here
     apart: list[str] = []  # customers this one is not, whatever identities say
     refused: list[str] = []  # merges that were not made, as `namespace/customer`
+    measures: dict[str, Measure] = {}  # what live traits rest on, by key

@@ -16,6 +16,7 @@ from engine.calendars import HOLIDAYS_VERSION
 from engine.errors import Problem, ProgramError
 from engine.localtime import TZDATA_VERSION
 from engine.phones import PHONES_VERSION
+from engine.program.cel.computed import computed_kinds
 from engine.program.check import check_workspace
 from engine.program.faults import Faults
 from engine.program.identitymodel import compile_identity
@@ -45,6 +46,7 @@ from engine.program.sections import (
     group,
 )
 from engine.program.shape import read_shape
+from engine.program.traits import compile_expressions, compile_traits
 
 # What the same workspace means. Raised when a release decides otherwise on the same text, so that
 # decisions of the two are not taken for decisions of one program.
@@ -93,6 +95,9 @@ def _compile(
     spec: WorkspaceSpec, source: Mapping[str, Any], version: str, leaves: Leaves
 ) -> Program:
     policies = spec.policies
+    traits = compile_traits(spec.traits, leaves)
+    leaves.trait_kinds = computed_kinds(traits)
+    compile_expressions(spec.traits, traits, leaves)
     types = {
         name: compile_type(name, kind, policies, leaves)
         for name, kind in spec.message_types.items()
@@ -142,6 +147,7 @@ def _compile(
         or 0,
         pacing=compile_pacing(policies),
         identity=compile_identity(spec.identity, spec.defaults.country),
+        traits=traits,
     ).with_archive({})
 
 

@@ -31,6 +31,7 @@ from engine.program.texts import (
     Release,
     Text,
 )
+from engine.program.traitmodel import TraitSpec
 
 ADAPTERS = ("log", "smtp", "webhook", "inbox")
 DEFAULT_CONTENT = "default"  # the content that serves every channel without its own
@@ -336,6 +337,10 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
     identity: Annotated[
         IdentitySpec, Meta(description="Which identities count, and which make two customers one.")
     ] = IdentitySpec()
+    traits: Annotated[
+        dict[str, TraitSpec],
+        Meta(description="Traits kept up to date by events, read as `profile.NAME`."),
+    ] = {}
 
 
 # What the workspace language has words for and this version does not do: refused by name, since a

@@ -31,6 +31,10 @@ from engine.events import (
     Unlinked,
 )
 from engine.ledger import Slot, Tally
+from engine.measures.affinity import Affinity
+from engine.measures.distinct import Distinct, Firsts
+from engine.measures.series import MILLION, Series, add
+from engine.measures.summary import Summary
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import Outcome, Reason
 from engine.records import (
@@ -42,10 +46,12 @@ from engine.records import (
     Duplicated,
     Entered,
     Exited,
+    Gathered,
     Moved,
     ReceiptNoted,
     Record,
     SessionBegan,
+    Shape,
     Suppressed,
     Truncated,
     Unmatched,
@@ -80,6 +86,14 @@ _PENDING = Pending(
     by_calendar=True,
 )
 _INSTANCE = Instance(3, "recovery", "v1", AT, 2, 9, AT + 60, 5, {"price": 80}, "Product Added", 1)
+
+
+def _series() -> Series:
+    series = Series()
+    add(series, AT - 9, edge_at=0)
+    add(series, AT, {"price": 2 * MILLION}, edge_at=0)
+    return series
+
 
 VALUES: dict[str, msgspec.Struct] = {
     "event": Event(
@@ -147,6 +161,7 @@ VALUES: dict[str, msgspec.Struct] = {
         "marketing",
         counts=False,
     ),
+    "gathered": Gathered("0f3a", Shape.AFFINITY, AT, "shoes", 86_400_000, 2.5),
     "counted": Counted("Order Completed", AT, 86_400_000, {"revenue": 12.5}),
     "suppressed": Suppressed("just_bought", AT),
     "entered": Entered(3, "recovery", "v1", AT, {"price": 80}, "Product Added", 1),
@@ -182,7 +197,7 @@ VALUES: dict[str, msgspec.Struct] = {
         {"email": "a@example.com", "age": 7},
         {"marketing/email": _SAID},
         [SeenPart(AT - 9, AT, bytearray(b"\xff\x00\xfe34567"))],
-        {"Seen": History(3, AT - 9, AT, [AT - 9, AT], [None, {"price": 2.5}])},
+        {"Seen": History(3, AT - 9, AT, _series())},
         {"email/opened": [AT]},
         [Slot(AT, "m_1", "cart", "email", "marketing", "promo", counts=True)],
         {"m_1": _SENT},
@@ -207,6 +222,13 @@ VALUES: dict[str, msgspec.Struct] = {
         "u2",
         ["u3"],
         ["email/u4"],
+        {
+            "0f3a": Affinity(86_400_000, 9, {"shoes": 2.5}),
+            "1b": Distinct({"shoes": AT}),
+            "2c": Firsts({"Durban": AT}),
+            "3d": Summary(2, 3_000_000, 1_000_000, 2_000_000, AT - 9, "a", AT, "b"),
+            "4e": _series(),
+        },
     ),
     "profile-new": Profile("u2"),
 }
