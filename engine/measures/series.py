@@ -39,6 +39,7 @@ MILLION = 1_000_000  # of the parts that amounts are counted in
 _AT, _COUNT, _TOTALS = 0, 1, 2  # where things are in a row
 _BYTES = 8
 _WRAP, _HALF = 2**64, 2**63
+_ONE = struct.Struct("<q")
 _NO_AMOUNTS: Mapping[str, int] = {}
 
 # Rows are read in place, as the processor has its numbers, and kept so in the file.
@@ -92,8 +93,9 @@ def add(series: Series, at: int, amounts: Mapping[str, int] = _NO_AMOUNTS, *, ed
     if at <= edge_at:
         expire(series, edge_at)
         return
-    if amounts:
-        _widen(series, amounts)
+    for name in amounts:
+        if name not in series.names:
+            _widen(series, amounts)
     rows, names = series.rows, series.names
     layout = _layout(len(names) + _TOTALS)
     if not rows:
@@ -102,25 +104,25 @@ def add(series: Series, at: int, amounts: Mapping[str, int] = _NO_AMOUNTS, *, ed
     is_first = len(rows) == layout.size
     if at > newest[_AT] or is_first:
         rows += layout.pack(at, newest[_COUNT] + 1, *_raise(newest, names, amounts))
-        _thin(rows, layout.size)
+        if len(rows) > layout.size * (SERIES_EXACT_MAX + 2):
+            _thin(rows, layout.size)
     elif at == newest[_AT]:
         row = at, newest[_COUNT] + 1, *_raise(newest, names, amounts)
         layout.pack_into(rows, len(rows) - layout.size, *row)
     else:
         _add_late(series, at, amounts, layout)
-    expire(series, edge_at)
+    if _instant(rows, layout.size) <= edge_at:
+        expire(series, edge_at)
 
 
 def expire(series: Series, edge_at: int) -> None:
     """Drop the rows that are not after an instant; the last of them stays as the state before."""
     rows = series.rows
     size = (len(series.names) + _TOTALS) * _BYTES
-    if len(rows) <= size:
+    if len(rows) <= size or _instant(rows, size) > edge_at:
         return
     with memoryview(rows).cast("q") as view:
         width = size // _BYTES
-        if view[width] > edge_at:
-            return
         gone = bisect_right(view[width::width], edge_at)
     del rows[: gone * size]
     if len(rows) == size:
@@ -196,18 +198,25 @@ def _layout(width: int) -> struct.Struct:
     return struct.Struct(f"<{width}q")
 
 
+def _instant(rows: bytearray, start: int) -> int:
+    """Read the instant of the row that starts at a byte."""
+    at: int = _ONE.unpack_from(rows, start)[0]
+    return at
+
+
 def _wrap(total: int) -> int:
     return (total + _HALF) % _WRAP - _HALF
 
 
 def _raise(row: Sequence[int], names: tuple[str, ...], amounts: Mapping[str, int]) -> Iterable[int]:
     """Give the running totals of a row with an event's amounts on top."""
-    if not names:
-        return ()
-    return [
-        _wrap(total + amounts.get(name, 0))
-        for name, total in zip(names, row[_TOTALS:], strict=True)
-    ]
+    if not amounts:
+        return row[_TOTALS:]
+    totals = list(row[_TOTALS:])
+    for name, amount in amounts.items():
+        place = names.index(name)
+        totals[place] = _wrap(totals[place] + amount)
+    return totals
 
 
 def _widen(series: Series, amounts: Mapping[str, int]) -> None:
@@ -243,9 +252,8 @@ def _thin(rows: bytearray, size: int) -> None:
         if position <= 1:
             return
         end = position * size
-        older_at = int.from_bytes(rows[end - size : end - size + _BYTES], "little", signed=True)
-        at = int.from_bytes(rows[end : end + _BYTES], "little", signed=True)
-        if not bucket_ms or at // bucket_ms == older_at // bucket_ms:
+        older_at = _instant(rows, end - size)
+        if not bucket_ms or _instant(rows, end) // bucket_ms == older_at // bucket_ms:
             del rows[end - size : end]  # its totals are part of the next row's already
             return
         position -= kept

@@ -1,6 +1,6 @@
 """Measures can be united in any order, and take events in any order."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,7 +28,7 @@ _values = st.one_of(st.text("ab", max_size=2), st.integers(-3, 3), st.booleans()
 
 
 @contextmanager
-def small_bounds() -> Iterator[None]:
+def small_bounds() -> Generator[None]:
     """Set the bounds so low that a few events come over each of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(series_module, "SERIES_EXACT_MAX", 4)

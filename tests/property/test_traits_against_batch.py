@@ -32,28 +32,28 @@ _TRAITS: dict[str, Any] = {
     "rand_orders": {"count": "Order Completed", "if": 'event.currency == "ZAR"'},
     "orders_each": {"expr": "profile.orders_30d * 2"},
 }
-for _window in WINDOWS:
-    _TRAITS |= {
-        f"orders_{_window}": {"count": "Order Completed", "window": _window},
-        f"spent_{_window}": {"sum": "Order Completed", "of": "revenue", "window": _window},
-        f"rand_spent_{_window}": {
+
+
+def _windowed(window: str) -> dict[str, Any]:
+    """Declare a trait of each kind that takes a window."""
+    orders = {"of": "revenue", "window": window}
+    return {
+        f"orders_{window}": {"count": "Order Completed", "window": window},
+        f"spent_{window}": {"sum": "Order Completed", **orders},
+        f"rand_spent_{window}": {
             "sum": "Order Completed",
-            "of": "revenue",
-            "window": _window,
             "if": 'event.currency == "ZAR"',
+            **orders,
         },
-        f"average_{_window}": {"average": "Order Completed", "of": "revenue", "window": _window},
-        f"stores_{_window}": {"distinct": "Order Completed", "of": "store", "window": _window},
-        f"views_{_window}": {"count": "Product Viewed", "window": _window},
-        f"views_of_{_window}": {"distinct": "Product Viewed", "of": "category", "window": _window},
+        f"average_{window}": {"average": "Order Completed", **orders},
+        f"stores_{window}": {"distinct": "Order Completed", "of": "store", "window": window},
+        f"views_{window}": {"count": "Product Viewed", "window": window},
+        f"views_of_{window}": {"distinct": "Product Viewed", "of": "category", "window": window},
     }
 
 
-def shop(traits: dict[str, Any] = _TRAITS) -> Program:
-    return compile_source({"workspace": "shop", "traits": traits})
-
-
-PROGRAM = shop()
+TRAITS = {**_TRAITS, **{n: t for window in WINDOWS for n, t in _windowed(window).items()}}
+PROGRAM = compile_source({"workspace": "shop", "traits": TRAITS})
 
 
 class Told(NamedTuple):
