@@ -23,6 +23,7 @@ from engine.events import (
 )
 from engine.gates.suppress import rouse
 from engine.gathering import gather_event
+from engine.instants import HOUR_MS
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
     changes_contact,
@@ -33,6 +34,8 @@ from engine.journeys.releases import (
     release,
 )
 from engine.journeys.triggers import enter, may_enter, triggered
+from engine.localtime import local_parts
+from engine.place import find_place
 from engine.profile import Instance, Profile, Sent, Timer
 from engine.program.program import Op
 from engine.program.scope import Scope
@@ -48,6 +51,7 @@ from engine.records import (
 )
 from engine.turn import Turn
 
+ATTENTION = (ReceiptStatus.OPENED, ReceiptStatus.CLICKED)
 ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
 
 
@@ -130,7 +134,12 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     is_news = failed and any(slot.message_id == sent.message_id for slot in turn.profile.ledger)
     turn.note(
         ReceiptNoted(
-            sent.message_id, receipt.status.value, receipt.at, receipt.code, released=is_news
+            sent.message_id,
+            receipt.status.value,
+            receipt.at,
+            receipt.code,
+            released=is_news,
+            hour=_hour(turn, receipt),
         )
     )
     if receipt.status in ENDINGS:
@@ -143,6 +152,15 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     _settle(turn)
 
 
+def _hour(turn: Turn, receipt: Receipt) -> int:
+    """Tell the hour of the customer's week at which they opened or clicked, from 0 to 167."""
+    if receipt.status not in ATTENTION:
+        return -1
+    zone = find_place(turn.profile, turn.program).zones[0]
+    weekday, day_ms, _ = local_parts(zone, receipt.at)
+    return weekday * 24 + day_ms // HOUR_MS
+
+
 def _follow(turn: Turn, sent: Sent) -> None:
     """Try the next channel, unless what the message was for has been reached."""
     if sent.is_over:
@@ -153,7 +171,7 @@ def _follow(turn: Turn, sent: Sent) -> None:
 
 def _note_session(turn: Turn, event: Event, active_before_at: int) -> None:
     if turn.profile.active_at > active_before_at:
-        turn.note(SessionBegan(event.at))
+        turn.note(SessionBegan(event.at, event.name))
 
 
 def _recheck_consent(turn: Turn) -> None:

@@ -64,7 +64,9 @@ from engine.records import (
     WakeSet,
 )
 from engine.seen import note_seen
+from engine.traits.engagement import note_contact
 from engine.traits.gather import gather
+from engine.traits.sessions import VIEWED, begin_session, note_view
 
 JsonObject = dict[str, Any]
 
@@ -102,9 +104,7 @@ def evolve(profile: Profile, record: Record, now: int) -> None:
 def _evolve_event(profile: Profile, event: Event) -> None:
     history = profile.history.get(event.name)
     if history is None:
-        if len(profile.history) >= HISTORY_NAMES_MAX:
-            del profile.history[min(profile.history, key=lambda n: profile.history[n].last_at)]
-        history = profile.history[event.name] = History(first_at=event.at, last_at=event.at)
+        history = _begin_history(profile.history, event)
     at = event.at
     history.count += 1
     # Comparisons rather than min and max: this is done for every event there is.
@@ -112,6 +112,8 @@ def _evolve_event(profile: Profile, event: Event) -> None:
         history.last_at = at
     elif at < history.first_at:
         history.first_at = at
+    if event.name in VIEWED and at >= profile.session_at:
+        note_view(profile, event.name)
     if profile.first_at == 0:
         profile.first_at = at
     if event.traits:
@@ -122,6 +124,14 @@ def _evolve_event(profile: Profile, event: Event) -> None:
         profile.active_at = at
     for statement in event.consents:
         note_consent(profile.consents, statement)
+
+
+def _begin_history(histories: dict[str, History], event: Event) -> History:
+    """Begin the history of an event; the one that lies back furthest makes room."""
+    if len(histories) >= HISTORY_NAMES_MAX:
+        del histories[min(histories, key=lambda name: histories[name].last_at)]
+    history = histories[event.name] = History(first_at=event.at, last_at=event.at)
+    return history
 
 
 def _merge_traits(traits: dict[str, Any], event: Event) -> None:
@@ -197,6 +207,7 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
         counts=decided.counts,
     )
     enter_slot(profile.ledger, profile.tallies, slot, now)
+    note_contact(profile.measures, decided.channel, "sent", now)
     sends = profile.sends
     sends[decided.message_id] = Sent(
         message_id=decided.message_id,
@@ -299,6 +310,7 @@ def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
         return
     if record.status not in sent.statuses:
         sent.statuses.append(record.status)
+        note_contact(profile.measures, sent.channel, record.status, record.at, hour=record.hour)
     times = profile.engagement.setdefault(f"{sent.channel}/{record.status}", [])
     insort(times, record.at)
     if len(times) > ENGAGEMENT_RECENT_MAX:
@@ -308,7 +320,7 @@ def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
 
 
 def _evolve_session(profile: Profile, record: SessionBegan, _now: int) -> None:
-    profile.session_at = record.at
+    begin_session(profile, record.at, record.name)
 
 
 def _evolve_noted_consent(profile: Profile, record: ConsentNoted, _now: int) -> None:

@@ -16,6 +16,7 @@ from engine.program.scope import Scope
 from engine.records import Counted, Gathered, Shape
 from engine.turn import Turn
 
+_ITEMS_MAX = 50  # of a list that is looked at
 _WORDED = (Shape.DISTINCT, Shape.FIRSTS, Shape.AFFINITY)  # measures by name of a value
 
 
@@ -26,16 +27,21 @@ def gather_event(turn: Turn, need: HistoryNeed, event: Event) -> None:
         turn.note(Counted(event.name, event.at, need.window_ms, values))
     scope: Scope | None = None
     for feed in need.feeds:
-        value = _pick(feed, event.properties)
-        if value is None and feed.of:
+        values_fed = _pick(feed, event.properties)
+        if not values_fed:
             continue
         if feed.condition is not None:
             if scope is None:
                 scope = turn.scope(event.properties, event.name, event.context)
             if not feed.condition.test(scope):
                 continue
-        if not _is_idle(turn, feed, value, event.at):
-            turn.note(Gathered(feed.key, feed.shape, event.at, value, feed.keep_ms, feed.weight))
+        for value in values_fed:
+            _feed(turn, feed, value, event.at)
+
+
+def _feed(turn: Turn, feed: Feed, value: Scalar, at: int) -> None:
+    if not _is_idle(turn, feed, value, at):
+        turn.note(Gathered(feed.key, feed.shape, at, value, feed.keep_ms, feed.weight))
 
 
 def _numbers(need: HistoryNeed, event: Event) -> dict[str, float]:
@@ -48,7 +54,20 @@ def _numbers(need: HistoryNeed, event: Event) -> dict[str, float]:
     return found
 
 
-def _pick(feed: Feed, properties: Mapping[str, Any]) -> Scalar:
+def _pick(feed: Feed, properties: Mapping[str, Any]) -> tuple[Scalar, ...]:
+    """Give what goes in: one value as a rule, nothing where there is none that fits."""
+    value = _pick_one(feed, properties)
+    if feed.each:
+        items = properties.get(feed.each)
+        listed = items[:_ITEMS_MAX] if isinstance(items, list) else []
+        found = [_pick_one(feed, item) for item in listed if isinstance(item, dict)]
+        return tuple(dict.fromkeys(one for one in (value, *found) if one is not None))
+    if value is None and feed.of and not feed.is_optional:
+        return ()
+    return (value,)
+
+
+def _pick_one(feed: Feed, properties: Mapping[str, Any]) -> Scalar:
     for name in feed.of:
         value = properties.get(name)
         if value is None or (feed.numeric and amount_of(value) is None):

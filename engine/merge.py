@@ -28,6 +28,7 @@ from engine.limits import (
 )
 from engine.profile import History, Instance, Pending, Profile, Sent
 from engine.seen import hand_out, take_over
+from engine.traits.sessions import unite_sessions
 from engine.traits.unite import unite_histories, unite_measures
 
 
@@ -157,7 +158,7 @@ def _union(ours: list[str], theirs: list[str]) -> list[str]:
 
 
 def _unite_times(profile: Profile, other: Profile) -> None:
-    profile.session_at = max(profile.session_at, other.session_at)
+    unite_sessions(profile, other)
     profile.active_at = max(profile.active_at, other.active_at)
     began = [at for at in (profile.first_at, other.first_at) if at]
     profile.first_at = min(began, default=0)

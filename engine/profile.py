@@ -11,6 +11,7 @@ from engine.events import ConsentStatement
 from engine.ledger import Slot, Tally
 from engine.measures.affinity import Affinity
 from engine.measures.distinct import Distinct, Firsts
+from engine.measures.engaged import Engaged
 from engine.measures.series import Series
 from engine.measures.summary import Summary
 from engine.seen import SeenPart
@@ -19,7 +20,7 @@ from engine.seen import SeenPart
 # need not walk them (gc=False): with ten thousand customers in memory that is most of its work.
 
 
-Measure = Series | Summary | Distinct | Firsts | Affinity
+Measure = Series | Summary | Distinct | Firsts | Affinity | Engaged
 
 
 class History(msgspec.Struct, array_like=True, gc=False):
@@ -131,3 +132,6 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     apart: list[str] = []  # customers this one is not, whatever identities say
     refused: list[str] = []  # merges that were not made, as `namespace/customer`
     measures: dict[str, Measure] = {}  # what live traits rest on, by key
+    session_count: int = 0
+    session_pages: int = 0  # viewed in the current session
+    session_products: int = 0

@@ -164,12 +164,14 @@ class ReceiptNoted(msgspec.Struct, frozen=True, array_like=True, tag="receipt_no
     at: int
     code: str = ""
     released: bool = False  # a definitive failure: the slot is given back
+    hour: int = -1  # of the customer's week, from Monday at midnight, where they did something
 
 
 class SessionBegan(msgspec.Struct, frozen=True, array_like=True, tag="session_began", gc=False):
     """The customer came back after the workspace's session time: a new session started."""
 
     at: int
+    name: str = ""  # of the event
 
 
 class ConsentNoted(msgspec.Struct, frozen=True, array_like=True, tag="consent_noted", gc=False):

@@ -23,6 +23,7 @@ from engine.program.identitymodel import compile_identity
 from engine.program.leaves import Leaves
 from engine.program.model import WorkspaceSpec
 from engine.program.names import Names
+from engine.program.orders import compile_rfm, feed_orders
 from engine.program.places import Path, Places
 from engine.program.policies import (
     compile_backoff,
@@ -95,6 +96,8 @@ def _compile(
     spec: WorkspaceSpec, source: Mapping[str, Any], version: str, leaves: Leaves
 ) -> Program:
     policies = spec.policies
+    rfm = compile_rfm(spec.rfm, leaves)
+    feed_orders(rfm, leaves)
     traits = compile_traits(spec.traits, leaves)
     leaves.trait_kinds = computed_kinds(traits)
     compile_expressions(spec.traits, traits, leaves)
@@ -148,6 +151,7 @@ def _compile(
         pacing=compile_pacing(policies),
         identity=compile_identity(spec.identity, spec.defaults.country),
         traits=traits,
+        rfm=rfm,
     ).with_archive({})
 
 

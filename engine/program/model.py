@@ -31,7 +31,7 @@ from engine.program.texts import (
     Release,
     Text,
 )
-from engine.program.traitmodel import TraitSpec
+from engine.program.traitmodel import RfmSpec, TraitSpec
 
 ADAPTERS = ("log", "smtp", "webhook", "inbox")
 DEFAULT_CONTENT = "default"  # the content that serves every channel without its own
@@ -341,6 +341,7 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, TraitSpec],
         Meta(description="Traits kept up to date by events, read as `profile.NAME`."),
     ] = {}
+    rfm: RfmSpec = RfmSpec()
 
 
 # What the workspace language has words for and this version does not do: refused by name, since a

@@ -14,7 +14,7 @@ import msgspec
 from engine.identities import NO_RULES, IdentityRules
 from engine.program.scope import Scope
 from engine.records import Shape
-from engine.traits.live import LiveTrait
+from engine.traits.live import RFM_DEFAULT, LiveTrait, RfmRules
 from engine.windows import Window
 
 SESSION = "session"  # the window of channels that reach only people who are there
@@ -264,7 +264,8 @@ class Feed(msgspec.Struct, frozen=True):
     """A measure that an event goes into: by which key, under which condition, with what value.
 
     The value is the first of the properties `of` that there is, a number where `numeric`; without
-    one the event does not go in, unless there are no `of`. `keep_ms` is as in `Gathered`.
+    one the event does not go in, unless there are no `of` or it `is_optional`. With `each` it is
+    looked for in every element of the list of that name too. `keep_ms` is as in `Gathered`.
     """
 
     key: str
@@ -274,6 +275,8 @@ class Feed(msgspec.Struct, frozen=True):
     condition: Condition | None = None
     keep_ms: int = 0
     weight: float = 1.0
+    each: str = ""
+    is_optional: bool = False
 
 
 class HistoryNeed(msgspec.Struct, frozen=True):
@@ -331,6 +334,7 @@ class Program(msgspec.Struct, frozen=True):
     pacing: WorkspacePace | None = None
     identity: IdentityRules = NO_RULES
     traits: Mapping[str, LiveTrait] = {}  # the declared ones
+    rfm: RfmRules = RFM_DEFAULT
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""

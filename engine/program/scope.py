@@ -8,18 +8,21 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from engine.instants import HOUR_MS
+from engine.limits import SESSION_MS_DEFAULT
 from engine.measures.series import MILLION, NOTHING, Stretch, read
 from engine.profile import Profile
-from engine.traits.live import Book, LiveTrait
+from engine.traits.live import RFM_DEFAULT, Book, LiveTrait
 from engine.traits.lookup import computed
 
 _NOTHING: Mapping[str, Any] = {}
 
 
 class _NoBook:
-    """No declared traits."""
+    """A program without declared traits."""
 
     traits: Mapping[str, LiveTrait] = {}
+    rfm = RFM_DEFAULT
+    session_ms = SESSION_MS_DEFAULT
 
 
 _NO_BOOK = _NoBook()

@@ -11,6 +11,26 @@ Property = Annotated[
 ]
 
 
+class RfmSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the scores of `profile.rfm` begin, each of 1 to 5: four thresholds, ascending."""
+
+    window: Annotated[
+        Duration | UnsetType, Meta(description="Which orders count; absent: 365d.")
+    ] = UNSET
+    recency: Annotated[
+        tuple[Duration, ...] | UnsetType,
+        Meta(description="Up to how long after the last order the score is 5, 4, 3, 2."),
+    ] = UNSET
+    frequency: Annotated[
+        tuple[Annotated[int, Meta(ge=1)], ...] | UnsetType,
+        Meta(description="From how many orders the score is 2, 3, 4, 5."),
+    ] = UNSET
+    monetary: Annotated[
+        tuple[float, ...] | UnsetType,
+        Meta(description="From which sum of orders the score is 2, 3, 4, 5."),
+    ] = UNSET
+
+
 class TraitSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A trait that is kept up to date by events: exactly one kind, with what belongs to it."""
 

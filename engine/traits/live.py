@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from engine.instants import DAY_MS
 from engine.profile import Profile
 
 ABSENT = ...  # as in conditions: nothing is known
@@ -47,12 +48,34 @@ class LiveTrait(msgspec.Struct, frozen=True):
     scores: bool = False  # of an affinity: all scores rather than the top name
 
 
+class RfmRules(msgspec.Struct, frozen=True):
+    """Where the scores of recency, frequency and money begin: four thresholds each, ascending."""
+
+    window_ms: int = 365 * DAY_MS
+    recency_ms: tuple[int, ...] = (30 * DAY_MS, 60 * DAY_MS, 120 * DAY_MS, 240 * DAY_MS)
+    frequency: tuple[int, ...] = (2, 3, 5, 10)
+    monetary: tuple[float, ...] = (50.0, 150.0, 400.0, 1000.0)
+
+
+RFM_DEFAULT = RfmRules()
+
+
 class Book(Protocol):
     """What live traits need to know of a program."""
 
     @property
     def traits(self) -> Mapping[str, LiveTrait]:
         """The declared ones, by name."""
+        ...
+
+    @property
+    def rfm(self) -> RfmRules:
+        """Where scores begin."""
+        ...
+
+    @property
+    def session_ms(self) -> int:
+        """How long after their last own event a customer is still there."""
         ...
 
 

@@ -13,11 +13,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.traits.declared import read_declared
+from engine.traits.engagement import read_engagement, read_preferred_channel
 from engine.traits.live import ABSENT, Look
+from engine.traits.orders import read_lifetime_value, read_orders, read_rfm, read_shopping
+from engine.traits.sessions import read_session
 
 BuiltIn = Callable[[Look], Any]
 
-BUILT_IN: Mapping[str, BuiltIn] = {}
+BUILT_IN: Mapping[str, BuiltIn] = {
+    "engagement": read_engagement,
+    "lifetime_value": read_lifetime_value,
+    "orders": read_orders,
+    "preferred_channel": read_preferred_channel,
+    "rfm": read_rfm,
+    "session": read_session,
+    "shopping": read_shopping,
+}
 
 
 def computed(name: str, look: Look) -> Any:  # noqa: ANN401 - any value

@@ -14,6 +14,7 @@ from typing import Any
 from engine.limits import MEASURES_MAX
 from engine.measures.affinity import Affinity, unite_affinities
 from engine.measures.distinct import Distinct, Firsts, unite_distinct, unite_firsts
+from engine.measures.engaged import Engaged, unite_engaged
 from engine.measures.series import Series, unite_series
 from engine.measures.summary import Summary, unite_summaries
 from engine.profile import History, Measure
@@ -54,5 +55,6 @@ _UNITERS: dict[type[Any], Callable[[Any, Any], Any]] = {
     Distinct: unite_distinct,
     Firsts: unite_firsts,
     Affinity: unite_affinities,
+    Engaged: unite_engaged,
 }
 _KINDS: list[type[Any]] = list(_UNITERS)

@@ -33,6 +33,7 @@ from engine.events import (
 from engine.ledger import Slot, Tally
 from engine.measures.affinity import Affinity
 from engine.measures.distinct import Distinct, Firsts
+from engine.measures.engaged import Engaged
 from engine.measures.series import MILLION, Series, add
 from engine.measures.summary import Summary
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
@@ -170,8 +171,8 @@ VALUES: dict[str, msgspec.Struct] = {
     "assigned": Assigned("stage", {"a": [1, None]}),
     "wake-set": WakeSet(9, AT, "proposal", 4),
     "wake-cleared": WakeCleared(9, AT),
-    "receipt-noted": ReceiptNoted("m_1", "failed", AT, "550", released=True),
-    "session-began": SessionBegan(AT),
+    "receipt-noted": ReceiptNoted("m_1", "failed", AT, "550", released=True, hour=9),
+    "session-began": SessionBegan(AT, "Seen"),
     "consent-noted": ConsentNoted(_SAID),
     "duplicated": Duplicated("e-1"),
     "unmatched": Unmatched("tick"),
@@ -228,7 +229,11 @@ VALUES: dict[str, msgspec.Struct] = {
             "2c": Firsts({"Durban": AT}),
             "3d": Summary(2, 3_000_000, 1_000_000, 2_000_000, AT - 9, "a", AT, "b"),
             "4e": _series(),
+            "engaged/email": Engaged(9, 2.5, 2.0, 1.5, 1.0, 0.5, bytes(range(168))),
         },
+        5,
+        4,
+        3,
     ),
     "profile-new": Profile("u2"),
 }
