@@ -36,6 +36,8 @@ _NEEDS_OF = frozenset({"sum", "average", "min", "max", "distinct", "affinity"})
 _TAKES_OF = _NEEDS_OF | {"first", "last"}
 _TAKES_WINDOW = frozenset({"count", "sum", "average", "interval", "distinct"})
 _NUMERIC = frozenset({"sum", "average", "min", "max"})
+_EACH = "[]."  # as in `products[].category`
+_TAKES_EACH = frozenset({"distinct", "affinity"})
 _FROM_HISTORY = frozenset({"count", "interval", "first", "last"})
 
 
@@ -118,6 +120,9 @@ def _kind_of(name: str, spec: TraitSpec, faults: Faults) -> TraitKind | None:
         if is_given and kind not in takers:
             hint = f"leave it out; it goes with {', '.join(sorted(takers))}"
             faults.add((*path, key), f"{kind} knows no {key!r}", hint)
+    if _EACH in spec.of and kind not in _TAKES_EACH:
+        hint = "name a property of the event itself"
+        faults.add((*path, "of"), f"{kind} knows no {quote(spec.of)}", hint)
     return None if faults.touches(path) else kinds[0]
 
 
@@ -139,8 +144,9 @@ def _compile_trait(name: str, kind: TraitKind, spec: TraitSpec, leaves: Leaves) 
         shape = Shape.DISTINCT
     is_numeric = kind in _NUMERIC
     key = _key(shape, event, spec.of, is_numeric, spec.if_)
-    of = (spec.of,) if spec.of else ()
-    leaves.feed(event, Feed(key, shape, of, is_numeric, condition, window_ms or 0))
+    each, of = _split_of(spec.of)
+    feed = Feed(key, shape, of, is_numeric, condition, window_ms or 0, each=each)
+    leaves.feed(event, feed)
     read_of = AMOUNT if shape is Shape.SERIES and is_numeric else spec.of
     return msgspec.structs.replace(trait, key=key, of=read_of)
 
@@ -158,18 +164,26 @@ def _compile_affinity(name: str, spec: TraitSpec, leaves: Leaves) -> LiveTrait:
     key = _key(
         Shape.AFFINITY, *events, spec.of, spec.if_, half_life_ms, sorted(spec.weights.items())
     )
+    each, of = _split_of(spec.of)
     for event in dict.fromkeys(events):
         weight = spec.weights.get(event, 1.0)
         feed = Feed(
             key,
             Shape.AFFINITY,
-            (spec.of,),
+            of,
             condition=condition,
             keep_ms=half_life_ms,
             weight=weight,
+            each=each,
         )
         leaves.feed(event, feed)
     return LiveTrait(name, TraitKind.AFFINITY, key=key)
+
+
+def _split_of(of: str) -> tuple[str, tuple[str, ...]]:
+    """Read `category`, or `products[].category`: a property of each element of a list."""
+    each, _, name = of.rpartition(_EACH)
+    return each, (name,) if name else ()
 
 
 def _window_ms(text: str | UnsetType, path: Path, leaves: Leaves) -> int | None:

@@ -34,7 +34,7 @@ def worked_out(
     return found
 
 
-def every_trait(profile: Profile, program: Program, now: int) -> dict[str, Any]:
-    """Give all traits: those stated, and everything that can be worked out from what is kept."""
-    names = dict.fromkeys((*BUILT_IN, *program.traits))
-    return {**profile.traits, **worked_out(names, profile, program, now)}
+def live_traits(profile: Profile, program: Program, now: int) -> dict[str, Any]:
+    """Give everything that can be worked out from what is kept."""
+    built_in = (name for name in BUILT_IN if name not in profile.traits)
+    return worked_out(dict.fromkeys((*built_in, *program.traits)), profile, program, now)

@@ -12,7 +12,7 @@ from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, format_instant
 from engine.profile import Profile
 from engine.program.compile import compile_source
 from engine.program.program import Program
-from engine.program.view import every_trait
+from engine.program.view import live_traits
 from engine.step import step
 
 ORIGIN_AT = 1_767_225_600_000
@@ -135,7 +135,7 @@ def _cents(one: Told) -> int:
 
 
 def declared(profile: Profile, program: Program, now: int) -> dict[str, Any]:
-    every = every_trait(profile, program, now)
+    every = live_traits(profile, program, now)
     return {name: value for name, value in every.items() if name in program.traits}
 
 

@@ -15,7 +15,7 @@ from engine.program.cel.explain import explain
 from engine.program.compile import compile_source
 from engine.program.program import Program
 from engine.program.scope import Scope
-from engine.program.view import every_trait
+from engine.program.view import live_traits
 from engine.records import Counted, Gathered
 from engine.step import step
 
@@ -55,7 +55,7 @@ def test_the_workspace_of_the_reference_is_sound_and_its_traits_follow_the_event
         at = AT + day * DAY_MS
         tell(profile, shop, "Order Completed", at, revenue=250.5, currency="ZAR", category="shoes")
     now = AT + 2 * DAY_MS
-    traits = every_trait(profile, shop, now)
+    traits = live_traits(profile, shop, now)
     scores = traits.pop("top_category_scores")
     assert list(scores) == ["shoes", "hats"]
     assert scores["shoes"] == pytest.approx(
@@ -145,7 +145,7 @@ def test_a_declared_trait_goes_before_a_stated_one_and_keeps_its_kind() -> None:
     assert not holds(profile, shop, "x", AT)[0]
     tell(profile, shop, "Product Viewed", AT)
     assert holds(profile, shop, "x", AT)[0]
-    assert every_trait(profile, shop, AT)["views"] == 1
+    assert live_traits(profile, shop, AT)["views"] == 1
 
 
 def test_a_live_trait_is_there_or_not() -> None:
@@ -230,7 +230,7 @@ def test_traits_that_look_alike_share_what_is_kept() -> None:
     assert len(profile.measures) == 1
     later = AT + 20 * DAY_MS
     tell(profile, shop, "Paid", later, total=7, currency="ZAR")
-    traits = every_trait(profile, shop, later)
+    traits = live_traits(profile, shop, later)
     assert (traits["a"], traits["b"], traits["c"]) == (7.0, 12.0, 7.0)
 
 
@@ -246,4 +246,4 @@ def test_a_profile_with_measures_is_read_again_as_it_was() -> None:
     for one in (profile, again):
         tell(one, shop, "Order Completed", AT + 4 * DAY_MS, revenue=1, category="shoes")
     assert msgspec.msgpack.encode(again) == msgspec.msgpack.encode(profile)
-    assert every_trait(again, shop, AT + 5 * DAY_MS) == every_trait(profile, shop, AT + 5 * DAY_MS)
+    assert live_traits(again, shop, AT + 5 * DAY_MS) == live_traits(profile, shop, AT + 5 * DAY_MS)
