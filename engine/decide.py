@@ -4,7 +4,7 @@ Called by `step` with one input that is not a duplicate and already part of the 
 and puts facts down through the turn.
 
 *Rules*
-- An event is looked at in this order: session, what conditions count, suppressions it sets off,
+- An event is looked at in this order: session, what it feeds, suppressions it sets off,
   consent it changes, goals it meets, waits it ends, journeys it starts.
 - At one instant events come before timers; the runtime sees to that.
 - What was loaded from the past is counted, and its consent holds. It begins nothing: no journey, no
@@ -24,6 +24,8 @@ from engine.events import (
     Tick,
 )
 from engine.gates.suppress import rouse
+from engine.gathering import gather_event
+from engine.instants import HOUR_MS
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
     changes_contact,
@@ -34,14 +36,15 @@ from engine.journeys.releases import (
     release,
 )
 from engine.journeys.triggers import enter, may_enter, triggered
+from engine.localtime import local_parts
+from engine.place import find_place
 from engine.profile import Instance, Profile, Sent, Timer
-from engine.program.program import HistoryNeed, Op
+from engine.program.program import Op
 from engine.program.scope import Scope
 from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason
 from engine.records import (
     ConsentNoted,
-    Counted,
     ReceiptNoted,
     SessionBegan,
     Unmatched,
@@ -50,6 +53,7 @@ from engine.records import (
 )
 from engine.turn import Turn
 
+ATTENTION = (ReceiptStatus.OPENED, ReceiptStatus.CLICKED)
 ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
 
 
@@ -65,8 +69,7 @@ def decide_event(
         _note_session(turn, event, active_before_at)
     need = program.history.get(name)
     if need is not None:
-        values = _values(need, event) if need.values else {}
-        turn.note(Counted(name, event.at, need.window_ms, values))
+        gather_event(turn, need, event)
     if facts_before is not None and contact_facts(profile) != facts_before:
         reconsider(turn)
     if not (name in program.heard or program.awaits_segments or event.consents):
@@ -140,7 +143,12 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     is_news = failed and any(slot.message_id == sent.message_id for slot in turn.profile.ledger)
     turn.note(
         ReceiptNoted(
-            sent.message_id, receipt.status.value, receipt.at, receipt.code, released=is_news
+            sent.message_id,
+            receipt.status.value,
+            receipt.at,
+            receipt.code,
+            released=is_news,
+            hour=_hour(turn, receipt),
         )
     )
     if receipt.status in ENDINGS:
@@ -153,6 +161,15 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     _settle(turn)
 
 
+def _hour(turn: Turn, receipt: Receipt) -> int:
+    """Tell the hour of the customer's week at which they opened or clicked, from 0 to 167."""
+    if receipt.status not in ATTENTION:
+        return -1
+    zone = find_place(turn.profile, turn.program).zones[0]
+    weekday, day_ms, _ = local_parts(zone, receipt.at)
+    return weekday * 24 + day_ms // HOUR_MS
+
+
 def _follow(turn: Turn, sent: Sent) -> None:
     """Try the next channel, unless what the message was for has been reached."""
     if sent.is_over:
@@ -163,20 +180,7 @@ def _follow(turn: Turn, sent: Sent) -> None:
 
 def _note_session(turn: Turn, event: Event, active_before_at: int) -> None:
     if turn.profile.active_at > active_before_at:
-        turn.note(SessionBegan(event.at))
-
-
-def _values(need: HistoryNeed, event: Event) -> dict[str, float]:
-    """Pick the numbers that conditions add up."""
-    found = ((name, _number(event, name)) for name in need.values)
-    return {name: number for name, number in found if number is not None}
-
-
-def _number(event: Event, name: str) -> float | None:
-    value = event.properties.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value)
+        turn.note(SessionBegan(event.at, event.name))
 
 
 def _recheck_consent(turn: Turn) -> None:

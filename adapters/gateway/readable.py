@@ -51,6 +51,7 @@ from engine.localtime import zone as find_zone
 from engine.place import Place as CustomerPlace, find_place
 from engine.profile import Instance, Pending, Profile
 from engine.program.program import Instruction, Op, Program
+from engine.program.view import live_traits
 from engine.reasons import Outcome, classify_reason
 from engine.records import Decided, Record
 from engine.transcript import check_object, decision_object
@@ -73,6 +74,7 @@ def customer_view(
         timezone=_timezone(profile),
         place=place_view(find_place(profile, program)),
         traits=profile.traits,
+        live=live_traits(profile, program, now),
         identities=_identities(profile, program),
         consents=[_consent(profile, key) for key in sorted(profile.consents)],
         session=_session(profile, program, now),

@@ -170,6 +170,7 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str | None
     place: Place
     traits: dict[str, Any]
+    live: dict[str, Any]
     identities: list[Identity]
     consents: list[Consent]
     session: Session

@@ -16,6 +16,7 @@ from engine.calendars import HOLIDAYS_VERSION
 from engine.errors import Problem, ProgramError
 from engine.localtime import TZDATA_VERSION
 from engine.phones import PHONES_VERSION
+from engine.program.cel.computed import computed_kinds
 from engine.program.check import check_workspace
 from engine.program.faults import Faults
 from engine.program.identitymodel import compile_identity
@@ -23,6 +24,7 @@ from engine.program.leaves import Leaves
 from engine.program.mappings import compile_mappings
 from engine.program.model import WorkspaceSpec
 from engine.program.names import Names
+from engine.program.orders import compile_rfm, feed_orders
 from engine.program.places import Path, Places
 from engine.program.policies import (
     compile_backoff,
@@ -46,6 +48,7 @@ from engine.program.sections import (
     group,
 )
 from engine.program.shape import read_shape
+from engine.program.traits import compile_expressions, compile_traits
 from engine.program.wordcheck import check_event
 
 # What the same workspace means. Raised when a release decides otherwise on the same text, so that
@@ -97,6 +100,11 @@ def _compile(
     spec: WorkspaceSpec, source: Mapping[str, Any], version: str, leaves: Leaves
 ) -> Program:
     policies = spec.policies
+    rfm = compile_rfm(spec.rfm, leaves)
+    feed_orders(rfm, leaves)
+    traits = compile_traits(spec.traits, leaves)
+    leaves.trait_kinds = computed_kinds(traits)
+    compile_expressions(spec.traits, traits, leaves)
     types = {
         name: compile_type(name, kind, policies, leaves)
         for name, kind in spec.message_types.items()
@@ -147,6 +155,8 @@ def _compile(
         pacing=compile_pacing(policies),
         identity=compile_identity(spec.identity, spec.defaults.country),
         mappings=compile_mappings(spec.mapping),
+        traits=traits,
+        rfm=rfm,
     ).with_archive({})
 
 

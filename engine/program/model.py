@@ -32,6 +32,7 @@ from engine.program.texts import (
     Release,
     Text,
 )
+from engine.program.traitmodel import RfmSpec, TraitSpec
 
 ADAPTERS = ("log", "smtp", "webhook", "inbox")
 DEFAULT_CONTENT = "default"  # the content that serves every channel without its own
@@ -341,6 +342,11 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[MappingSpec, ...],
         Meta(description="What is done to events as they come in: renamed, converted, left out."),
     ] = ()
+    traits: Annotated[
+        dict[str, TraitSpec],
+        Meta(description="Traits kept up to date by events, read as `profile.NAME`."),
+    ] = {}
+    rfm: RfmSpec = RfmSpec()
 
 
 # What the workspace language has words for and this version does not do: refused by name, since a
