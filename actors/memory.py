@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from actors.ports import (
+    ActQuery,
+    ActRow,
     Commit,
     DecisionQuery,
     DecisionRow,
@@ -124,6 +126,7 @@ class _Tables:
         self.quarantine_count = 0
         self.programs: dict[str, tuple[str, int, bytes]] = {}
         self.covered_seq = 0
+        self.acts: list[ActRow] = []
 
     def last_seq(self) -> int:
         return self.journal[-1].seq if self.journal else 0
@@ -165,6 +168,8 @@ class _Tables:
             self.links[namespace, value] = customer
         if commit.covered_seq is not None:
             self.covered_seq = commit.covered_seq
+        for act in commit.acts:
+            self.acts.append(act._replace(number=len(self.acts) + 1))
 
     def _apply_outbox(self, commit: Commit) -> None:
         for message in commit.outbox:
@@ -368,6 +373,12 @@ class MemoryStore:
         rows = reversed(self._tables.quarantine.values())
         return [row for row in rows if before is None or row.number < before][:limit]
 
+    async def acts(self, query: ActQuery) -> list[ActRow]:
+        """List administrative acts, newest first."""
+        self._check_open()
+        rows = reversed(self._tables.acts)
+        return [row for row in rows if _is_asked_for(row, query)][: query.limit]
+
     async def save_program(self, version: str, at: int, source: bytes) -> None:
         """Keep the text of a workspace that comes into force; once for each version."""
         self._refuse_when_told()
@@ -447,4 +458,15 @@ def _is_wanted(row: DecisionRow, query: DecisionQuery) -> bool:
         and query.outcome in ("", row.outcome)
         and (query.since_at is None or row.at >= query.since_at)
         and (query.until_at is None or row.at < query.until_at)
+    )
+
+
+def _is_asked_for(row: ActRow, query: ActQuery) -> bool:
+    return (
+        query.who in ("", row.who)
+        and query.act in ("", row.act)
+        and query.subject in ("", row.subject)
+        and (query.before is None or row.number < query.before)
+        and (query.since_at is None or row.at >= query.since_at)
+        and (query.until_at is None or row.at <= query.until_at)
     )

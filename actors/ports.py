@@ -112,6 +112,21 @@ class QuarantineRow(NamedTuple):
     payload: bytes
 
 
+class ActRow(NamedTuple):
+    """An administrative act: who did what, to whom or what. `number` is 0 until it is stored.
+
+    `who` is the name of a key, or "command line". `subject` is a customer id, a quarantined item's
+    number or a version, as the act has it; of who was erased only a salted hash.
+    """
+
+    number: int
+    at: int
+    who: str
+    act: str
+    subject: str
+    detail: str
+
+
 class Commit(msgspec.Struct):
     """Everything one group commit makes durable together. Lists may be empty."""
 
@@ -126,6 +141,7 @@ class Commit(msgspec.Struct):
     quarantined: list[QuarantineRow] = []
     released: list[int] = []  # numbers of quarantine rows that were replayed
     covered_seq: int | None = None  # all entries up to here are in snapshots
+    acts: list[ActRow] = []
 
     def is_empty(self) -> bool:
         """Say whether there is nothing to write."""
@@ -140,6 +156,7 @@ class Commit(msgspec.Struct):
             or self.quarantined
             or self.released
             or self.covered_seq is not None
+            or self.acts
         )
 
 
@@ -160,6 +177,18 @@ class DecisionQuery(msgspec.Struct, frozen=True):
     since_at: int | None = None
     until_at: int | None = None
     before: int | None = None  # the cursor: the `rowid` of the last one seen
+    limit: int = 50
+
+
+class ActQuery(msgspec.Struct, frozen=True):
+    """Which acts to list: newest first, at most `limit`, with numbers below `before`."""
+
+    who: str = ""
+    act: str = ""
+    subject: str = ""
+    since_at: int | None = None
+    until_at: int | None = None
+    before: int | None = None
     limit: int = 50
 
 
@@ -229,6 +258,10 @@ class Store(Protocol):
 
     async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
         """List quarantined items, newest first, with numbers below `before`."""
+        ...
+
+    async def acts(self, query: ActQuery) -> list[ActRow]:
+        """List administrative acts, newest first."""
         ...
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:

@@ -20,7 +20,7 @@ import structlog
 import uvloop
 
 from actors.lanes import Pace
-from actors.ports import Channel, Clock, Store
+from actors.ports import ActQuery, Channel, Clock, Store
 from actors.runtime import Runtime, Settings
 from adapters.channels.registry import (
     build_channels,
@@ -60,6 +60,10 @@ WATCH_EVERY_S = 0.2
 # providers as for requests in progress (`Deadlines.drain_s`), and then this long for the store.
 PROVIDERS_MS = 2_500
 STORE_S = 2.0
+
+
+OPERATOR = "command line"  # who acts, where it is not by a key
+_CHANGED = "changed_workspace"
 
 
 class Workspace(msgspec.Struct, frozen=True):
@@ -198,10 +202,19 @@ class App:
         self._check_channels(workspace)
         await self._warm(program)
         archive = await self._archive(program)
+        await self._note(program)
         await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)
         self.runtime.use(program.with_archive(archive))
         self.runtime.outbox.repace(pace)
         self._workspace = workspace
+
+    async def _note(self, program: Program) -> None:
+        """Write down that another workspace comes into force than the one that was."""
+        latest = await self.store.acts(ActQuery(act=_CHANGED, limit=1))
+        before = latest[0].subject if latest else ""
+        if before != program.version:
+            detail = f"{program.name}; before: {before or 'none'}"
+            await self.runtime.note_act(OPERATOR, _CHANGED, program.version, detail)
 
     async def _warm(self, program: Program) -> None:
         """Build the calendars of the countries a workspace names, before anybody waits for them.

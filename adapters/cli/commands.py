@@ -32,6 +32,7 @@ _COMMANDS = {
     "restore": "Make a data folder of a backup.",
     "merge": "Make two customers one: they are the same person.",
     "unmerge": "Make two customers of one again.",
+    "acts": "List administrative acts: what was done, to whom, by whom.",
     "quarantine": "Show items that were not understood, and take them in again.",
 }
 _EPILOG = "Start with `nextbeat demo`, then try `nextbeat explain` on a customer it shows."

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
+from adapters.gateway.grants import first_key
 from engine.errors import NextbeatError
 
 _KEYS = "NEXTBEAT_ADMIN_KEYS"
@@ -78,7 +79,7 @@ def path_of(*parts: str) -> str:
 
 
 def _authorization() -> dict[str, str]:
-    key = os.environ.get(_KEYS, "").partition(",")[0].strip()
+    key = first_key(os.environ.get(_KEYS, ""))
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 

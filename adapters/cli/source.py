@@ -14,11 +14,14 @@ from typing import Any, Protocol, TypeVar
 import click
 import msgspec
 
-from actors.ports import DecisionQuery, DecisionRow, Store, StoreState
+from actors.ports import ActQuery, DecisionQuery, DecisionRow, Store, StoreState
 from actors.reading import answer, recall
 from adapters.cli.remote import Remote, path_of
+from adapters.gateway.acts import act_view
 from adapters.gateway.readable import eligibility_view, quarantine_view
 from adapters.gateway.views import (
+    Act,
+    ActPage,
     Decision,
     DecisionPage,
     Eligibility,
@@ -67,6 +70,17 @@ class Question(msgspec.Struct, frozen=True):
     at: int | None = None
 
 
+class ActsWanted(msgspec.Struct, frozen=True):
+    """Which administrative acts are asked for; empty means any."""
+
+    who: str = ""
+    act: str = ""
+    subject: str = ""
+    since_at: int | None = None
+    until_at: int | None = None
+    limit: int = 50
+
+
 class Source(Protocol):
     """Something that can be asked."""
 
@@ -80,6 +94,10 @@ class Source(Protocol):
 
     def quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
         """List quarantined items with numbers under `before`, newest first."""
+        ...
+
+    def acts(self, wanted: ActsWanted) -> list[Act]:
+        """List administrative acts, newest first."""
         ...
 
 
@@ -150,6 +168,25 @@ class RemoteSource:
             cursor = page.next
         return found[:limit]
 
+    def acts(self, wanted: ActsWanted) -> list[Act]:
+        """List administrative acts, newest first."""
+        parameters = {
+            "who": wanted.who,
+            "act": wanted.act,
+            "subject": wanted.subject,
+            "since": _write_instant(wanted.since_at),
+            "until": _write_instant(wanted.until_at),
+            "limit": str(min(wanted.limit, _PAGE_MAX)),
+        }
+        found: list[Act] = []
+        cursor: str | None = ""
+        while cursor is not None and len(found) < wanted.limit:
+            body = self._remote.get("/v1/acts", {**parameters, "cursor": cursor})
+            page = msgspec.json.decode(body, type=ActPage)
+            found.extend(page.acts)
+            cursor = page.next
+        return found[: wanted.limit]
+
 
 class StoredSource:
     """Decisions in a data folder, whether or not a server is running on it."""
@@ -169,6 +206,10 @@ class StoredSource:
         """List quarantined items with numbers under `before`, newest first."""
         return asyncio.run(self._quarantine(before, limit))
 
+    def acts(self, wanted: ActsWanted) -> list[Act]:
+        """List administrative acts, newest first."""
+        return asyncio.run(self._acts(wanted))
+
     async def _eligibility(self, question: Question) -> Eligibility:
         customer, at = question.customer, question.at
         async with self._reading() as (store, state):
@@ -187,6 +228,11 @@ class StoredSource:
     async def _quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
         async with self._reading() as (store, _):
             return [quarantine_view(row) for row in await store.quarantine(before, limit)]
+
+    async def _acts(self, wanted: ActsWanted) -> list[Act]:
+        query = msgspec.convert(wanted, ActQuery, from_attributes=True)
+        async with self._reading() as (store, _):
+            return [act_view(row) for row in await store.acts(query)]
 
     @asynccontextmanager
     async def _reading(self) -> AsyncGenerator[tuple[Store, StoreState]]:
@@ -244,10 +290,14 @@ def _parameters(wanted: Wanted) -> dict[str, str]:
         "journey": wanted.journey,
         "outcome": wanted.outcome,
         "reason": wanted.reason,
-        "since": "" if wanted.since_at is None else format_instant(wanted.since_at),
-        "until": "" if wanted.until_at is None else format_instant(wanted.until_at),
+        "since": _write_instant(wanted.since_at),
+        "until": _write_instant(wanted.until_at),
         "limit": str(_PAGE_MAX if wanted.message else min(wanted.limit, _PAGE_MAX)),
     }
+
+
+def _write_instant(at: int | None) -> str:
+    return "" if at is None else format_instant(at)
 
 
 def _view(row: DecisionRow) -> Decision:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from actors.runtime import Runtime
 from adapters.gateway import (
+    acts,
     cloudevents,
     consent,
     customerio,
@@ -48,6 +49,7 @@ _MODULES: tuple[Routes, ...] = (
     query.routes,
     quarantine.routes,
     identities.routes,
+    acts.routes,
     feed.routes,
     health.routes,
     metrics.routes,

@@ -12,6 +12,7 @@ from adapters.gateway import views
 from adapters.gateway.answers import Success
 from adapters.gateway.inbox import WirePage
 from adapters.gateway.parameters import (
+    ActParameters,
     DecisionParameters,
     EligibilityParameters,
     FeedParameters,
@@ -237,6 +238,7 @@ _READING = (
     ),
     _show("/v1/decisions", "List decisions", views.DecisionPage, DecisionParameters),
     _show("/v1/decisions/{id}", "Show a decision with its trace", views.Decision),
+    _show("/v1/acts", "List administrative acts", views.ActPage, ActParameters),
     _show("/v1/quarantine", "List what was not understood", views.QuarantinePage, PageParameters),
     Operation(
         method="post",
@@ -246,7 +248,7 @@ _READING = (
         door="admin",
         text="An item that is understood now leaves quarantine; else 400 says what is still wrong.",
         answer=Success,
-        statuses=(400, 404, 503),
+        statuses=(400, 403, 404, 503),
     ),
     _show("/v1/identities/{namespace}/{value}", "Tell whose an identity is", views.Owner),
     Operation(

@@ -93,6 +93,24 @@ class FeedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
+class ActParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which administrative acts to list."""
+
+    who: Annotated[
+        str, msgspec.Meta(max_length=NAME_LENGTH_MAX, description="The name of the key used.")
+    ] = ""
+    act: Annotated[
+        str, msgspec.Meta(max_length=NAME_LENGTH_MAX, description="What was done, like `exported`.")
+    ] = ""
+    subject: Annotated[
+        str, msgspec.Meta(max_length=ID_LENGTH_MAX, description="To whom: a customer's id.")
+    ] = ""
+    since: Since = ""
+    until: Until = ""
+    cursor: After = ""
+    limit: Limit = PAGE_LIMIT
+
+
 class PageParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which part of a list to show."""
 

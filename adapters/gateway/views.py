@@ -237,6 +237,24 @@ class QuarantinePage(msgspec.Struct, frozen=True):
     next: Cursor
 
 
+class Act(msgspec.Struct, frozen=True):
+    """An administrative act: who did what, to whom or what."""
+
+    number: int
+    at: Instant
+    who: str
+    act: str
+    subject: str
+    detail: str
+
+
+class ActPage(msgspec.Struct, frozen=True):
+    """Administrative acts, newest first."""
+
+    acts: list[Act]
+    next: Cursor
+
+
 class RuleBlock(msgspec.Struct, frozen=True):
     """A rule that stands in the way, and until when; null where nobody knows."""
 

@@ -47,6 +47,7 @@ _SUMMED = {
         "SELECT 'number', number, checksum, number,"
         " received_at, source, code, path, message, payload FROM quarantine"
     ),
+    "acts": "SELECT 'number', number, checksum, number, at, who, act, subject, detail FROM acts",
 }
 
 
@@ -259,6 +260,10 @@ def find_numbering_faults(connection: sqlite3.Connection) -> Iterator[Fault]:
     expected = [("quarantine", max(most, seq)) for _, seq in told[:1] if isinstance(seq, int)]
     if told != expected or (most and not told):
         yield Fault("quarantine", "numbering", "the next item could get a number that is taken")
+    (count,) = connection.execute("SELECT count(*) FROM acts").fetchone()
+    (noted,) = connection.execute(query("acts_noted")).fetchone()
+    if count != noted:
+        yield Fault("acts", "numbering", f"{count} acts are there, and {noted} were noted")
 
 
 def _is_whole(values: tuple[Value, ...], checksum: object, added: int = 0) -> bool:

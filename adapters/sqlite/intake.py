@@ -81,6 +81,7 @@ _COVERED = Form(
     "UPDATE meta SET value = new.column1, checksum = new.column2"
     " FROM (VALUES {rows}) AS new WHERE name = 'covered_seq'",
 )
+_ACT = Form(6, f"INSERT INTO acts (at, who, act, subject, detail, checksum) {_ROWS}")
 
 _FORMS = (
     ENTRY,
@@ -95,6 +96,7 @@ _FORMS = (
     _QUARANTINED,
     _RELEASED,
     _COVERED,
+    _ACT,
 )
 STATEMENTS_MAX = len(_FORMS) * len(_SIZES)
 _TEXTS = {
@@ -139,6 +141,7 @@ def statements(commit: Commit) -> Iterator[Statement]:
     yield from fill(_LINK, [_sum_up(link) for link in commit.links])
     yield from fill(_QUARANTINED, [_sum_up(row[1:]) for row in commit.quarantined])
     yield from fill(_RELEASED, [(number,) for number in commit.released])
+    yield from fill(_ACT, [_sum_up(row[1:]) for row in commit.acts])
     if commit.covered_seq is not None:
         yield from fill(
             _COVERED, [(commit.covered_seq, row_checksum("covered_seq", commit.covered_seq))]

@@ -75,5 +75,12 @@ WHERE {filters} ORDER BY at DESC, number DESC LIMIT ?;
 SELECT number, received_at, source, code, path, message, payload FROM quarantine
 WHERE number < ?1 ORDER BY number DESC LIMIT ?2;
 
+-- name: acts
+SELECT number, at, who, act, subject, detail FROM acts
+WHERE {filters} ORDER BY number DESC LIMIT ?;
+
+-- name: acts_noted
+SELECT (SELECT value FROM meta WHERE name = 'acts');
+
 -- name: programs
 SELECT version, at, source FROM programs WHERE source IS NOT NULL ORDER BY at, id;

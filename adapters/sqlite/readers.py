@@ -14,6 +14,8 @@ import aiosqlite
 import msgspec
 
 from actors.ports import (
+    ActQuery,
+    ActRow,
     DecisionQuery,
     DecisionRow,
     Entry,
@@ -176,6 +178,10 @@ class Readers:
         below = _INTEGER_MAX if before is None else before
         return [QuarantineRow(*row) for row in await self.rows(query("quarantine"), (below, limit))]
 
+    async def acts(self, wanted: ActQuery) -> list[ActRow]:
+        """List administrative acts, newest first."""
+        return [ActRow(*row) for row in await self.rows(*_select_acts(wanted))]
+
     async def programs(self) -> list[tuple[str, int, bytes]]:
         """List the workspaces that were in force."""
         return [(row[0], row[1], row[2]) for row in await self.rows(query("programs"), ())]
@@ -208,3 +214,22 @@ def _select_decisions(wanted: DecisionQuery) -> tuple[str, list[Parameter]]:
     parameters.append(wanted.limit + 1)
     where = " AND ".join(filters) or "TRUE"
     return query("decisions").format(index=index, filters=where), parameters
+
+
+def _select_acts(wanted: ActQuery) -> tuple[str, list[Parameter]]:
+    """Write the query for acts. There are few: only those of one subject have an index."""
+    filters = ["number < ?"]
+    parameters: list[Parameter] = [_INTEGER_MAX if wanted.before is None else wanted.before]
+    for column in ("who", "act", "subject"):
+        value: str = getattr(wanted, column)
+        if value:
+            filters.append(f"{column} = ?")
+            parameters.append(value)
+    if wanted.since_at is not None:
+        filters.append("at >= ?")
+        parameters.append(wanted.since_at)
+    if wanted.until_at is not None:
+        filters.append("at <= ?")
+        parameters.append(wanted.until_at)
+    parameters.append(wanted.limit)
+    return query("acts").format(filters=" AND ".join(filters)), parameters

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from actors.ports import (
+    ActQuery,
+    ActRow,
     Commit,
     DecisionQuery,
     DecisionRow,
@@ -99,6 +101,10 @@ class _Reading:
     async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
         """List quarantined items, newest first, with numbers below `before`."""
         return await self._readers.quarantine(before, limit)
+
+    async def acts(self, query: ActQuery) -> list[ActRow]:
+        """List administrative acts, newest first."""
+        return await self._readers.acts(query)
 
     async def programs(self) -> list[tuple[str, int, bytes]]:
         """List the workspaces that were in force: (version, since, source), oldest first."""

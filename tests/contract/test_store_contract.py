@@ -9,6 +9,8 @@ import pytest
 from actors.memory import MemoryStore
 from actors.outbox import OPEN_STATES, OutboxState
 from actors.ports import (
+    ActQuery,
+    ActRow,
     Commit,
     DecisionQuery,
     DecisionRow,
@@ -332,6 +334,25 @@ async def test_a_large_commit_is_all_there(store: Store) -> None:
     assert len(await tail_of(store)) == count
     assert len(await store.timers(0, 10**9, 10_000)) == count
     assert await store.decision(f"d_{count}") is not None
+
+
+async def test_acts_are_numbered_in_order_and_found_by_who_what_and_whom(store: Store) -> None:
+    done = [
+        ActRow(0, 1_000 + number, who, act, subject, "as asked")
+        for number, (who, act, subject) in enumerate(
+            [("ops", "exported", "u1"), ("ops", "erased", "u2"), ("key 1", "exported", "u2")]
+        )
+    ]
+    await store.commit(Commit(acts=done[:2]))
+    await store.commit(Commit(acts=done[2:]))
+    kept = [row._replace(number=number) for number, row in enumerate(done, 1)][::-1]
+    assert await store.acts(ActQuery()) == kept
+    assert await store.acts(ActQuery(limit=2)) == kept[:2]
+    assert await store.acts(ActQuery(before=2)) == kept[2:]
+    assert await store.acts(ActQuery(who="ops")) == kept[1:]
+    assert await store.acts(ActQuery(act="exported", subject="u2")) == kept[:1]
+    assert await store.acts(ActQuery(since_at=1_001, until_at=1_001)) == kept[1:2]
+    assert await store.acts(ActQuery(subject="nobody")) == []
 
 
 async def test_a_closed_store_takes_and_gives_nothing(store: Store) -> None:
