@@ -373,6 +373,11 @@ class MemoryStore:
         rows = reversed(self._tables.quarantine.values())
         return [row for row in rows if before is None or row.number < before][:limit]
 
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
+        self._check_open()
+        return [self._tables.outbox[one] for one in ids if one in self._tables.outbox]
+
     async def acts(self, query: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""
         self._check_open()

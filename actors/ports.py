@@ -260,6 +260,10 @@ class Store(Protocol):
         """List quarantined items, newest first, with numbers below `before`."""
         ...
 
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
+        ...
+
     async def acts(self, query: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""
         ...

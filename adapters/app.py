@@ -35,6 +35,7 @@ from adapters.gateway.settings import GatewaySettings
 from adapters.signing import Signer
 from adapters.sqlite.ballast import read_ballast_bytes
 from adapters.sqlite.store import SqliteStore, WriterKind
+from adapters.telemetry.logs import mark
 from adapters.telemetry.metrics import LoopLag
 from engine.calendars import warm
 from engine.errors import NextbeatError, Problem, ProgramError, StoreError
@@ -157,7 +158,8 @@ class App:
         try:
             await self.use(self._workspace)
             await self.runtime.start()
-            self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts())
+            box = find_inbox(self.channels)
+            self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts(), box)
         except BaseException:
             await self.runtime.stop()
             raise
@@ -205,6 +207,7 @@ class App:
         await self._note(program)
         await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)
         self.runtime.use(program.with_archive(archive))
+        mark(program.pii)
         self.runtime.outbox.repace(pace)
         self._workspace = workspace
 

@@ -11,6 +11,7 @@ from adapters.gateway.answers import refuse_loudly
 from adapters.gateway.auth import KeyRing
 from adapters.gateway.grants import ANYBODY, Grant, name_key
 from adapters.gateway.settings import GatewaySettings
+from adapters.inbox import Inbox
 
 _LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -41,12 +42,13 @@ class Host(msgspec.Struct, frozen=True):
     counters: GatewayCounters
     write_ring: KeyRing
     admin_ring: KeyRing
+    inbox: Inbox | None = None  # of in-app messages, where a channel has one
 
     @classmethod
-    def of(cls, runtime: Runtime, settings: GatewaySettings) -> "Host":
+    def of(cls, runtime: Runtime, settings: GatewaySettings, inbox: Inbox | None = None) -> "Host":
         """Bundle a runtime with the settings it is served under."""
         write_ring, admin_ring = KeyRing(settings.write_keys), KeyRing(settings.admin_keys)
-        return cls(runtime, settings, GatewayCounters(), write_ring, admin_ring)
+        return cls(runtime, settings, GatewayCounters(), write_ring, admin_ring, inbox)
 
     def require_admin(self, request: web.BaseRequest) -> Grant:
         """Raise a 401 unless the request carries an admin key (Bearer, or Basic user).

@@ -45,6 +45,10 @@ AND i.value = json_extract(wanted.value, '$[1]');
 SELECT message_id, customer, channel, state, attempts, body FROM outbox
 WHERE state NOT IN ('sent', 'failed', 'expired', 'in_doubt') ORDER BY number;
 
+-- name: messages
+SELECT o.message_id, o.customer, o.channel, o.state, o.attempts, o.body
+FROM json_each(?1) AS wanted CROSS JOIN outbox AS o ON o.message_id = wanted.value;
+
 -- name: tail
 SELECT j.seq, j.customer, j.prev, j.at, p.version, j.input, j.records
 FROM journal AS j JOIN programs AS p ON p.id = j.program

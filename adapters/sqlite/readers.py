@@ -178,6 +178,11 @@ class Readers:
         below = _INTEGER_MAX if before is None else before
         return [QuarantineRow(*row) for row in await self.rows(query("quarantine"), (below, limit))]
 
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        """Find messages that left, or are to leave, by their ids."""
+        rows = await self.rows(query("messages"), (_encode(ids).decode(),)) if ids else ()
+        return [OutboxRow(*row) for row in rows]
+
     async def acts(self, wanted: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""
         return [ActRow(*row) for row in await self.rows(*_select_acts(wanted))]

@@ -102,6 +102,10 @@ class _Reading:
         """List quarantined items, newest first, with numbers below `before`."""
         return await self._readers.quarantine(before, limit)
 
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
+        return await self._readers.messages(ids)
+
     async def acts(self, query: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""
         return await self._readers.acts(query)

@@ -33,6 +33,7 @@ from engine.program.policies import (
     compile_shared_caps,
     compile_suppressions,
 )
+from engine.program.privacy import compile_pii
 from engine.program.program import Defaults, Journey, Message, Op, Program
 from engine.program.regions import load_packs
 from engine.program.sections import (
@@ -142,6 +143,7 @@ def _compile(
         or 0,
         pacing=compile_pacing(policies),
         identity=compile_identity(spec.identity, spec.defaults.country),
+        pii=compile_pii(spec.pii),
     ).with_archive({})
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from engine.identities import NO_RULES, IdentityRules
+from engine.program.privacy import Pii
 from engine.program.scope import Scope
 from engine.windows import Window
 
@@ -307,6 +308,7 @@ class Program(msgspec.Struct, frozen=True):
     spread_ms: int = 0  # over which customers come out when hours open
     pacing: WorkspacePace | None = None
     identity: IdentityRules = NO_RULES
+    pii: Pii = Pii()
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""
