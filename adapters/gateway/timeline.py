@@ -79,6 +79,7 @@ class Timeline:
         self._span = span
         self._channels: dict[str, str] = {}  # message id -> channel, where it was looked up
         self._seen: list[Seen] = []
+        self._before: list[Entry] = []  # what follows the page, newest first
         self._picked = 0
 
     async def read(self, history: History) -> tuple[list[TimelineEntry], list[int]]:
@@ -99,6 +100,7 @@ class Timeline:
         while self._picked < self._wanted.limit and len(self._seen) < SCAN_MAX:
             entry = await history.take()
             if entry is None or (since_at is not None and entry.at < since_at):
+                self._before += [entry] if entry is not None else []
                 return True
             seen = _decode(entry)
             seen.is_wanted = self._span.has(entry.at) and await self._is_wanted(seen)
@@ -126,7 +128,7 @@ class Timeline:
     async def _follow(self, history: History) -> dict[str, Follower]:
         """Bring followers of all names this customer had to where the page begins."""
         followers: dict[str, Follower] = {}
-        before: list[Entry] = []
+        before = self._before
         if any(one.is_wanted and _may_change(one) for one in self._seen):
             while len(before) < LOOKBACK_MAX and (entry := await history.take()) is not None:
                 before.append(entry)
