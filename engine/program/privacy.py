@@ -1,14 +1,12 @@
-"""What a workspace says of personal data: what it is, and how long what is kept is kept.
+"""What a workspace says of personal data: which traits and properties say who somebody is.
 
-`compile` reads the sections `pii` and `retention` into these; `adapters.masking` and the sweep of
-old data ask them. Nothing here has a say in what is decided.
+`compile` reads the section `pii` into this, `adapters.masking` asks it. Nothing here has a say in
+what is decided.
 """
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
-
-from engine.program.texts import Duration
+from msgspec import Meta, Struct
 
 # Traits that say who somebody is, whatever a workspace marks. Written without case and separators,
 # so that `firstName` and `first_name` are one.
@@ -22,9 +20,7 @@ PII_TRAITS = frozenset({
     "cardnumber", "latitude", "longitude",
 })  # fmt: skip
 # The same in properties of events, where `name` is mostly that of a thing.
-PII_PROPERTIES = PII_TRAITS - {"name", "username", "nickname", "token"} | {
-    "billingaddress", "shippingaddress", "recipient", "devicetoken", "pushtoken",
-}  # fmt: skip
+PII_PROPERTIES = PII_TRAITS - {"name"} | {"billingaddress", "shippingaddress", "recipient"}
 
 
 class PiiSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,42 +40,12 @@ class PiiSpec(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
-class RetentionSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long what is no longer needed is kept, by kind; what is not named is kept for ever."""
-
-    events: Annotated[
-        Duration | UnsetType, Meta(description="Inputs, and what they led to, in the journal.")
-    ] = UNSET
-    decisions: Annotated[
-        Duration | UnsetType, Meta(description="Decisions, as they can be searched.")
-    ] = UNSET
-    outbox: Annotated[
-        Duration | UnsetType, Meta(description="Messages that left, with their content.")
-    ] = UNSET
-    quarantine: Annotated[
-        Duration | UnsetType, Meta(description="Items that were not understood.")
-    ] = UNSET
-    inbox: Annotated[Duration | UnsetType, Meta(description="In-app messages, fetched or not.")] = (
-        UNSET
-    )
-
-
 class Pii(Struct, frozen=True):
     """What is personal, by names without case and separators."""
 
     traits: frozenset[str] = PII_TRAITS
     properties: dict[str, frozenset[str]] = {}  # by event
     marked: frozenset[str] = frozenset()  # the traits this workspace adds
-
-
-class Retention(Struct, frozen=True):
-    """How long each kind is kept, in milliseconds; None: for ever."""
-
-    events_ms: int | None = None
-    decisions_ms: int | None = None
-    outbox_ms: int | None = None
-    quarantine_ms: int | None = None
-    inbox_ms: int | None = None
 
 
 def compile_pii(spec: PiiSpec) -> Pii:
