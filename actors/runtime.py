@@ -15,9 +15,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
+from actors.acts import Acting
 from actors.audience import Audience, DecisionListener
 from actors.carrier import Carrier
-from actors.acts import Acting
 from actors.commits import Batch, Committer
 from actors.counters import Counters
 from actors.customer import MAILBOX_MAX, Customer, Halt, Move

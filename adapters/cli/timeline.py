@@ -1,6 +1,5 @@
 """`nextbeat timeline`: what happened with a customer, across channels, and what it changed."""
 
-import typing
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +11,8 @@ import msgspec
 from adapters.cli.customers import Stretch, read_timeline
 from adapters.cli.output import INSTANT, write_json
 from adapters.cli.source import reveal_option, source_options
-from adapters.gateway.views import ProfileChange, TimelineEntry, Topic
+from adapters.gateway.parameters import KINDS
+from adapters.gateway.views import ProfileChange, TimelineEntry
 from engine.instants import parse_instant
 from engine.localtime import zone
 
@@ -25,9 +25,7 @@ _TEXT_MAX = 60
 @click.command()
 @click.argument("customer")
 @source_options
-@click.option(
-    "--kind", type=click.Choice(typing.get_args(Topic)), help="Only entries of, or about, this."
-)
+@click.option("--kind", type=click.Choice(KINDS), help="Only entries of, or about, this.")
 @click.option("--name", default="", help="Only this event, status, message, journey or trait.")
 @click.option("--channel", default="", help="Only what concerns this channel.")
 @click.option("--since", "since_at", type=INSTANT, help="Only from this instant on.")

@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar, cast
 import msgspec
 from aiohttp import web
 
-from adapters.gateway.views import Topic
+from adapters.gateway.views import InputKind, Topic
 from engine.errors import InputError
 from engine.instants import DAY_MS, parse_instant
 from engine.limits import ID_LENGTH_MAX, NAME_LENGTH_MAX, SOLVER_HORIZON_MS
@@ -26,6 +26,7 @@ PAGE_LIMIT_MAX = 200
 _WORD_MAX = 80
 _CURSOR_LENGTH_MAX = 2_048
 _NUMBER_MAX = 2**63 - 1
+KINDS = tuple(dict.fromkeys((*typing.get_args(Topic), *typing.get_args(InputKind))))
 
 Limit = Annotated[
     int, msgspec.Meta(ge=1, le=PAGE_LIMIT_MAX, description="How many at most on a page.")
@@ -45,7 +46,7 @@ class TimelineParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     kind: Annotated[
         str,
         msgspec.Meta(
-            pattern=f"^({'|'.join(typing.get_args(Topic))})?$",
+            pattern=f"^({'|'.join(KINDS)})?$",
             description="Only entries of this kind, or about it.",
         ),
     ] = ""
@@ -255,7 +256,7 @@ def _convert(name: str, value: str, expected: type[Parameters]) -> object:
 
 
 def _expectation(name: str, value: str, message: str) -> str:
-    choices = {"outcome": Outcome, "reason": Reason, "kind": typing.get_args(Topic)}
+    choices = {"outcome": Outcome, "reason": Reason, "kind": KINDS}
     if name not in choices:
         return message[:200]
     known = [str(choice) for choice in choices[name]]

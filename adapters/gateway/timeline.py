@@ -16,7 +16,7 @@ from actors.directory import decode_entry
 from actors.history import History
 from actors.ports import Entry, Store
 from adapters.gateway.parameters import TimelineParameters, write_places
-from adapters.gateway.readable import entry_view
+from adapters.gateway.readable import entry_view, name_input
 from adapters.gateway.views import ProfileChange, TimelineEntry, TimelinePage, Topic
 from engine.changes import Change, Follower, may_change
 from engine.events import Event, Input, Receipt, Tick
@@ -112,7 +112,7 @@ class Timeline:
 
     async def _is_wanted(self, seen: Seen) -> bool:
         wanted = self._wanted
-        if wanted.kind and wanted.kind not in _topics(seen):
+        if wanted.kind and wanted.kind not in (*_topics(seen), name_input(seen.given)[0]):
             return False
         if wanted.kind != "change" and wanted.name and wanted.name not in _names(seen):
             return False
@@ -226,7 +226,7 @@ def _names(seen: Seen) -> list[str]:
         case Receipt():
             found += [seen.given.status.value, seen.given.message]
         case _:
-            pass
+            found.append(name_input(seen.given)[1])
     for record in seen.records:
         # A record's names are in fields of these names, whichever kind it is.
         for field in ("message", "journey", "trait"):
@@ -246,4 +246,5 @@ def _cause(given: Input | None) -> dict[str, str]:
         case None:
             return {}
         case _:
-            return {str(given.__struct_config__.tag): ""}
+            kind, name = name_input(given)
+            return {kind: name}

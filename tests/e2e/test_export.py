@@ -98,6 +98,20 @@ async def test_a_history_longer_than_any_portion_is_there_to_its_first_entry(
     await shard.runtime.stop()
 
 
+async def test_of_who_was_anonymous_first_the_time_before_is_there_too() -> None:
+    shard = await Shard().start()
+    await shard.submit(shard.anonymous("a-1", "Looked"), shard.anonymous("a-1", "Compared"))
+    await shard.submit(shard.identify("u1", anonymous="a-1", email="u1@example.com"))
+    await shard.submit(shard.track("u1", "Bought"))
+    told = await document(shard, "u1")
+    names = [(entry["kind"], entry["name"]) for entry in told["history"]]
+    events = [name for kind, name in names if kind == "event"]
+    assert events == ["Bought", "Identified", "Compared", "Looked"]
+    assert ("merged", "anonymous/a-1") in names
+    assert told["export"]["also"] == ["anonymous/a-1"]
+    await shard.runtime.stop()
+
+
 async def test_messages_in_the_inbox_are_there_though_they_were_put_away() -> None:
     shard = await told_story()
     box = Inbox(None, shard.clock.now)
@@ -192,7 +206,8 @@ def test_a_timeline_reads_as_a_story_and_hides_who_it_is_about(tmp_path: Path) -
         at = "2026-03-02T18:30:00Z"
         for number, plan in enumerate(("free", "gold")):
             traits = {"email": "ana@example.com", "plan": plan}
-            said = {"userId": "ana", "messageId": f"i{number}", "timestamp": at, "traits": traits}
+            said: dict[str, object] = {"userId": "ana", "messageId": f"i{number}", "timestamp": at}
+            said["traits"] = traits
             send(url, "/v1/identify", said)
         send(url, "/v1/track", {"userId": "ana", "event": "Signed Up", "messageId": "s"})
         told = nextbeat("timeline", "ana", "--url", url)

@@ -11,7 +11,7 @@ from engine.events import (
     ConsentStatement,
     ConsentStatus,
     EventKind,
-    Handover,
+    Linked,
     Receipt,
     ReceiptStatus,
     Tick,
@@ -159,7 +159,7 @@ async def test_the_history_of_who_was_merged_is_one_history(served: Served) -> N
     for number in range(1, 10):
         who = ("u1", "anonymous/a", "stranger")[number % 3]
         runtime.write(who, event(number, traits={"step": number}))
-    runtime.write("u1", Handover("a", (), NOW))
+    runtime.write("u1", Linked((("anonymous_id", "a"),), (), NOW))
     runtime.profiles["u1"].absorbed = {"anonymous/a": 7}
     seen: list[tuple[int, str]] = []
     cursor = ""
@@ -173,8 +173,9 @@ async def test_the_history_of_who_was_merged_is_one_history(served: Served) -> N
         (10, "u1"), (9, "u1"), (7, "anonymous/a"), (6, "u1"), (4, "anonymous/a"), (3, "u1"),
         (1, "anonymous/a"),
     ]  # fmt: skip
-    merges = await entries(served, "kind=merge")
-    assert [entry["seq"] for entry in merges] == [10]
+    for kind in ("merge", "linked"):
+        [found] = await entries(served, f"kind={kind}")
+        assert (found["seq"], found["cause"]) == (10, {"linked": "anonymous_id"})
     first = (await entries(served))[-1]
     assert first["changes"] == [{"of": "trait", "name": "step", "now": 1, "was": None}]
 
