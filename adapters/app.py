@@ -32,6 +32,7 @@ from adapters.files.workspaces import read_workspace, source_bytes
 from adapters.gateway import inbox, unsubscribe
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
+from adapters.retention import Sweeper
 from adapters.signing import Signer
 from adapters.sqlite.ballast import read_ballast_bytes
 from adapters.sqlite.store import SqliteStore, WriterKind
@@ -144,6 +145,7 @@ class App:
             pace=pace,
         )
         self._gateway: Gateway | None = None
+        self._sweeper = Sweeper(self.store, clock, find_inbox(self.channels))
         self._lag = LoopLag()
 
     @property
@@ -160,6 +162,7 @@ class App:
             await self.runtime.start()
             box = find_inbox(self.channels)
             self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts(), box)
+            self._sweeper.start()
         except BaseException:
             await self.runtime.stop()
             raise
@@ -186,6 +189,7 @@ class App:
     ) -> None:
         """Stop listening, finish what was taken, close."""
         self._lag.stop()
+        await self._sweeper.stop()
         # Both at once, so that a client in the middle of a request and a provider that is slow do
         # not add up; with a broken store what a provider says could not be written down.
         patience_ms = 0 if self.store.broken else PROVIDERS_MS
@@ -208,6 +212,7 @@ class App:
         await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)
         self.runtime.use(program.with_archive(archive))
         mark(program.pii)
+        self._sweeper.retention = program.retention
         self.runtime.outbox.repace(pace)
         self._workspace = workspace
 

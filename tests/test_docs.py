@@ -197,6 +197,7 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
         model.StepSpec,
         model.WaitForSpec,
         privacy.PiiSpec,
+        privacy.RetentionSpec,
     ],
 )
 def test_every_key_of_a_workspace_is_in_the_reference(spec: type[msgspec.Struct]) -> None:

@@ -21,12 +21,14 @@ from actors.ports import (
     ActQuery,
     ActRow,
     Commit,
+    Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
     OutboxRow,
     Page,
     QuarantineRow,
+    Retired,
     SnapshotRow,
     StoreState,
     TimerRow,
@@ -239,6 +241,10 @@ class SimStore:
     async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
         """List quarantined items, newest first, with numbers below `before`."""
         return await self.kept.quarantine(before, limit)
+
+    async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
+        """Find what is too old, at most so many rows of each kind."""
+        return await self.kept.old(cutoffs, limit)
 
     async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
         """Find messages that left, or are to leave, by their ids; unknown ones are left out."""

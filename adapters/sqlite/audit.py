@@ -104,6 +104,11 @@ class Audit:
         self._versions = dict(self.connection.execute("SELECT id, version FROM programs"))
         return last_seq, covered_seq
 
+    def retired(self) -> dict[str, int]:
+        """Tell up to which entry, and until which instants, what was too old was taken away."""
+        rows = self.connection.execute(query("retired")).fetchall()
+        return {name: value for name, value in rows if isinstance(value, int)}
+
     def entries(self, after_seq: int, until_seq: int) -> Iterator[Entry]:
         """Give the entries of a range; those whose payload was erased are left out."""
         sql = (

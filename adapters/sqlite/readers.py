@@ -13,15 +13,18 @@ from pathlib import Path
 import aiosqlite
 import msgspec
 
+from actors.aging import is_sent_before
 from actors.ports import (
     ActQuery,
     ActRow,
+    Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
     OutboxRow,
     Page,
     QuarantineRow,
+    Retired,
     SnapshotRow,
     StoreState,
     TimerRow,
@@ -177,6 +180,30 @@ class Readers:
         """List quarantined items, newest first."""
         below = _INTEGER_MAX if before is None else before
         return [QuarantineRow(*row) for row in await self.rows(query("quarantine"), (below, limit))]
+
+    async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
+        """Find what is too old, at most so many rows of each kind."""
+        seq = (await self._old("old_entries", cutoffs.events_at, limit) or [0])[0]
+        return Retired(
+            seq=seq or 0,
+            events_at=cutoffs.events_at or 0,
+            decisions=await self._old("old_decisions", cutoffs.decisions_at, limit),
+            decisions_at=cutoffs.decisions_at or 0,
+            messages=await self._old_messages(cutoffs.outbox_at, limit),
+            outbox_at=cutoffs.outbox_at or 0,
+            quarantined=await self._old("old_quarantine", cutoffs.quarantine_at, limit),
+        )
+
+    async def _old(self, name: str, before_at: int | None, limit: int) -> list[int]:
+        if before_at is None:
+            return []
+        return [row[0] for row in await self.rows(query(name), (before_at, limit))]
+
+    async def _old_messages(self, before_at: int | None, limit: int) -> list[str]:
+        if before_at is None:
+            return []
+        rows = await self.rows(query("old_messages"), (limit,))
+        return [row[0] for row in rows if is_sent_before(row[1], before_at)]
 
     async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
         """Find messages that left, or are to leave, by their ids."""

@@ -15,12 +15,14 @@ from actors.ports import (
     ActQuery,
     ActRow,
     Commit,
+    Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
     OutboxRow,
     Page,
     QuarantineRow,
+    Retired,
     SnapshotRow,
     StoreState,
     TimerRow,
@@ -101,6 +103,10 @@ class _Reading:
     async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
         """List quarantined items, newest first, with numbers below `before`."""
         return await self._readers.quarantine(before, limit)
+
+    async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
+        """Find what is too old, at most so many rows of each kind."""
+        return await self._readers.old(cutoffs, limit)
 
     async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
         """Find messages that left, or are to leave, by their ids; unknown ones are left out."""

@@ -33,7 +33,7 @@ from engine.program.policies import (
     compile_shared_caps,
     compile_suppressions,
 )
-from engine.program.privacy import compile_pii
+from engine.program.privacy import compile_pii, compile_retention
 from engine.program.program import Defaults, Journey, Message, Op, Program
 from engine.program.regions import load_packs
 from engine.program.sections import (
@@ -144,6 +144,9 @@ def _compile(
         pacing=compile_pacing(policies),
         identity=compile_identity(spec.identity, spec.defaults.country),
         pii=compile_pii(spec.pii),
+        retention=compile_retention(
+            spec.retention, lambda text, key: leaves.duration_or_none(text, ("retention", key))
+        ),
     ).with_archive({})
 
 

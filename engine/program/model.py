@@ -13,7 +13,7 @@ from engine.instants import format_duration
 from engine.limits import SESSION_MS_DEFAULT
 from engine.program.identitymodel import IdentitySpec
 from engine.program.policymodel import PoliciesSpec
-from engine.program.privacy import PiiSpec
+from engine.program.privacy import PiiSpec, RetentionSpec
 from engine.program.texts import (
     CapText,
     ChannelName,
@@ -338,6 +338,7 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
         IdentitySpec, Meta(description="Which identities count, and which make two customers one.")
     ] = IdentitySpec()
     pii: PiiSpec = PiiSpec()
+    retention: RetentionSpec = RetentionSpec()
 
 
 # What the workspace language has words for and this version does not do: refused by name, since a

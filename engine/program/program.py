@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from engine.identities import NO_RULES, IdentityRules
-from engine.program.privacy import Pii
+from engine.program.privacy import Pii, Retention
 from engine.program.scope import Scope
 from engine.windows import Window
 
@@ -309,6 +309,7 @@ class Program(msgspec.Struct, frozen=True):
     pacing: WorkspacePace | None = None
     identity: IdentityRules = NO_RULES
     pii: Pii = Pii()
+    retention: Retention = Retention()
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""

@@ -107,8 +107,8 @@ async def test_of_who_was_anonymous_first_the_time_before_is_there_too() -> None
     names = [(entry["kind"], entry["name"]) for entry in told["history"]]
     events = [name for kind, name in names if kind == "event"]
     assert events == ["Bought", "Identified", "Compared", "Looked"]
-    assert ("merged", "anonymous/a-1") in names
-    assert told["export"]["also"] == ["anonymous/a-1"]
+    assert ("merged", "anon:a-1") in names
+    assert told["export"]["also"] == ["anon:a-1"]
     await shard.runtime.stop()
 
 
