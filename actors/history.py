@@ -34,10 +34,10 @@ class History:
         for chain in self._chains:
             if not chain.ahead and chain.seq:
                 await self._read_on(chain)
-        chain = max(self._chains, key=_Chain.next_seq, default=None)
-        if chain is None or not chain.ahead:
+        latest = max(self._chains, key=_Chain.next_seq, default=None)
+        if latest is None or not latest.ahead:
             return None
-        entry = chain.ahead.popleft()
+        entry = latest.ahead.popleft()
         if not entry.prev:
             self.begun.add(entry.customer)
         return entry

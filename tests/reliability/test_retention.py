@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from actors.memory import VirtualClock
+from actors.ports import Commit, QuarantineRow
+from adapters.app import App, open_workspace
+from adapters.gateway.settings import GatewaySettings
 from adapters.inbox import Inbox, InboxMessage
 from adapters.retention import Sweeper
 from adapters.sqlite.chain import verify_chain
@@ -17,6 +20,7 @@ from adapters.verify import Verifier
 from engine.errors import StoreError
 from engine.instants import DAY_MS, HOUR_MS
 from engine.program.privacy import Retention
+from tests.e2e.command_line import SHOP, write_shop
 from tests.shards import ORIGIN_AT, Shard
 
 SECRET = b"very-private-word"
@@ -137,6 +141,23 @@ async def test_in_app_messages_grow_old_too() -> None:
     assert [one.message_id for one in await box.everything("u1")] == ["m_0", "m_2", "m_4"]
     await box.close()
     await shard.runtime.stop()
+
+
+async def test_a_server_sweeps_by_the_workspace_it_serves(tmp_path: Path) -> None:
+    shop, data = write_shop(tmp_path, f"{SHOP}retention: {{quarantine: 30d}}\n"), tmp_path / "data"
+    store = SqliteStore(data)
+    await store.open()
+    old = QuarantineRow(0, ORIGIN_AT - 31 * DAY_MS, "segment", "bad", "$", "no", SECRET)
+    fresh = old._replace(received_at=ORIGIN_AT - 29 * DAY_MS)
+    await store.commit(Commit(quarantined=[old, old, fresh]))
+    await store.close()
+    clock = VirtualClock(ORIGIN_AT)
+    async with App(open_workspace(shop), data, GatewaySettings(), clock=clock, environ={}) as app:
+        for _ in range(10_000):  # it looks as soon as it is there
+            kept = await app.store.quarantine(None, 10)
+            if len(kept) < 3:
+                break
+    assert [row.number for row in kept] == [3]
 
 
 async def test_without_a_retention_everything_is_kept(shard: Shard) -> None:
