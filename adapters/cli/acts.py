@@ -41,7 +41,8 @@ def acts(  # noqa: PLR0913 - one argument for each option
 ) -> None:
     """List administrative acts, newest first: exports, erasures, merges, changes of the workspace.
 
-    Reading is not an act. An act is written down before, or together with, what it does.
+    Reading is not an act. An export is written down before anything leaves, anything else when it
+    is done.
     """
     wanted = ActsWanted(who, act, subject, since_at, until_at, limit)
     found = open_source(data, url).acts(wanted)

@@ -255,7 +255,7 @@ _READING = (
         door="admin",
         text="An item that is understood now leaves quarantine; else 400 says what is still wrong.",
         answer=Success,
-        statuses=(400, 403, 404, 503),
+        statuses=(400, 404, 503),
     ),
     _show("/v1/identities/{namespace}/{value}", "Tell whose an identity is", views.Owner),
     Operation(
