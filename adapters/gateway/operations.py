@@ -13,10 +13,12 @@ from adapters.gateway.answers import Success
 from adapters.gateway.braze import Tracked, TrackRequest
 from adapters.gateway.inbox import WirePage
 from adapters.gateway.parameters import (
+    ActParameters,
+    CustomerParameters,
     DecisionParameters,
     EligibilityParameters,
     FeedParameters,
-    PageParameters,
+    ItemParameters,
     TimelineParameters,
 )
 from engine.intake.item import Item
@@ -225,7 +227,7 @@ _OTHERS = (
     ),
 )
 _READING = (
-    _show("/v1/customers/{id}", "Show a customer", views.Customer),
+    _show("/v1/customers/{id}", "Show a customer", views.Customer, CustomerParameters),
     _show(
         "/v1/customers/{id}/timeline",
         "Show a customer's journal",
@@ -246,7 +248,14 @@ _READING = (
     ),
     _show("/v1/decisions", "List decisions", views.DecisionPage, DecisionParameters),
     _show("/v1/decisions/{id}", "Show a decision with its trace", views.Decision),
-    _show("/v1/quarantine", "List what was not understood", views.QuarantinePage, PageParameters),
+    _show(
+        "/v1/customers/{id}/export",
+        "Export everything there is about a customer",
+        AnyObject,
+        CustomerParameters,
+    ),
+    _show("/v1/acts", "List administrative acts", views.ActPage, ActParameters),
+    _show("/v1/quarantine", "List what was not understood", views.QuarantinePage, ItemParameters),
     Operation(
         method="post",
         path="/v1/quarantine/{number}/replay",

@@ -156,6 +156,11 @@ def entry_view(entry: Entry) -> TimelineEntry:
         program=entry.program,
         input={} if given is None else readable(given),
         records=_records(entry),
+        customer=entry.customer,
+        about=[],
+        channels=[],
+        cause={},
+        changes=[],
     )
 
 

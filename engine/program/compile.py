@@ -36,6 +36,7 @@ from engine.program.policies import (
     compile_shared_caps,
     compile_suppressions,
 )
+from engine.program.privacy import compile_pii, compile_retention
 from engine.program.program import Defaults, Journey, Message, Op, Program
 from engine.program.regions import load_packs
 from engine.program.sections import (
@@ -157,6 +158,10 @@ def _compile(
         mappings=compile_mappings(spec.mapping),
         traits=traits,
         rfm=rfm,
+        pii=compile_pii(spec.pii),
+        retention=compile_retention(
+            spec.retention, lambda text, key: leaves.duration_or_none(text, ("retention", key))
+        ),
     ).with_archive({})
 
 

@@ -14,6 +14,7 @@ from engine.limits import SESSION_MS_DEFAULT
 from engine.program.identitymodel import IdentitySpec
 from engine.program.mappingmodel import MappingSpec
 from engine.program.policymodel import PoliciesSpec
+from engine.program.privacy import PiiSpec, RetentionSpec
 from engine.program.texts import (
     CapText,
     ChannelName,
@@ -347,6 +348,8 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="Traits kept up to date by events, read as `profile.NAME`."),
     ] = {}
     rfm: RfmSpec = RfmSpec()
+    pii: PiiSpec = PiiSpec()
+    retention: RetentionSpec = RetentionSpec()
 
 
 # What the workspace language has words for and this version does not do: refused by name, since a

@@ -13,6 +13,7 @@ import msgspec
 
 from engine.identities import NO_RULES, IdentityRules
 from engine.program.mappings import Mappings
+from engine.program.privacy import Pii, Retention
 from engine.program.scope import Scope
 from engine.records import Shape
 from engine.traits.live import RFM_DEFAULT, LiveTrait, RfmRules
@@ -337,6 +338,8 @@ class Program(msgspec.Struct, frozen=True):
     mappings: Mappings = {}  # what is done to calls as they come in, by the name of the event
     traits: Mapping[str, LiveTrait] = {}  # the declared ones
     rfm: RfmRules = RFM_DEFAULT
+    pii: Pii = Pii()
+    retention: Retention = Retention()
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""
