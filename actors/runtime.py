@@ -86,7 +86,9 @@ class Runtime(Reading):
             pacing=pacing,
             pace=pace,
         )
-        self._withdrawals = Withdrawals(self.directory, self.outbox, lambda: self.program)
+        self._withdrawals = Withdrawals(
+            self.directory, self.outbox, lambda: self.program, clock.now
+        )
         self._commits = Committer(
             store, fill=self._add_snapshots, released=self._release, lost=self._roll_back
         )

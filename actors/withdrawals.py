@@ -30,12 +30,17 @@ class Withdrawals:
     """Stops what waits in the outbox and what its customer's consent no longer allows."""
 
     def __init__(
-        self, directory: Directory, outbox: Outbox, program: Callable[[], Program]
+        self,
+        directory: Directory,
+        outbox: Outbox,
+        program: Callable[[], Program],
+        present: Callable[[], int],
     ) -> None:
-        """`program` gives the one in force."""
+        """`program` gives the one in force, `present` business time."""
         self._directory = directory
         self._outbox = outbox
         self._program = program
+        self._present = present
 
     def enforce(self, customer: str) -> None:
         """Stop what a customer in memory no longer wants."""
@@ -60,11 +65,14 @@ class Withdrawals:
             self._stop(name, profile)
 
     def _stop(self, customer: str, profile: Profile | None) -> None:
-        program = self._program()
+        program, now = self._program(), self._present()
 
         def is_unwanted(send: Send) -> bool:
             if profile is None:
                 return send.purpose != SERVICE
-            return check_consent(profile, program, send.purpose, send.channel) is not None
+            block = check_consent(
+                profile, program, send.purpose, send.channel, send.message_type, now
+            )
+            return block is not None
 
         self._outbox.cancel(customer, is_unwanted, Reason.CONSENT_WITHDRAWN.value)

@@ -45,6 +45,7 @@ from engine.records import (
 )
 from engine.turn import Turn
 
+_OF_CONSENT = (Reason.NO_CONSENT, Reason.TYPE_OPT_OUT)
 ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
 
 
@@ -175,11 +176,11 @@ def _recheck_consent(turn: Turn) -> None:
             continue  # the second: it ended with an instance that went on and left
         names = candidates(turn.profile, message, pinned=pending.pinned, failed=pending.failed)
         blocks = {
-            name: check_named(turn.profile, turn.program, message, name)
+            name: check_named(turn.profile, turn.program, message, name, turn.now)
             for name in (*names, pending.channel)
         }
         block = blocks[pending.channel]
-        if block is None or block.reason is not Reason.NO_CONSENT:
+        if block is None or block.reason not in _OF_CONSENT:
             continue
         if any(other is None for other in blocks.values()):
             decide_again(turn, pending)

@@ -14,15 +14,8 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, cast
 
-from engine.events import (
-    ConsentStatement,
-    ConsentStatus,
-    Event,
-    EventKind,
-    Handover,
-    Input,
-    Tick,
-)
+from engine.consents import note_statement
+from engine.events import Event, EventKind, Handover, Input, Tick
 from engine.ids import dedup_key
 from engine.ledger import Slot, enter_slot, strike_slot
 from engine.limits import (
@@ -107,7 +100,7 @@ def _evolve_event(profile: Profile, event: Event) -> None:
     elif at > profile.active_at:
         profile.active_at = at
     for statement in event.consents:
-        _evolve_consent(profile, statement)
+        note_statement(profile.consents, statement)
 
 
 def _merge_traits(traits: dict[str, Any], event: Event) -> None:
@@ -130,20 +123,6 @@ def _evolve_context(profile: Profile, event: Event) -> None:
     device = context.get("device")
     if isinstance(device, dict) and (token := cast("JsonObject", device).get("token")):
         profile.traits["push_token"] = token
-
-
-def _evolve_consent(profile: Profile, statement: ConsentStatement) -> None:
-    key = f"{statement.purpose}/{statement.channel}"
-    known = profile.consents.get(key)
-    if known is None or _outranks(statement, known):
-        profile.consents[key] = statement
-
-
-def _outranks(statement: ConsentStatement, known: ConsentStatement) -> bool:
-    """Say whether a statement replaces another: the later one does, then the stricter one."""
-    if statement.at != known.at:
-        return statement.at > known.at
-    return known.status is ConsentStatus.GRANTED
 
 
 def _evolve_decided(profile: Profile, decided: Decided, now: int) -> None:
@@ -319,7 +298,7 @@ def _evolve_session(profile: Profile, record: SessionBegan, _now: int) -> None:
 
 
 def _evolve_noted_consent(profile: Profile, record: ConsentNoted, _now: int) -> None:
-    _evolve_consent(profile, record.statement)
+    note_statement(profile.consents, record.statement)
 
 
 _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {

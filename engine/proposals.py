@@ -39,6 +39,7 @@ from engine.turn import Turn
 # What the first channel in order says where none can carry the message, by the check that said it.
 _REASONS = {
     "consent": Reason.NO_CONSENT,
+    "message_type": Reason.TYPE_OPT_OUT,
     "reachable": Reason.UNREACHABLE,
     "capability": Reason.CAPABILITY,
     "content": Reason.NO_CONTENT,
@@ -191,7 +192,7 @@ class Ways:
             turn.profile, message, pinned=proposal.pinned, failed=proposal.failed
         )
         self.feasible = feasible(
-            turn.profile, turn.program, message, self._names, self._passed_over
+            turn.profile, turn.program, message, self._names, self._passed_over, turn.now
         )
 
     def unpermitted(self) -> Ruling | None:
@@ -200,16 +201,19 @@ class Ways:
         Asked only where another rule drops the message: consent comes before it, so consent is the
         reason to name.
         """
-        purpose, turn = self.message.type.purpose, self.turn
+        kind, turn = self.message.type, self.turn
         checks: list[Check] = []
         for name in self._names:
-            block = check_consent(turn.profile, turn.program, purpose, name)
+            block = check_consent(
+                turn.profile, turn.program, kind.purpose, name, kind.name, turn.now
+            )
             if block is None:
                 return None
             checks.append(_check(name, block, "passed_over"))
         if not checks:
             return None
-        return Ruling(Outcome.DROP, Reason.NO_CONSENT, checks[0].channel, trace=tuple(checks))
+        first = checks[0]
+        return Ruling(Outcome.DROP, _REASONS[first.check], first.channel, trace=tuple(checks))
 
     def timing(self, channel: Channel) -> Timing:
         """Find out when a channel may be used, and put down what stands in the way."""
@@ -236,7 +240,10 @@ class Ways:
         """
         if blocked.substitute and blocked.substitute not in self.proposal.failed:
             turn, names = self.turn, (blocked.substitute,)
-            yield from feasible(turn.profile, turn.program, self.message, names, self._passed_over)
+            passed_over = self._passed_over
+            yield from feasible(
+                turn.profile, turn.program, self.message, names, passed_over, turn.now
+            )
 
     def trace(self) -> tuple[Check, ...]:
         """Give everything that was found."""

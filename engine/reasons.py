@@ -46,6 +46,7 @@ class Reason(StrEnum):
     QUIET_HOURS = "quiet_hours"
     BLACKOUT = "blackout"
     REPLY_WINDOW = "reply_window"
+    TYPE_OPT_OUT = "type_opt_out"  # the customer wants no messages of this type
     SUPERSEDED = "superseded"  # a newer message took its place when hours opened
 
 

@@ -19,7 +19,7 @@ from adapters.gateway.parameters import (
     TimelineParameters,
 )
 from engine.intake.item import Item
-from engine.limits import BATCH_ITEMS_MAX, BODY_BYTES_MAX
+from engine.limits import BATCH_ITEMS_MAX, BODY_BYTES_MAX, PROOF_LENGTH_MAX
 
 
 class Batch(msgspec.Struct, frozen=True, rename="camel"):
@@ -62,6 +62,10 @@ class ConsentRequest(msgspec.Struct, frozen=True, rename="camel"):
     status: Literal["granted", "denied", "withdrawn"] | None = None
     at: str | None = None
     source: str | None = None
+    basis: str | None = None
+    proof: Annotated[str, msgspec.Meta(max_length=PROOF_LENGTH_MAX)] | None = None
+    expires_at: str | None = msgspec.field(default=None, name="expires_at")
+    message_type: str | None = msgspec.field(default=None, name="message_type")
     consents: list[dict[str, Any]] | None = None
     message_id: str | None = None
 

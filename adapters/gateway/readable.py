@@ -30,8 +30,9 @@ from adapters.gateway.views import (
     TimelineEntry,
     TraceLine,
 )
+from engine.consents import is_granted
 from engine.eligibility import ChannelAnswer as ChannelFinding
-from engine.events import Event, Handover, Input, Receipt, Tick
+from engine.events import ConsentStatement, Event, Handover, Input, Receipt, Tick
 from engine.instants import format_instant
 from engine.limits import SENDS_MAX
 from engine.localtime import zone as find_zone
@@ -61,7 +62,7 @@ def customer_view(
         place=place_view(find_place(profile, program)),
         traits=profile.traits,
         identities=_identities(profile, program),
-        consents=[_consent(profile, key) for key in sorted(profile.consents)],
+        consents=[_consent(profile.consents[key], now) for key in sorted(profile.consents)],
         session=_session(profile, program, now),
         journeys=[_stay(instance, program) for instance in profile.instances.values()],
         pending=[_pending(one, deferrals.get(one.proposal)) for one in _by_release(profile)],
@@ -254,10 +255,18 @@ def _identities(profile: Profile, program: Program) -> list[Identity]:
     ]
 
 
-def _consent(profile: Profile, key: str) -> Consent:
-    said = profile.consents[key]
+def _consent(said: ConsentStatement, now: int) -> Consent:
     return Consent(
-        said.purpose, said.channel, said.status.value, format_instant(said.at), said.source
+        purpose=said.purpose,
+        channel=said.channel,
+        status=said.status.value,
+        at=format_instant(said.at),
+        source=said.source,
+        basis=said.basis.value,
+        proof=said.proof,
+        expires_at=_instant(said.expires_at),
+        message_type=said.message_type,
+        in_force=is_granted(said, now),
     )
 
 

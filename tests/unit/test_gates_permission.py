@@ -62,19 +62,19 @@ def told(*statements: tuple[str, str, str, int]) -> Profile:
 def test_the_latest_statement_counts_and_of_equals_the_stricter(
     statements: list[tuple[str, str, str, int]], *, allowed: bool
 ) -> None:
-    block = check_consent(told(*statements), program(), "marketing", "email")
+    block = check_consent(told(*statements), program(), "marketing", "email", "", 9)
     assert (block is None) is allowed
 
 
 def test_service_needs_no_grant_but_obeys_a_withdrawal_of_the_channel() -> None:
     workspace = program()
-    assert check_consent(told(), workspace, "service", "sms") is None
+    assert check_consent(told(), workspace, "service", "sms", "", 9) is None
     other = told(("marketing", "sms", "withdrawn", 1))
-    assert check_consent(other, workspace, "service", "sms") is None
+    assert check_consent(other, workspace, "service", "sms", "", 9) is None
     for purpose in ("service", "*"):
         silent = told((purpose, "sms", "withdrawn", 1))
-        assert check_consent(silent, workspace, "service", "sms") is not None
-        assert check_consent(silent, workspace, "service", "email") is None
+        assert check_consent(silent, workspace, "service", "sms", "", 9) is not None
+        assert check_consent(silent, workspace, "service", "email", "", 9) is None
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_service_needs_no_grant_but_obeys_a_withdrawal_of_the_channel() -> None:
 def test_opt_out_holds_where_the_customer_is(traits: dict[str, Any], *, allowed: bool) -> None:
     workspace = program(consent={"marketing": {"ZA": "opt_out"}})
     profile = Profile("u1", traits=traits)
-    assert (check_consent(profile, workspace, "marketing", "email") is None) is allowed
+    assert (check_consent(profile, workspace, "marketing", "email", "", 9) is None) is allowed
     assert find_place(profile, workspace).country in ("GB", "ZA")
 
 
