@@ -21,8 +21,10 @@ from engine.records import ConsentNoted, Record
 
 def narrows_consent(given: Input, records: Sequence[Record]) -> bool:
     """Say whether a step may have taken back what messages in the outbox rest on."""
-    if isinstance(given, Event) and given.consents:
-        return any(said.status is not ConsentStatus.GRANTED for said in given.consents)
+    if isinstance(given, Event) and any(
+        said.status is not ConsentStatus.GRANTED for said in given.consents
+    ):
+        return True
     return any(isinstance(record, ConsentNoted) for record in records)
 
 

@@ -22,6 +22,7 @@ import uvloop
 from actors.lanes import Pace
 from actors.ports import Channel, Clock, Store
 from actors.runtime import Runtime, Settings
+from adapters.channels.links import check_links, link_channels
 from adapters.channels.registry import (
     build_channels,
     build_pacing,
@@ -29,7 +30,7 @@ from adapters.channels.registry import (
 )
 from adapters.clock import WallClock
 from adapters.files.workspaces import read_workspace, source_bytes
-from adapters.gateway import inbox, unsubscribe
+from adapters.gateway import centre, confirm, inbox, unsubscribe
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
 from adapters.signing import Signer
@@ -127,13 +128,14 @@ class App:
             )
             pacing = build_pacing(program.channels)
             pace = workspace.pace()
+            check_links(program, environ)
         except ProgramError as error:
             raise workspace.locate(error) from None
         self.runtime = Runtime(
             self.store,
             clock,
             program,
-            self.channels,
+            link_channels(self.channels, Signer.from_environment(environ), environ),
             settings=settings,
             pacing=pacing,
             pace=pace,
@@ -170,6 +172,8 @@ class App:
             mounts.append(lambda host: inbox.routes(host, box, signer))
         if signer is not None:
             mounts.append(lambda host: unsubscribe.routes(host, signer))
+            mounts.append(lambda host: confirm.routes(host, signer))
+            mounts.append(lambda host: centre.routes(host, signer))
         return mounts
 
     async def __aexit__(
@@ -196,6 +200,10 @@ class App:
         """
         program, pace = workspace.program, workspace.pace()
         self._check_channels(workspace)
+        try:
+            check_links(program, self._environ)
+        except ProgramError as error:
+            raise workspace.locate(error) from None
         await self._warm(program)
         archive = await self._archive(program)
         await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)

@@ -20,6 +20,7 @@ from engine.events import (
     Tick,
 )
 from engine.gates.suppress import rouse
+from engine.journeys.confirmations import Pairs, ask_to_confirm, confirm
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
     changes_contact,
@@ -30,6 +31,7 @@ from engine.journeys.releases import (
     release,
 )
 from engine.journeys.triggers import enter, may_enter, triggered
+from engine.links import CONFIRMED
 from engine.profile import Instance, Profile, Sent
 from engine.program.program import HistoryNeed, Op
 from engine.program.scope import Scope
@@ -50,11 +52,16 @@ ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
 
 
 def decide_event(
-    turn: Turn, event: Event, active_before_at: int, facts_before: list[object] | None
+    turn: Turn,
+    event: Event,
+    active_before_at: int,
+    facts_before: list[object] | None,
+    consents_before: Pairs = (),
 ) -> None:
     """Decide what follows from an event the customer caused or that we were told of them.
 
-    `facts_before` are the facts of contact from before the event, where deferrals rest on them.
+    `facts_before` are the facts of contact from before the event, where deferrals rest on them,
+    `consents_before` what was consented to of what has to be confirmed, where it speaks of consent.
     """
     program, profile, name = turn.program, turn.profile, event.name
     if event.at - active_before_at > program.session_ms:
@@ -71,8 +78,8 @@ def decide_event(
     if name in program.suppressions:
         for suppressed in rouse(program, scope, name, event.at):
             turn.note(suppressed)
-    if event.consents and profile.pending:
-        _recheck_consent(turn)
+    if not _take_consent(turn, event, consents_before):
+        return
     if profile.instances and (name in program.awaited or program.awaits_segments):
         _meet_goals(turn, event, scope)
         _end_waits(turn, event, scope)
@@ -166,6 +173,17 @@ def _number(event: Event, name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value)
+
+
+def _take_consent(turn: Turn, event: Event, before: Pairs) -> bool:
+    """See to what an event says of consent; False where a link came too late to say anything."""
+    if event.name == CONFIRMED and not confirm(turn, event):
+        return False
+    if event.consents:
+        ask_to_confirm(turn, before)
+        if turn.profile.pending:
+            _recheck_consent(turn)
+    return True
 
 
 def _recheck_consent(turn: Turn) -> None:

@@ -152,6 +152,13 @@ def give_up(turn: Turn, proposal: Proposal, reason: Reason, channel: str) -> Non
     _put_down(turn, proposal, message, Ruling(Outcome.DROP, reason, channel))
 
 
+def refuse(turn: Turn, proposal: Proposal, block: Block, channel: str) -> None:
+    """Drop a proposal that a rule outside of the gates does not let through."""
+    message = turn.program.messages.get(proposal.message)
+    trace = (_check(channel, block),)
+    _put_down(turn, proposal, message, Ruling(Outcome.DROP, block.reason, channel, trace=trace))
+
+
 def _rule(turn: Turn, proposal: Proposal, message: Message) -> Ruling:
     expires_at = _expires_at(proposal, message)
     if expires_at is not None and turn.now >= expires_at:

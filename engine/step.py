@@ -18,6 +18,7 @@ from engine.decide import decide_event, decide_receipt, decide_tick
 from engine.effects import Effect, Send, Unwake, Wake
 from engine.events import Event, Input, Receipt, Tick
 from engine.evolve import evolve_input
+from engine.journeys.confirmations import consented
 from engine.journeys.releases import contact_facts
 from engine.limits import RECORDS_MAX
 from engine.profile import Profile
@@ -43,10 +44,11 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
         active_before_at = profile.active_at
         waits = profile.pending and (given.traits or given.context)
         facts_before = contact_facts(profile) if waits else None
+        consents_before = consented(profile, program, now) if given.consents else ()
         if not evolve_input(profile, given, now):
             return StepResult([Duplicated(given.id)], [], program.version)
         turn = Turn(profile, program, "event", given.id, now)
-        decide_event(turn, given, active_before_at, facts_before)
+        decide_event(turn, given, active_before_at, facts_before, consents_before)
     elif isinstance(given, Receipt):
         if not evolve_input(profile, given, now):
             return StepResult([Duplicated(given.id)], [], program.version)

@@ -17,6 +17,7 @@ from engine.errors import Problem, ProgramError
 from engine.localtime import TZDATA_VERSION
 from engine.phones import PHONES_VERSION
 from engine.program.check import check_workspace
+from engine.program.consentcheck import compile_centre, compile_double_opt_in
 from engine.program.faults import Faults
 from engine.program.leaves import Leaves
 from engine.program.model import WorkspaceSpec
@@ -140,6 +141,8 @@ def _compile(
         spread_ms=leaves.duration_or_none(policies.release.spread, (*path, "release", "spread"))
         or 0,
         pacing=compile_pacing(policies),
+        double_opt_in=compile_double_opt_in(spec, leaves),
+        centre=compile_centre(spec),
     ).with_archive({})
 
 

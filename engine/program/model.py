@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from engine.instants import format_duration
 from engine.limits import SESSION_MS_DEFAULT
+from engine.program.consentmodel import DoubleOptInSpec, PreferenceCentreSpec
 from engine.program.policymodel import PoliciesSpec
 from engine.program.texts import (
     CapText,
@@ -324,6 +325,8 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
             )
         ),
     ] = {}
+    double_opt_in: DoubleOptInSpec | UnsetType = UNSET
+    preference_centre: PreferenceCentreSpec = PreferenceCentreSpec()
     channels: dict[str, ChannelSpec] = {}
     message_types: dict[str, MessageTypeSpec] = {}
     policies: PoliciesSpec = PoliciesSpec()

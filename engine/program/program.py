@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from engine.links import CONFIRMED
 from engine.program.scope import Scope
 from engine.windows import Window
 
@@ -272,6 +273,28 @@ class Defaults(msgspec.Struct, frozen=True):
     currency: str = ""
 
 
+class DoubleOptIn(msgspec.Struct, frozen=True):
+    """Consent to these purposes on these channels holds once it is confirmed.
+
+    `message` asks for it; its link works for `expires_ms`, and no second one follows within
+    `gap_ms` on the same channel.
+    """
+
+    purposes: tuple[str, ...]
+    channels: tuple[str, ...]
+    message: str
+    expires_ms: int
+    gap_ms: int
+
+
+class PreferenceCentre(msgspec.Struct, frozen=True):
+    """What customers can choose on their page; `texts` are by language, the first the default."""
+
+    purposes: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    texts: Mapping[str, Mapping[str, str]] = {}
+
+
 class Program(msgspec.Struct, frozen=True):
     """A whole workspace, compiled. `version` is `sha256:` and a hash of all it says."""
 
@@ -305,6 +328,8 @@ class Program(msgspec.Struct, frozen=True):
     look_ahead_ms: int = 0
     spread_ms: int = 0  # over which customers come out when hours open
     pacing: WorkspacePace | None = None
+    double_opt_in: DoubleOptIn | None = None
+    centre: PreferenceCentre = PreferenceCentre()
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""
@@ -314,7 +339,7 @@ class Program(msgspec.Struct, frozen=True):
             self,
             archive=archive,
             awaited=awaited,
-            heard=awaited.union(self.triggers, self.suppressions),
+            heard=awaited.union(self.triggers, self.suppressions, (CONFIRMED,)),
             awaits_segments=awaits_segments(every),
         )
 

@@ -12,7 +12,7 @@ from adapters.gateway.settings import GatewaySettings
 from tests.e2e.reading_host import ScriptedRuntime, serve
 
 METHODS = {"get", "put", "post", "delete"}
-MOUNTED_BY_THE_APPLICATION = ("/v1/inbox/", "/v1/unsubscribe/")
+MOUNTED_BY_THE_APPLICATION = ("/v1/inbox/", "/v1/unsubscribe/", "/c/", "/p/")
 
 
 def described() -> set[tuple[str, str]]:
