@@ -94,8 +94,8 @@ def _texts(written: object) -> list[str]:
 
 def _unite_quiet(mine: object, yours: object) -> object:
     windows = [window for window in (_read_quiet(mine), _read_quiet(yours)) if window is not None]
-    if not windows:
-        return None
+    if not windows:  # neither is a wish; which of them is kept must not depend on the order
+        return min(mine, yours, key=_encode)
     return _write_week(windows)
 
 

@@ -32,17 +32,16 @@ def check_consent(
 ) -> Block | None:
     """Say whether consent stands in the way of a purpose, or of a type (or ""), on a channel."""
     consents = profile.consents
-    if consents:
-        statement = find_statement(consents, purpose, channel)
-        if statement is not None:
-            block = _check_statement(statement, purpose, now)
-            return block or _check_type(profile, message_type, channel)
-        block = _check_type(profile, message_type, channel)
-        if block is not None:
-            return block
-    if purpose == SERVICE or _is_opt_out(profile, program, purpose):
-        return None
-    return _block("no statement")
+    statement = find_statement(consents, purpose, channel) if consents else None
+    if statement is not None:
+        block = _check_statement(statement, purpose, now)
+    elif purpose == SERVICE or _is_opt_out(profile, program, purpose):
+        block = None
+    else:
+        block = _block("no statement")
+    if block is not None or not consents:
+        return block
+    return _check_type(profile, message_type, channel)
 
 
 def _check_statement(statement: ConsentStatement, purpose: str, now: int) -> Block | None:

@@ -20,6 +20,7 @@ from engine.events import (
     EventKind,
     Handover,
     Input,
+    LegalBasis,
     Receipt,
     ReceiptStatus,
     SeenIds,
@@ -52,7 +53,17 @@ from engine.seen import SeenPart
 FORMS = Path(__file__).parent / "forms"
 AT = 1_772_445_600_000
 
-_SAID = ConsentStatement("marketing", "email", ConsentStatus.WITHDRAWN, AT, "centre")
+_SAID = ConsentStatement(
+    "marketing",
+    "email",
+    ConsentStatus.PENDING,
+    AT,
+    "centre",
+    LegalBasis.SOFT_OPT_IN,
+    "https://shop.example/form",
+    AT + 1,
+    "newsletter",
+)
 _SENT = Sent(
     "m_1", 4, "cart", "promo", "email", AT, "recovery", 3, "first", AT - 5, AT + 5, "email",
     ("sms",), 1, ["accepted", "opened"], {"price": 80}, is_over=True,
