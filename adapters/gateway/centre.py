@@ -11,6 +11,7 @@ What is saved is one event: statements of consent with the source `preference_ce
 """
 
 from collections.abc import Mapping
+from typing import cast
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -284,7 +285,7 @@ def _put_silence(visit: Visit, form: Form, wishes: dict[str, object]) -> None:
 
 def _put_channels(visit: Visit, form: Form, wishes: dict[str, object]) -> None:
     known: object = visit.profile.traits.get(CHANNEL_PREFERENCES)
-    before: dict[str, object] = dict(known) if isinstance(known, dict) else {}
+    before = cast("dict[str, object]", known) if isinstance(known, dict) else {}
     after = dict(before)
     for name in visit.program.centre.types:
         chosen = form.get(channel_field(name))

@@ -14,7 +14,7 @@ from engine.errors import InputError
 from engine.events import ANY, ConsentStatement, ConsentStatus
 from engine.instants import format_instant
 from engine.intake.clocks import read_instant
-from engine.intake.shapes import is_object
+from engine.intake.shapes import is_array, is_object
 from engine.limits import NAME_LENGTH_MAX
 from engine.localtime import zone
 from engine.program.captext import CapError, read_cap
@@ -118,7 +118,7 @@ def _read_caps(wish: object, program: Program) -> object:
 
 
 def _check_caps(written: object, path: str) -> None:
-    texts: list[Any] = written if isinstance(written, list) else [written]
+    texts = written if is_array(written) else [written]
     if not 0 < len(texts) <= _WISHES_MAX:
         raise _bad("expected a cap like '1 / 7d'", path)
     for text in texts:

@@ -16,7 +16,7 @@ from actors.memory import MemoryStore, VirtualClock
 from actors.runtime import Runtime
 from adapters.channels.links import link_channels
 from adapters.gateway import centre, confirm, unsubscribe
-from adapters.gateway.app import serve
+from adapters.gateway.app import Routes, serve
 from adapters.signing import Signer
 from engine.effects import Send
 from engine.instants import SECOND_MS
@@ -174,7 +174,7 @@ async def open_shop(**changes: Any) -> AsyncGenerator[Shop]:
     runtime = Runtime(MemoryStore(), clock, program, channels)
     await runtime.open()
     await runtime.start()
-    mounts = [
+    mounts: list[Routes] = [
         lambda host: unsubscribe.routes(host, SIGNER),
         lambda host: confirm.routes(host, SIGNER),
         lambda host: centre.routes(host, SIGNER),

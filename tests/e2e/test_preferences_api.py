@@ -1,5 +1,6 @@
 """`PUT /v1/customers/{id}/preferences` over real HTTP."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests.e2e.customer_pages import Shop, open_shop
 from tests.e2e.gateway_host import Answer
 
+SNIPPETS = Path(__file__).resolve().parents[2] / "docs" / "snippets"
 PATH = "/v1/customers/u1/preferences"
 
 
@@ -101,3 +103,12 @@ async def test_the_same_message_id_counts_once() -> None:
         (await put(shop, {"locale": "fr", "messageId": "p1"})).accepted()
         (await put(shop, {"locale": "de", "messageId": "p1"})).accepted()
         assert (await shop.profile()).traits == {"locale": "fr"}
+
+
+async def test_what_the_documentation_sends_is_taken() -> None:
+    async with open_shop() as shop:
+        statement = (SNIPPETS / "statement.json").read_bytes()
+        (await shop.served.send("/v1/consent", statement)).accepted()
+        wishes = (SNIPPETS / "wishes.json").read_bytes()
+        (await shop.served.send(PATH, wishes, method="PUT")).accepted()
+        assert (await shop.profile()).traits["quiet_hours"] == "21:00-07:00"

@@ -121,7 +121,8 @@ hours = st.one_of(
     st.lists(interval, min_size=1, max_size=2),
     st.dictionaries(st.sampled_from(("mon", "sun", "tue,wed")), interval, min_size=1, max_size=3),
 )
-quiet = st.none() | hours | st.sampled_from(("25:00-26:00", "nights", 7, {}))
+unreadable: tuple[Any, ...] = ("25:00-26:00", "nights", 7, {})
+quiet = st.none() | hours | st.sampled_from(unreadable)
 silence = st.none() | st.sampled_from(
     (True, False, "", "no", "off", "soon", "2026-03-02", "2026-03-02T10:00:00Z", 1_772_428_320)
 )
