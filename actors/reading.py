@@ -10,11 +10,11 @@ from typing import NamedTuple
 import msgspec
 
 from actors.directory import Directory, decode_entry, revive
-from actors.identity import ANONYMOUS, ANONYMOUS_PREFIX
 from actors.ports import Entry, Store, StoreState
 from engine.eligibility import Eligibility, assess
 from engine.errors import NextbeatError
 from engine.evolve import fold
+from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX
 from engine.profile import Profile
 from engine.program.program import Message, Program
 
@@ -53,12 +53,17 @@ class Reading:
         return _DECODER.decode(actor.snapshot_copy()) if actor.last_seq else None
 
     async def seek(self, given: str) -> Profile | None:
-        """Read the profile of a customer named by its id, or by an anonymous id."""
+        """Read the profile of a customer named by its id, or by an anonymous id.
+
+        Who turned out to be another customer is that one.
+        """
         profile = await self.profile(given)
-        if profile is not None:
-            return profile
-        linked = await self.resolve(ANONYMOUS, given)
-        return await self.profile(linked or ANONYMOUS_PREFIX + given)
+        if profile is None:
+            linked = await self.resolve(ANONYMOUS, given)
+            profile = await self.profile(linked or ANONYMOUS_PREFIX + given)
+        while profile is not None and profile.merged_into:
+            profile = await self.profile(profile.merged_into)
+        return profile
 
     async def timeline(self, customer: str, before: int | None, limit: int) -> list[Entry]:
         """List a customer's journal entries, newest first; `before` is the seq seen last."""
@@ -124,11 +129,12 @@ def _suggest(word: str, known: list[str]) -> str:
 async def recall(store: Store, state: StoreState, given: str) -> Profile | None:
     """Read a customer, named by its id or an anonymous id, from a store nobody has in memory."""
     linked = (await store.resolve([(ANONYMOUS, given)])).get((ANONYMOUS, given))
-    for name in (given, linked or ANONYMOUS_PREFIX + given):
-        profile = await _recall(store, state, name)
-        if profile is not None:
-            return profile
-    return None
+    profile = await _recall(store, state, given)
+    if profile is None:
+        profile = await _recall(store, state, linked or ANONYMOUS_PREFIX + given)
+    while profile is not None and profile.merged_into:
+        profile = await _recall(store, state, profile.merged_into)
+    return profile
 
 
 async def _recall(store: Store, state: StoreState, name: str) -> Profile | None:

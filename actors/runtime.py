@@ -14,18 +14,19 @@ Built by `adapters.app`, used by the gateway. This is the whole surface the outs
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
+from actors.audience import Audience, DecisionListener
+from actors.carrier import Carrier
 from actors.commits import Batch, Committer
 from actors.counters import Counters
-from actors.customer import MAILBOX_MAX, Customer
+from actors.customer import MAILBOX_MAX, Customer, Move
 from actors.deaths import certify
 from actors.directory import Directory
-from actors.handover import Move
+from actors.identity import Link
 from actors.intake import Intake
 from actors.lanes import Pace, Pacing
 from actors.outbox import Outbox
-from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store
+from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store, TimerRow
 from actors.reading import Reading
 from actors.recovery import recover
 from actors.settings import Settings
@@ -36,12 +37,10 @@ from engine.errors import OverloadError, StoreError
 from engine.events import Event, Input, Receipt, Tick
 from engine.profile import Profile
 from engine.program.program import Program
-from engine.records import Decided, Duplicated, Unmatched
+from engine.records import Duplicated, Unmatched
 from engine.step import step
 
 __all__ = ["Counters", "DecisionListener", "Runtime", "Settings"]
-
-DecisionListener = Callable[[Sequence[tuple[str, Decided]]], None]
 
 DRAIN_MAX = 2_000  # inputs decided before the event loop gets its turn
 DRAIN_ONE_MAX = 200  # inputs of one customer before the others get theirs
@@ -76,7 +75,20 @@ class Runtime(Reading):
         self.directory = Directory(
             store, self._schedule, self._hydration_failed, self.settings.memory_bytes_max
         )
-        self._intake = Intake(store, post=self._post, queued=self._count_queued)
+        self._intake = Intake(
+            store,
+            rules=lambda: self.program.identity,
+            post=self._post,
+            queued=self._count_queued,
+        )
+        self._carrier = Carrier(
+            self._intake,
+            rules=lambda: self.program.identity,
+            decide=self._tell,
+            bury=self._bury_told,
+            link=self._link,
+            schedule=self._schedule,
+        )
         self.outbox = Outbox(
             channels,
             clock,
@@ -103,7 +115,7 @@ class Runtime(Reading):
         self._now = 0
         self._snapshot_at = 0
         self._retry_at = 0  # when due timers are tried again after a commit that failed
-        self._listeners: list[DecisionListener] = []
+        self._audience = Audience()
         self._tasks: list[asyncio.Task[None]] = []
         self._unready = "not started"
 
@@ -126,7 +138,12 @@ class Runtime(Reading):
         await self._withdrawals.recover(await self.store.outbox_open())
         loop = asyncio.get_running_loop()
         self._tasks = [
-            loop.create_task(self._watch_timers(), name="timers"),
+            loop.create_task(
+                self.timers.watch(
+                    self.clock, self.settings.nap_ms, room=self._count_ticks, fire=self._fire
+                ),
+                name="timers",
+            ),
             loop.create_task(self._keep_house(), name="housekeeping"),
         ]
         self._unready = ""
@@ -219,7 +236,9 @@ class Runtime(Reading):
 
     def _schedule(self, actor: Customer) -> None:
         """See to it that what waits in a mailbox is decided, once the profile is there."""
-        if actor.profile is not None and actor.mailbox and not actor.scheduled:
+        if actor.profile is None or actor.is_stopped:
+            return
+        if actor.mailbox and not actor.scheduled:
             actor.scheduled = True
             self._ready.append(actor)
             self._wake_drain()
@@ -234,7 +253,7 @@ class Runtime(Reading):
                 self._ticks -= 1
                 self.timers.reread(given.at)
             elif isinstance(given, Move) and not given.is_over:
-                self._intake.handovers.fail(given.link[1], reason)
+                self._carrier.fail(given, reason)
         self._queued -= actor.die(reason)
 
     # Deciding: from mailboxes into the open batch.
@@ -254,14 +273,16 @@ class Runtime(Reading):
             mailbox = actor.mailbox
             taken = min(len(mailbox), DRAIN_ONE_MAX)
             left -= taken
-            while taken and actor.profile is not None:
+            while taken and (profile := actor.profile) is not None and not actor.is_stopped:
                 given, ticket = mailbox.popleft()
                 taken -= 1
                 if isinstance(given, Move):
-                    self._carry(actor, actor.profile, given)
+                    self._carry(actor, profile, given)
+                elif profile.merged_into and given.__class__ is not Tick:
+                    self._post(profile.merged_into, given, ticket)
                 else:
-                    self._take(actor, actor.profile, given, ticket)
-            if mailbox and actor.profile is not None:
+                    self._take(actor, profile, given, ticket)
+            if mailbox and actor.profile is not None and not actor.is_stopped:
                 ready.append(actor)
             else:
                 actor.scheduled = False
@@ -289,23 +310,24 @@ class Runtime(Reading):
             self.counters.note_tick(self._now - given.at)
 
     def _carry(self, actor: Customer, profile: Profile, move: Move) -> None:
-        """Take a link further that met one of its two customers."""
+        """Take a move further that met one of its two customers."""
         self._queued -= 1
         if move.is_over:
             return
-        batch, handovers = self._commits.open, self._intake.handovers
-        given = handovers.carry(move, profile, self._now)
-        if given is not None:
-            try:
-                self._decide(batch, actor, profile, given, counted=False)
-            except Exception as error:  # noqa: BLE001 - as in `_take`
-                self._bury(actor, given, error, counted=False)
-                handovers.fail(given.anonymous, StoreError(f"{actor.id!r:.80} failed: {error}"))
-                return
-        if move.is_carried:
-            batch.link(move.link, move.tickets)
-        if not (actor.last_seq or actor.mailbox):
+        self._carrier.carry(move, actor, profile, self._now)
+        if not (actor.last_seq or actor.mailbox or actor.is_stopped):
             self.directory.discard(actor)  # an anonymous customer there has never been
+
+    def _tell(self, actor: Customer, given: Input) -> None:
+        """Decide what nobody sent."""
+        assert actor.profile is not None
+        self._decide(self._commits.open, actor, actor.profile, given, counted=False)
+
+    def _bury_told(self, actor: Customer, given: Input, error: Exception) -> None:
+        self._bury(actor, given, error, counted=False)
+
+    def _link(self, links: Sequence[Link]) -> None:
+        self._commits.open.commit.links += links
 
     def _decide(
         self,
@@ -389,14 +411,8 @@ class Runtime(Reading):
         for customer in batch.withdrawals:  # after the offer: it may be in the same commit
             self._withdrawals.enforce(customer)
         if batch.decided:
-            self._announce(batch.decided)
-        if commit.links:
-            self._intake.handovers.saved(commit.links)
-
-    def _announce(self, decided: list[tuple[str, Decided]]) -> None:
-        self.counters.note_decisions(decided)
-        for listener in self._listeners:
-            listener(decided)
+            counters.note_decisions(batch.decided)
+            self._audience.tell(batch.decided)
 
     def _roll_back(self, batches: list[Batch], reason: StoreError) -> None:
         """Throw away everything decided since the last durable commit, and tell who waited."""
@@ -404,7 +420,7 @@ class Runtime(Reading):
         self._retry_at = self.clock.now() + STORE_RETRY_MS
         self._seq = self._durable_seq
         self.directory.lost_snapshots()
-        self._intake.handovers.fail_all(reason)
+        self._carrier.fail_all(reason)
         for batch in batches:
             self.counters.received -= batch.stored + batch.duplicates
             self.counters.received -= len(batch.commit.quarantined)
@@ -415,7 +431,6 @@ class Runtime(Reading):
             for at, _, _ in batch.commit.timers_cleared:
                 self.timers.reread(at)
             batch.fail(reason)
-        # Actors that waited for this commit to be read again need not wait any more.
         self.directory.durable(self._durable_seq)
 
     def _fail_waiting(self, reason: StoreError) -> None:
@@ -425,28 +440,21 @@ class Runtime(Reading):
                 batch.fail(reason)
         for actor in self.directory.everyone():
             self._abandon(actor, reason)
-        self._intake.fail(reason)
+        self._carrier.fail_all(reason)
 
     # Timers and housekeeping.
 
-    async def _watch_timers(self) -> None:
-        while True:
-            now = self.clock.now()
-            if self.timers.needs_load(now):
-                with suppress(StoreError):  # asked again with the next look
-                    await self.timers.load(now)
-            # While nothing can be stored they would only be decided again and again.
-            waits = self._commits.failing and now < self._retry_at
-            rows = self.timers.due(now, 0 if waits else max(0, TICKS_MAX - self._ticks))
-            self._ticks += len(rows)
-            self._queued += len(rows)
-            for row in rows:
-                self._post(row.customer, Tick(row.timer, row.at), None)
-            next_at = self.timers.next_at()
-            nap_at = now + self.settings.nap_ms
-            if next_at is not None and rows:
-                nap_at = min(nap_at, max(next_at, now + 1))
-            await self.clock.sleep_until(nap_at)
+    def _count_ticks(self, now: int) -> int:
+        """Say how many due timers may be taken; while nothing can be stored, none."""
+        if self._commits.failing and now < self._retry_at:
+            return 0  # they would only be decided again and again
+        return max(0, TICKS_MAX - self._ticks)
+
+    def _fire(self, rows: Sequence[TimerRow]) -> None:
+        self._ticks += len(rows)
+        self._queued += len(rows)
+        for row in rows:
+            self._post(row.customer, Tick(row.timer, row.at), None)
 
     async def _keep_house(self) -> None:
         while True:
@@ -479,12 +487,7 @@ class Runtime(Reading):
 
     def subscribe(self, listener: DecisionListener) -> Callable[[], None]:
         """Call `listener` with decisions as they become durable; gives the way to stop it."""
-        self._listeners = [*self._listeners, listener]
-
-        def stop() -> None:
-            self._listeners = [other for other in self._listeners if other is not listener]
-
-        return stop
+        return self._audience.join(listener)
 
     def gauges(self) -> dict[str, float]:
         """Tell how much there is of what comes and goes, for metrics."""

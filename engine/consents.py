@@ -35,7 +35,7 @@ def statement_key(statement: ConsentStatement) -> str:
     return f"{statement.purpose}/{statement.channel}"
 
 
-def note_statement(ledger: Ledger, statement: ConsentStatement) -> None:
+def note_consent(ledger: Ledger, statement: ConsentStatement) -> None:
     """Take a statement into a ledger, unless what is there outranks it."""
     key = statement_key(statement)
     known = ledger.get(key)
@@ -52,7 +52,7 @@ def unite_consents(
     """
     united = dict(one)
     for statement in other.values():
-        note_statement(united, statement)
+        note_consent(united, statement)
     return {key: united[key] for key in sorted(united)}
 
 

@@ -14,8 +14,27 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, cast
 
-from engine.consents import note_statement
-from engine.events import Event, EventKind, Handover, Input, Tick
+from engine.belongings import (
+    evolve_departed,
+    evolve_linked,
+    evolve_merged,
+    evolve_refused,
+    evolve_restored,
+    evolve_unlinked,
+)
+from engine.consents import note_consent
+from engine.events import (
+    Departed,
+    Event,
+    EventKind,
+    Input,
+    Linked,
+    Merged,
+    Receipt,
+    Refused,
+    Restored,
+    Unlinked,
+)
 from engine.ids import dedup_key
 from engine.ledger import Slot, enter_slot, strike_slot
 from engine.limits import (
@@ -43,7 +62,7 @@ from engine.records import (
     WakeCleared,
     WakeSet,
 )
-from engine.seen import note_seen, take_over
+from engine.seen import note_seen
 
 JsonObject = dict[str, Any]
 
@@ -60,15 +79,15 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
 
     Gives False, having changed nothing, where an input of this id was taken before.
     """
-    if isinstance(given, (Tick, Handover)):
-        if isinstance(given, Handover):
-            take_over(profile.seen, given.seen, now)
-        return True
-    if not note_seen(profile.seen, dedup_key(given.id), now):
-        return False
     if isinstance(given, Event):
+        if not note_seen(profile.seen, dedup_key(given.id), now):
+            return False
         _evolve_event(profile, given)
-    return True
+        return True
+    if isinstance(given, Receipt):
+        return note_seen(profile.seen, dedup_key(given.id), now)
+    belong = _BELONGINGS.get(type(given))
+    return belong is None or belong(profile, given, now)
 
 
 def evolve(profile: Profile, record: Record, now: int) -> None:
@@ -100,7 +119,7 @@ def _evolve_event(profile: Profile, event: Event) -> None:
     elif at > profile.active_at:
         profile.active_at = at
     for statement in event.consents:
-        note_statement(profile.consents, statement)
+        note_consent(profile.consents, statement)
 
 
 def _merge_traits(traits: dict[str, Any], event: Event) -> None:
@@ -298,7 +317,7 @@ def _evolve_session(profile: Profile, record: SessionBegan, _now: int) -> None:
 
 
 def _evolve_noted_consent(profile: Profile, record: ConsentNoted, _now: int) -> None:
-    note_statement(profile.consents, record.statement)
+    note_consent(profile.consents, record.statement)
 
 
 _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
@@ -314,4 +333,13 @@ _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     ReceiptNoted: _evolve_receipt,
     SessionBegan: _evolve_session,
     ConsentNoted: _evolve_noted_consent,
+}
+
+_BELONGINGS: dict[type[Any], Callable[[Profile, Any, int], bool]] = {
+    Linked: evolve_linked,
+    Unlinked: evolve_unlinked,
+    Merged: evolve_merged,
+    Departed: evolve_departed,
+    Refused: evolve_refused,
+    Restored: evolve_restored,
 }

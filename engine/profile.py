@@ -119,3 +119,8 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     decision_count: int = 0
     journeys_done: dict[str, int] = {}  # "journey/reason" -> how often
     tallies: list[Tally] = []  # the ledger once more, by what caps tell apart
+    identities: dict[str, dict[str, int]] = {}  # namespace -> value -> since when it is theirs
+    absorbed: dict[str, int] = {}  # customers who turned out to be this one -> their last entry
+    merged_into: str = ""  # who this customer turned out to be; then nothing else is here
+    apart: list[str] = []  # customers this one is not, whatever identities say
+    refused: list[str] = []  # merges that were not made, as `namespace/customer`

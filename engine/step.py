@@ -14,9 +14,24 @@ from typing import Any
 
 import msgspec
 
-from engine.decide import decide_event, decide_receipt, decide_tick
+from engine.decide import (
+    decide_event,
+    decide_farewell,
+    decide_receipt,
+    decide_reunion,
+    decide_tick,
+)
 from engine.effects import Effect, Send, Unwake, Wake
-from engine.events import Event, Input, Receipt, Tick
+from engine.events import (
+    Belonging,
+    Departed,
+    Event,
+    Input,
+    Merged,
+    Receipt,
+    Restored,
+    Tick,
+)
 from engine.evolve import evolve_input
 from engine.journeys.confirmations import consented
 from engine.journeys.releases import contact_facts
@@ -58,12 +73,33 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
         turn = Turn(profile, program, "timer", str(given.timer), now)
         decide_tick(turn, given)
     else:
-        evolve_input(profile, given, now)
-        return StepResult([], [], program.version)
+        found = _take_belonging(profile, given, program, now)
+        if found is None:
+            return StepResult([Duplicated(given.__class__.__name__.lower())], [], program.version)
+        turn = found
     records = turn.records
     assert len(records) <= RECORDS_MAX
     effects = effects_of(profile.customer, records) if records else []
     return StepResult(records, effects, program.version)
+
+
+def _take_belonging(profile: Profile, given: Belonging, program: Program, now: int) -> Turn | None:
+    """Take what was found out of who is who; None where it was known."""
+    timers = dict(profile.timers)
+    if not evolve_input(profile, given, now):
+        return None
+    if isinstance(given, Merged):
+        turn = Turn(profile, program, "merge", given.customer, now)
+        decide_reunion(turn)
+    elif isinstance(given, Restored):
+        turn = Turn(profile, program, "unmerge", given.apart, now)
+        decide_farewell(turn, timers)
+        decide_reunion(turn)
+    else:
+        turn = Turn(profile, program, "merge", profile.merged_into, now)
+        if isinstance(given, Departed):
+            decide_farewell(turn, timers)
+    return turn
 
 
 def effects_of(customer: str, records: Sequence[Record]) -> list[Effect]:

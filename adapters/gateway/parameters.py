@@ -25,6 +25,7 @@ PAGE_LIMIT_MAX = 200
 _WORD_MAX = 80
 _CURSOR_LENGTH_MAX = 64
 _NUMBER_MAX = 2**63 - 1
+_KIND = f"^({'|'.join(typing.get_args(InputKind))})?$"
 
 Limit = Annotated[
     int, msgspec.Meta(ge=1, le=PAGE_LIMIT_MAX, description="How many at most on a page.")
@@ -38,7 +39,7 @@ After = Annotated[str, msgspec.Meta(description="The `next` of the page before."
 class TimelineParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to show of a customer's journal."""
 
-    kind: Annotated[str, msgspec.Meta(pattern="^(event|receipt|timer|handover)?$")] = ""
+    kind: Annotated[str, msgspec.Meta(pattern=_KIND)] = ""
     name: Name = ""
     since: Since = ""
     until: Until = ""

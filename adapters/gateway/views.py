@@ -180,7 +180,17 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     decisions_made: int
 
 
-InputKind = Literal["event", "receipt", "timer", "handover"]
+InputKind = Literal[
+    "event",
+    "receipt",
+    "timer",
+    "linked",
+    "unlinked",
+    "merged",
+    "departed",
+    "refused",
+    "restored",
+]
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):

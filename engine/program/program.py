@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from engine.identities import NO_RULES, IdentityRules
 from engine.links import CONFIRMED
 from engine.program.scope import Scope
 from engine.windows import Window
@@ -328,6 +329,7 @@ class Program(msgspec.Struct, frozen=True):
     look_ahead_ms: int = 0
     spread_ms: int = 0  # over which customers come out when hours open
     pacing: WorkspacePace | None = None
+    identity: IdentityRules = NO_RULES
     double_opt_in: DoubleOptIn | None = None
     centre: PreferenceCentre = PreferenceCentre()
 

@@ -10,7 +10,7 @@ from engine.consents import (
     find_statement,
     find_type_statement,
     is_granted,
-    note_statement,
+    note_consent,
     unite_consents,
 )
 from engine.events import ConsentStatement, ConsentStatus, LegalBasis
@@ -41,7 +41,7 @@ def ledger(said: list[ConsentStatement]) -> Ledger:
     """Take statements in, in the order given; keys in alphabetical order."""
     kept: Ledger = {}
     for statement in said:
-        note_statement(kept, statement)
+        note_consent(kept, statement)
     return {key: kept[key] for key in sorted(kept)}
 
 
