@@ -98,9 +98,7 @@ class Runtime(Reading):
             pacing=pacing,
             pace=pace,
         )
-        self._withdrawals = Withdrawals(
-            self.directory, self.outbox, lambda: self.program, clock.now
-        )
+        self._withdrawals = Withdrawals(self.directory, self.outbox, self)
         self._commits = Committer(
             store, fill=self._add_snapshots, released=self._release, lost=self._roll_back
         )

@@ -5,11 +5,12 @@ messages a stopped process left. A message is stopped when consent no longer all
 profile can't be looked at, only service messages go on: rather silent than wrong.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from actors.directory import LOAD_MAX, Directory
 from actors.outbox import Outbox
-from actors.ports import OutboxRow
+from actors.ports import Clock, OutboxRow
 from engine.effects import Send
 from engine.events import ConsentStatus, Event, Input, Merged
 from engine.gates.consent import SERVICE, check_consent
@@ -30,21 +31,20 @@ def narrows_consent(given: Input, records: Sequence[Record]) -> bool:
     return any(isinstance(record, ConsentNoted) for record in records)
 
 
+class Judge(Protocol):
+    """By which program, and at which present, consent is judged: the shard's own."""
+
+    program: Program
+    clock: Clock
+
+
 class Withdrawals:
     """Stops what waits in the outbox and what its customer's consent no longer allows."""
 
-    def __init__(
-        self,
-        directory: Directory,
-        outbox: Outbox,
-        program: Callable[[], Program],
-        present: Callable[[], int],
-    ) -> None:
-        """`program` gives the one in force, `present` business time."""
+    def __init__(self, directory: Directory, outbox: Outbox, judge: Judge) -> None:
         self._directory = directory
         self._outbox = outbox
-        self._program = program
-        self._present = present
+        self._judge = judge
 
     def enforce(self, customer: str) -> None:
         """Stop what a customer in memory no longer wants."""
@@ -84,7 +84,7 @@ class Withdrawals:
         return told
 
     def _stop(self, customer: str, profile: Profile | None) -> None:
-        program, now = self._program(), self._present()
+        program, now = self._judge.program, self._judge.clock.now()
 
         def is_unwanted(send: Send) -> bool:
             if profile is None:
