@@ -4,6 +4,7 @@ Made and dropped by `actors.directory`, drained by `actors.runtime`. A customer 
 strictly in order, one input at a time; an actor that dies answers everything left in its mailbox.
 """
 
+import asyncio
 from collections import deque
 
 import msgspec
@@ -46,7 +47,7 @@ class Customer:
     def __init__(self, customer: str) -> None:
         self.id = customer
         self.profile: Profile | None = None  # None until it is hydrated
-        self.mailbox: deque[tuple[Input | Move, Ticket | None]] = deque()
+        self.mailbox: deque[tuple[Input | Move | Halt, Ticket | None]] = deque()
         self.scheduled = False
         self.is_stopped = False  # by a move: nothing is decided until it is over
         self.last_seq = 0  # its latest journal entry
@@ -108,6 +109,7 @@ class Move:
         "keys",
         "merges",
         "other",
+        "said",
         "source",
         "winner",
     )
@@ -121,7 +123,28 @@ class Move:
         self.merges = merges
         self.because = because
         self.hold: Hold | None = None  # who waits for it
+        self.said: asyncio.Future[None] | None = None  # somebody asked for it outright
         self.after: list[Hold] = []  # who waits for it to end, to make another move
         self.source: Customer | None = None  # the other one, stopped
         self.is_passed = False  # it was at the other one
         self.is_over = False  # it ended: wherever it stands, it is passed over
+
+
+class Halt:
+    """Stops a customer when it comes up in the mailbox, for whoever must have it to themselves."""
+
+    __slots__ = ("there",)
+
+    def __init__(self) -> None:
+        self.there: asyncio.Future[Customer] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: Exception) -> None:
+        """Tell whoever waits that the customer's mailbox was lost."""
+        if not self.there.done():
+            self.there.set_exception(error)
+
+    def arrive(self, actor: Customer) -> None:
+        """Stop the customer, unless nobody waits any more."""
+        if not self.there.done():
+            actor.is_stopped = True
+            self.there.set_result(actor)

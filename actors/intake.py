@@ -152,6 +152,8 @@ class Intake:
         elif move.other and move.hold is not None:
             self._note_refusal(move)
         self.merges.end(move)
+        if move.said is not None and not move.said.done():
+            move.said.set_result(None)
         for hold in (move.hold, *move.after):
             if hold is not None and hold in self._holds:
                 self._resume(hold)
@@ -193,6 +195,7 @@ class Intake:
         """End a move that can't be made, and answer everybody who waits for it."""
         move.is_over = True
         self.merges.end(move)
+        _fail_said(move, error)
         for hold in (move.hold, *move.after):
             if hold is not None and hold in self._holds:
                 self._refuse(hold, error)
@@ -204,12 +207,19 @@ class Intake:
         """
         self._identity.forget()
         self._refused.clear()
-        stopped = self.merges.end_all()
+        moves = self.merges.end_all()
+        for move in moves:
+            _fail_said(move, error)
         for hold in list(self._holds):
             if hold in self._holds:
                 self._refuse(hold, error)
         self._asking.clear()
-        return stopped
+        return [move.source for move in moves if move.source is not None]
+
+    def noted(self, keys: Sequence[Key], customer: str) -> None:
+        """Note whose identities are from here on, as somebody said."""
+        self._identity.remember(keys, customer)
+        self._refused.clear()
 
     def _refuse(self, hold: Hold, error: StoreError) -> None:
         for each in (hold, *self._release(hold)):
@@ -219,6 +229,11 @@ class Intake:
     def _post_move(self, customer: str, move: Move) -> None:
         self._queued(1)
         self._post(customer, move, None)
+
+
+def _fail_said(move: Move, error: StoreError) -> None:
+    if move.said is not None and not move.said.done():
+        move.said.set_exception(error)
 
 
 def _names(given: Input) -> tuple[str, ...]:

@@ -106,14 +106,14 @@ class Merges:
         if move.source is not None:
             move.source.is_stopped = False
 
-    def end_all(self) -> list[Customer]:
-        """End every move that is under way; gives whoever was stopped."""
+    def end_all(self) -> list[Move]:
+        """End every move that stopped a customer, or is about to."""
         moves = list(self._leaving.values())
         for move in moves:
             move.is_over = True
             self.end(move)
         self.became.clear()
-        return [move.source for move in moves if move.source is not None]
+        return moves
 
 
 def conclude(move: Move, profile: Profile, rules: IdentityRules, now: int) -> Conclusion:
@@ -126,7 +126,7 @@ def conclude(move: Move, profile: Profile, rules: IdentityRules, now: int) -> Co
     if not move.merges:
         return _hand_over(move, profile, other, now)
     key = move.keys[0] if move.keys else (USER, other.customer)
-    reason = why_not(profile, other, key, rules)
+    reason = why_not(profile, other, key, rules) if move.said is None else ""
     if reason and key[0] == ANONYMOUS:
         return _hand_over(move, profile, other, now)
     if reason:

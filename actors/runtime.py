@@ -19,17 +19,19 @@ from actors.audience import Audience, DecisionListener
 from actors.carrier import Carrier
 from actors.commits import Batch, Committer
 from actors.counters import Counters
-from actors.customer import MAILBOX_MAX, Customer, Move
+from actors.customer import MAILBOX_MAX, Customer, Halt, Move
 from actors.deaths import certify
 from actors.directory import Directory
 from actors.identity import Link
 from actors.intake import Intake
 from actors.lanes import Pace, Pacing
 from actors.outbox import Outbox
+from actors.partings import Partings
 from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store, TimerRow
 from actors.reading import Reading
 from actors.recovery import recover
 from actors.settings import Settings
+from actors.snapshots import Snapshots
 from actors.tickets import Ticket
 from actors.timers import Timers
 from actors.withdrawals import Withdrawals, narrows_consent
@@ -44,8 +46,6 @@ __all__ = ["Counters", "DecisionListener", "Runtime", "Settings"]
 
 DRAIN_MAX = 2_000  # inputs decided before the event loop gets its turn
 DRAIN_ONE_MAX = 200  # inputs of one customer before the others get theirs
-SNAPSHOTS_MAX = 200  # snapshots in one commit
-SNAPSHOTS_FEW = 4
 STORE_RETRY_MS = 1_000
 TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
 
@@ -73,7 +73,7 @@ class Runtime(Reading):
         self.counters = Counters()
         self.timers = Timers(store)
         self.directory = Directory(
-            store, self._schedule, self._hydration_failed, self.settings.memory_bytes_max
+            store, self.schedule, self._hydration_failed, self.settings.memory_bytes_max
         )
         self._intake = Intake(
             store,
@@ -81,14 +81,8 @@ class Runtime(Reading):
             post=self._post,
             queued=self._count_queued,
         )
-        self._carrier = Carrier(
-            self._intake,
-            rules=lambda: self.program.identity,
-            decide=self._tell,
-            bury=self._bury_told,
-            link=self._link,
-            schedule=self._schedule,
-        )
+        self._carrier = Carrier(self._intake, self)
+        self.partings = Partings(store, self.directory, self._intake, clock, self)
         self.outbox = Outbox(
             channels,
             clock,
@@ -107,11 +101,10 @@ class Runtime(Reading):
         self._draining = False
         self._seq = 0
         self._durable_seq = 0
-        self._covered_seq = 0
         self._queued = 0
         self._ticks = 0
         self._now = 0
-        self._snapshot_at = 0
+        self._snapshots = Snapshots(self.directory, self.settings)
         self._retry_at = 0  # when due timers are tried again after a commit that failed
         self._audience = Audience()
         self._tasks: list[asyncio.Task[None]] = []
@@ -124,7 +117,7 @@ class Runtime(Reading):
         self._unready = "recovering"
         state = await self.store.open()
         self._seq = self._durable_seq = state.last_seq
-        self._covered_seq = state.covered_seq
+        self._snapshots.covered_seq = state.covered_seq
         return await recover(self.store, self.directory, state)
 
     async def start(self) -> None:
@@ -172,7 +165,7 @@ class Runtime(Reading):
         while not self._commits.is_idle() or (
             self.directory.unsaved and self.counters.commit_failures == failures
         ):
-            self._snapshot_at = 0
+            self._snapshots.due_at = 0
             self._commits.flush(force=True)
             await asyncio.sleep(0.001)
 
@@ -221,7 +214,12 @@ class Runtime(Reading):
     def _count_queued(self, more: int) -> None:
         self._queued += more
 
-    def _post(self, customer: str, given: Input | Move, ticket: Ticket | None) -> None:
+    def post(self, customer: str, given: Halt) -> None:
+        """Put something into a mailbox."""
+        self._queued += 1
+        self._post(customer, given, None)
+
+    def _post(self, customer: str, given: Input | Move | Halt, ticket: Ticket | None) -> None:
         actor = self.directory.get(customer)
         mailbox = actor.mailbox
         if len(mailbox) >= MAILBOX_MAX and ticket is not None:
@@ -230,9 +228,9 @@ class Runtime(Reading):
             return
         mailbox.append((given, ticket))
         if not actor.scheduled:
-            self._schedule(actor)
+            self.schedule(actor)
 
-    def _schedule(self, actor: Customer) -> None:
+    def schedule(self, actor: Customer) -> None:
         """See to it that what waits in a mailbox is decided, once the profile is there."""
         if actor.profile is None or actor.is_stopped:
             return
@@ -252,6 +250,8 @@ class Runtime(Reading):
                 self.timers.reread(given.at)
             elif isinstance(given, Move) and not given.is_over:
                 self._carrier.fail(given, reason)
+            elif isinstance(given, Halt):
+                given.fail(reason)
         self._queued -= actor.die(reason)
 
     # Deciding: from mailboxes into the open batch.
@@ -274,7 +274,7 @@ class Runtime(Reading):
             while taken and (profile := actor.profile) is not None and not actor.is_stopped:
                 given, ticket = mailbox.popleft()
                 taken -= 1
-                if isinstance(given, Move):
+                if isinstance(given, (Move, Halt)):
                     self._carry(actor, profile, given)
                 elif profile.merged_into and given.__class__ is not Tick:
                     self._post(profile.merged_into, given, ticket)
@@ -307,25 +307,34 @@ class Runtime(Reading):
             self._ticks -= 1
             self.counters.note_tick(self._now - given.at)
 
-    def _carry(self, actor: Customer, profile: Profile, move: Move) -> None:
+    def _carry(self, actor: Customer, profile: Profile, move: Move | Halt) -> None:
         """Take a move further that met one of its two customers."""
         self._queued -= 1
+        if isinstance(move, Halt):
+            move.arrive(actor)
+            return
         if move.is_over:
             return
         self._carrier.carry(move, actor, profile, self._now)
         if not (actor.last_seq or actor.mailbox or actor.is_stopped):
             self.directory.discard(actor)  # an anonymous customer there has never been
 
-    def _tell(self, actor: Customer, given: Input) -> None:
-        """Decide what nobody sent."""
+    def tell(self, actor: Customer, given: Input) -> None:
+        """Decide an input that nobody sent."""
         assert actor.profile is not None
         self._decide(self._commits.open, actor, actor.profile, given, counted=False)
 
-    def _bury_told(self, actor: Customer, given: Input, error: Exception) -> None:
+    def bury(self, actor: Customer, given: Input, error: Exception) -> None:
+        """Keep an input on which a customer failed."""
         self._bury(actor, given, error, counted=False)
 
-    def _link(self, links: Sequence[Link]) -> None:
+    def link(self, links: Sequence[Link]) -> None:
+        """Take identities into the open commit."""
         self._commits.open.commit.links += links
+
+    def durable(self) -> asyncio.Future[None]:
+        """Give what is done when everything up to here is on disk."""
+        return self._accept([])
 
     def _decide(
         self,
@@ -369,23 +378,7 @@ class Runtime(Reading):
     # Committing: what happens around a batch's way to the store.
 
     def _add_snapshots(self, batch: Batch) -> None:
-        """Let snapshots ride along: when it is time, when the tail grows, when memory is short."""
-        rows = self.directory.sweep()
-        due = self._now >= self._snapshot_at
-        behind = self._seq - self._covered_seq > self.settings.tail_max
-        if due or behind:
-            # Somebody waits for a commit that has entries: there a few at a time are enough.
-            limit = SNAPSHOTS_MAX if behind or not batch.commit.entries else SNAPSHOTS_FEW
-            found = self.directory.snapshots(limit)
-            rows += found
-            if due and len(found) < limit:
-                self._snapshot_at = self._now + self.settings.snapshot_after_ms
-        probes = due and bool(self._commits.failing)
-        if rows or probes:
-            batch.commit.snapshots += rows
-            covered_seq = self.directory.covered_seq(self._seq)
-            # SQLite would not write the same value again, and that is what is to be found out.
-            batch.commit.covered_seq = covered_seq - (probes and covered_seq == self._covered_seq)
+        self._snapshots.fill(batch, self._seq, self._commits.failing, self._now)
 
     def _release(self, batch: Batch) -> None:
         """The batch is durable: answer, then act."""
@@ -397,7 +390,7 @@ class Runtime(Reading):
         if commit.entries:
             self._durable_seq = commit.entries[-1].seq
         if commit.covered_seq is not None:
-            self._covered_seq = commit.covered_seq
+            self._snapshots.covered_seq = commit.covered_seq
         batch.settle()
         self.directory.durable(self._durable_seq)
         for row in batch.wakes:
@@ -461,7 +454,7 @@ class Runtime(Reading):
             # A store that failed is tried though nobody sends anything: nobody may, until it is
             # known to be well again.
             wanted = self.directory.unsaved or self._commits.failing
-            if wanted and self._now >= self._snapshot_at:
+            if wanted and self._now >= self._snapshots.due_at:
                 self._commits.flush(force=True)
 
     # The outbox: receipts in, changes out.
@@ -495,6 +488,6 @@ class Runtime(Reading):
             "mailbox_depth": self._queued,
             "deferred_depth": len(self.timers),
             "journal_seq": self._durable_seq,
-            "journal_tail": self._durable_seq - self._covered_seq,
+            "journal_tail": self._durable_seq - self._snapshots.covered_seq,
             "outbox_depth": self.outbox.depth(),
         }

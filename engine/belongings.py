@@ -45,6 +45,8 @@ def evolve_merged(profile: Profile, merged: Merged, now: int) -> bool:
     absorb(profile, _decode_profile(merged.profile), now)
     _link(profile, merged.keys, merged.at)
     profile.absorbed[merged.customer] = merged.seq
+    if merged.customer in profile.apart:
+        profile.apart.remove(merged.customer)
     return True
 
 
