@@ -30,6 +30,7 @@ from actors.partings import Partings
 from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store, TimerRow
 from actors.reading import Reading
 from actors.recovery import recover
+from actors.registries import Scrubber
 from actors.settings import Settings
 from actors.snapshots import Snapshots
 from actors.tickets import Ticket
@@ -71,6 +72,7 @@ class Runtime(Reading):
         self.program = program
         self.settings = settings or Settings()
         self.counters = Counters()
+        self.scrubber = Scrubber()
         self.timers = Timers(store)
         self.directory = Directory(
             store, self.schedule, self._hydration_failed, self.settings.memory_bytes_max
@@ -345,6 +347,10 @@ class Runtime(Reading):
         counted: bool,  # noqa: FBT001 - the hottest call there is: no keywords
     ) -> None:
         """Take the step, and what it led to into the batch."""
+        if self.scrubber and (
+            scrubbed := self.scrubber.look_up(profile, given, self.program, self._now)
+        ):
+            self._decide(batch, actor, profile, scrubbed, counted=False)
         result = step(profile, given, self.program, self._now)
         records = result.records
         kind = records[0].__class__ if records else None

@@ -29,6 +29,7 @@ from adapters.channels.registry import (
     find_inbox,
 )
 from adapters.clock import WallClock
+from adapters.files.registries import load_registries
 from adapters.files.workspaces import read_workspace, source_bytes
 from adapters.gateway import centre, confirm, inbox, unsubscribe
 from adapters.gateway.app import Gateway, Routes, serve
@@ -69,6 +70,7 @@ class Workspace(msgspec.Struct, frozen=True):
     program: Program
     source: bytes
     places: Places = {}
+    folder: Path = Path()  # where the files it names are
 
     def pace(self) -> Pace | None:
         """Tell how fast all channels together may be used."""
@@ -85,7 +87,7 @@ def open_workspace(folder: Path) -> Workspace:
     """Read a workspace from its files. Raises ProgramError with every fault."""
     source = read_workspace(folder)
     program = compile_source(source.raw, source.places)
-    return Workspace(program, source_bytes(source), source.places)
+    return Workspace(program, source_bytes(source), source.places, folder)
 
 
 def _locate(problem: Problem, lines: Mapping[str, Place]) -> Problem:
@@ -204,9 +206,16 @@ class App:
             check_links(program, self._environ)
         except ProgramError as error:
             raise workspace.locate(error) from None
+        try:
+            registries = await asyncio.to_thread(
+                load_registries, program, workspace.folder, self._environ
+            )
+        except ProgramError as error:
+            raise workspace.locate(error) from None
         await self._warm(program)
         archive = await self._archive(program)
         await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)
+        self.runtime.scrubber.use(registries)
         self.runtime.use(program.with_archive(archive))
         self.runtime.outbox.repace(pace)
         self._workspace = workspace

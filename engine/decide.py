@@ -50,7 +50,7 @@ from engine.records import (
 )
 from engine.turn import Turn
 
-_OF_CONSENT = (Reason.NO_CONSENT, Reason.TYPE_OPT_OUT)
+_OF_CONSENT = (Reason.NO_CONSENT, Reason.TYPE_OPT_OUT, Reason.OPT_OUT_REGISTRY)
 ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
 
 

@@ -46,6 +46,8 @@ _CHANGES: dict[Reason, str] = {
     Reason.DO_NOT_DISTURB: "the customer's wish to be left alone ({rule}) taken back",
     Reason.REPLY_WINDOW: "the customer writing on this channel, or content with a `template`",
     Reason.NO_CONSENT: "the customer's consent to this purpose on this channel",
+    Reason.OPT_OUT_REGISTRY: "the customer's address not being on the list of {rule}",
+    Reason.REGISTRY_STALE: "a newer list for {rule}, and an event of the customer's after it",
     Reason.TYPE_OPT_OUT: "the customer wanting this type of message again ({rule})",
     Reason.UNREACHABLE: "an address of the customer's for {rule}",
     Reason.CAPABILITY: "a channel that supports what {rule} asks for",

@@ -214,5 +214,22 @@ class Restored(msgspec.Struct, frozen=True, array_like=True, tag="restored", gc=
     at: int
 
 
+class Listing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What an opt-out registry says of one address; `as_of` is when its list was made."""
+
+    registry: str
+    identity: str  # the trait that holds the address
+    address: str
+    listed: bool
+    as_of: int
+
+
+class Scrubbed(msgspec.Struct, frozen=True, array_like=True, tag="scrubbed", gc=False):
+    """A customer's addresses were looked up in opt-out registries."""
+
+    listings: tuple[Listing, ...]
+    at: int
+
+
 Belonging = Linked | Unlinked | Merged | Departed | Refused | Restored
-Input = Event | Receipt | Tick | Belonging
+Input = Event | Receipt | Tick | Belonging | Scrubbed

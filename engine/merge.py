@@ -56,6 +56,7 @@ def absorb(profile: Profile, other: Profile, now: int) -> Offsets:
     _unite_sends(profile, other, offsets)
     _unite_journeys(profile, other, offsets)
     _unite_identities(profile, other)
+    profile.listings = {**other.listings, **profile.listings}
     profile.suppressed = latest(profile.suppressed, other.suppressed)
     _unite_times(profile, other)
     profile.instance_count += other.instance_count

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from engine.events import ConsentStatement
+from engine.events import ConsentStatement, Listing
 from engine.ledger import Slot, Tally
 from engine.seen import SeenPart
 
@@ -124,3 +124,4 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     merged_into: str = ""  # who this customer turned out to be; then nothing else is here
     apart: list[str] = []  # customers this one is not, whatever identities say
     refused: list[str] = []  # merges that were not made, as `namespace/customer`
+    listings: dict[str, Listing] = {}  # "registry/identity" -> what it says of the address

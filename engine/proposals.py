@@ -40,6 +40,8 @@ from engine.turn import Turn
 _REASONS = {
     "consent": Reason.NO_CONSENT,
     "message_type": Reason.TYPE_OPT_OUT,
+    "registry": Reason.OPT_OUT_REGISTRY,
+    "registry_stale": Reason.REGISTRY_STALE,
     "reachable": Reason.UNREACHABLE,
     "capability": Reason.CAPABILITY,
     "content": Reason.NO_CONTENT,

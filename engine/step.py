@@ -30,6 +30,7 @@ from engine.events import (
     Merged,
     Receipt,
     Restored,
+    Scrubbed,
     Tick,
 )
 from engine.evolve import evolve_input
@@ -72,6 +73,9 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
     elif isinstance(given, Tick):
         turn = Turn(profile, program, "timer", str(given.timer), now)
         decide_tick(turn, given)
+    elif isinstance(given, Scrubbed):
+        evolve_input(profile, given, now)
+        return StepResult([], [], program.version)
     else:
         found = _take_belonging(profile, given, program, now)
         if found is None:

@@ -184,6 +184,7 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
         model.WorkspaceSpec,
         consentmodel.DoubleOptInSpec,
         consentmodel.PreferenceCentreSpec,
+        consentmodel.RegistrySpec,
         model.DefaultsSpec,
         model.ChannelSpec,
         model.MessageTypeSpec,

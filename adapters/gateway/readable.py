@@ -44,6 +44,7 @@ from engine.events import (
     Receipt,
     Refused,
     Restored,
+    Scrubbed,
     Tick,
     Unlinked,
 )
@@ -166,6 +167,8 @@ def name_input(given: Input | None) -> tuple[InputKind, str]:
             return "receipt", given.status.value
         case Tick():
             return "timer", "wake"
+        case Scrubbed():
+            return "scrubbed", ", ".join(one.registry for one in given.listings)
         case None:
             return "event", "unreadable"
         case _:

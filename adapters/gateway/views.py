@@ -184,6 +184,7 @@ InputKind = Literal[
     "event",
     "receipt",
     "timer",
+    "scrubbed",
     "linked",
     "unlinked",
     "merged",

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from engine.gates.consent import check_consent
 from engine.gates.reach import check_reach
+from engine.gates.registries import check_registries
 from engine.gates.verdict import Block
 from engine.profile import Profile
 from engine.program.program import Channel, Message, MessageType, Program
@@ -62,7 +63,10 @@ def check_named(
         return Block("reachable", Reason.UNREACHABLE, None, f"channels.{name}", seen)
     kind = message.type
     block = check_consent(profile, program, kind.purpose, name, kind.name, now)
-    return block or check_reach(profile, message, channel)
+    block = block or check_reach(profile, message, channel)
+    if block is None and program.registries:
+        return check_registries(profile, program, kind.purpose, channel, now)
+    return block
 
 
 def _ordered(profile: Profile, kind: MessageType) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import UNSET
 
 from engine.localtime import zone
-from engine.program.consentcheck import check_centre, check_double_opt_in
+from engine.program.consentcheck import check_centre, check_double_opt_in, check_registries
 from engine.program.faults import Faults, quote, suggest
 from engine.program.flow import check_flow, walk_steps
 from engine.program.model import (
@@ -50,6 +50,7 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
             _check_references(placed.step, placed.path, spec, names, faults)
     check_double_opt_in(spec, names, faults)
     check_centre(spec, names, faults)
+    check_registries(spec, names, faults)
     check_flow(spec.journeys, faults)
 
 

@@ -17,7 +17,7 @@ from engine.errors import Problem, ProgramError
 from engine.localtime import TZDATA_VERSION
 from engine.phones import PHONES_VERSION
 from engine.program.check import check_workspace
-from engine.program.consentcheck import compile_centre, compile_double_opt_in
+from engine.program.consentcheck import compile_centre, compile_double_opt_in, compile_registries
 from engine.program.faults import Faults
 from engine.program.leaves import Leaves
 from engine.program.model import WorkspaceSpec
@@ -143,6 +143,7 @@ def _compile(
         pacing=compile_pacing(policies),
         double_opt_in=compile_double_opt_in(spec, leaves),
         centre=compile_centre(spec),
+        registries=compile_registries(spec, leaves),
     ).with_archive({})
 
 

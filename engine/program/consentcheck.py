@@ -1,6 +1,7 @@
 """Whether what a workspace says about consent can work, and its compiled form.
 
-`check` and `compile` call this for the sections `double_opt_in` and `preference_centre`.
+`check` and `compile` call this for the sections `double_opt_in`, `preference_centre` and
+`registries`.
 """
 
 import re
@@ -13,8 +14,8 @@ from engine.program.faults import Faults, quote, suggest
 from engine.program.leaves import Leaves
 from engine.program.model import DEFAULT_CONTENT, MessageSpec, WorkspaceSpec
 from engine.program.names import Names
-from engine.program.policycheck import check_purpose, check_purposes
-from engine.program.program import DoubleOptIn, PreferenceCentre
+from engine.program.policycheck import check_country, check_purpose, check_purposes
+from engine.program.program import DoubleOptIn, PreferenceCentre, Registry
 from engine.program.templates import CONFIRM_NAME
 
 _SERVICE = "service"
@@ -111,3 +112,41 @@ def compile_centre(spec: WorkspaceSpec) -> PreferenceCentre:
     every = dict.fromkeys(kind.purpose for kind in spec.message_types.values())
     purposes = centre.purposes or tuple(name for name in every if name != _SERVICE)
     return PreferenceCentre(purposes, centre.types, centre.texts)
+
+
+def check_registries(spec: WorkspaceSpec, names: Names, faults: Faults) -> None:
+    """Note registries about channels that have no addresses, or that there are not."""
+    for name, registry in spec.registries.items():
+        path = ("registries", name)
+        check_purposes(registry.purposes, path, spec, faults)
+        names.check_all("channels", registry.channels, (*path, "channels"))
+        for index, country in enumerate(registry.countries):
+            check_country(country, (*path, "countries", index), faults)
+        for index, one in enumerate(registry.channels):
+            channel = spec.channels.get(one)
+            if channel is not None and not channel.identity:
+                where = (*path, "channels", index)
+                hint = "name channels with an `identity`, like a phone or an e-mail address"
+                faults.add(where, f"{one!r} has no addresses to look up", hint)
+
+
+def compile_registries(spec: WorkspaceSpec, leaves: Leaves) -> tuple[Registry, ...]:
+    """Compile the registries, with the traits whose addresses each is asked about."""
+    return tuple(
+        Registry(
+            name=name,
+            file=registry.file,
+            purposes=registry.purposes,
+            channels=registry.channels,
+            identities=_identities(spec, registry.channels),
+            countries=registry.countries,
+            age_ms_max=leaves.duration(registry.max_age, ("registries", name, "max_age")),
+            key_variable="" if registry.key is UNSET else registry.key.env,
+        )
+        for name, registry in spec.registries.items()
+    )
+
+
+def _identities(spec: WorkspaceSpec, channels: Iterable[str]) -> tuple[str, ...]:
+    named = [spec.channels[name].identity for name in channels if name in spec.channels]
+    return tuple(dict.fromkeys(identity for identity in named if identity))

@@ -5,9 +5,9 @@ Part of `model`, which has the whole workspace.
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from engine.program.texts import ChannelName, Duration, MessageName, Purpose, Text
+from engine.program.texts import ChannelName, CountryCode, Duration, MessageName, Purpose, Text
 
 
 class DoubleOptInSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,3 +43,33 @@ class PreferenceCentreSpec(Struct, frozen=True, forbid_unknown_fields=True):
             examples=[{"en": {"purpose.marketing": "News and offers"}}],
         ),
     ] = {}
+
+
+class KeySpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A key that is kept in the environment."""
+
+    env: Annotated[str, Meta(min_length=1, description="The variable that holds it.")]
+
+
+class RegistrySpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A list of hashed addresses that are to be left alone."""
+
+    file: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="SHA-256 in hex, one a line. A path from the workspace's folder.",
+            examples=["lists/za.txt.gz"],
+        ),
+    ]
+    channels: Annotated[tuple[ChannelName, ...], Meta(min_length=1)]
+    max_age: Annotated[
+        Duration, Meta(description="A list older than this is not relied on: nothing goes.")
+    ]
+    purposes: Annotated[tuple[Purpose, ...], Meta(min_length=1)] = ("marketing",)
+    countries: Annotated[
+        tuple[CountryCode, ...], Meta(description="Whose customers it is about; absent: everybody.")
+    ] = ()
+    key: Annotated[
+        KeySpec | UnsetType, Meta(description="The key of the hashes, where they are HMACs.")
+    ] = UNSET

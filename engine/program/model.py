@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from engine.instants import format_duration
 from engine.limits import SESSION_MS_DEFAULT
-from engine.program.consentmodel import DoubleOptInSpec, PreferenceCentreSpec
+from engine.program.consentmodel import DoubleOptInSpec, PreferenceCentreSpec, RegistrySpec
 from engine.program.policymodel import PoliciesSpec
 from engine.program.texts import (
     CapText,
@@ -327,6 +327,9 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
     ] = {}
     double_opt_in: DoubleOptInSpec | UnsetType = UNSET
     preference_centre: PreferenceCentreSpec = PreferenceCentreSpec()
+    registries: Annotated[
+        dict[str, RegistrySpec], Meta(description="Opt-out registries, by a name of your own.")
+    ] = {}
     channels: dict[str, ChannelSpec] = {}
     message_types: dict[str, MessageTypeSpec] = {}
     policies: PoliciesSpec = PoliciesSpec()

@@ -288,6 +288,24 @@ class DoubleOptIn(msgspec.Struct, frozen=True):
     gap_ms: int
 
 
+class Registry(msgspec.Struct, frozen=True):
+    """An opt-out registry: which purposes and channels it is about, and how old it may be.
+
+    `countries` empty is everywhere; `identities` are the traits with the addresses to look up;
+    `key_variable` names the environment variable with the key of its hashes, "" where they have
+    none.
+    """
+
+    name: str
+    file: str
+    purposes: tuple[str, ...]
+    channels: tuple[str, ...]
+    identities: tuple[str, ...]
+    countries: tuple[str, ...]
+    age_ms_max: int
+    key_variable: str
+
+
 class PreferenceCentre(msgspec.Struct, frozen=True):
     """What customers can choose on their page; `texts` are by language, the first the default."""
 
@@ -332,6 +350,7 @@ class Program(msgspec.Struct, frozen=True):
     identity: IdentityRules = NO_RULES
     double_opt_in: DoubleOptIn | None = None
     centre: PreferenceCentre = PreferenceCentre()
+    registries: tuple[Registry, ...] = ()
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""
