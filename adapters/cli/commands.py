@@ -30,6 +30,8 @@ _COMMANDS = {
     "verify": "Check that a data folder is what was written, and would be decided so again.",
     "backup": "Copy a data folder while the server runs.",
     "restore": "Make a data folder of a backup.",
+    "merge": "Make two customers one: they are the same person.",
+    "unmerge": "Make two customers of one again.",
     "quarantine": "Show items that were not understood, and take them in again.",
 }
 _EPILOG = "Start with `nextbeat demo`, then try `nextbeat explain` on a customer it shows."

@@ -269,6 +269,30 @@ _READING = (
         answer=Success,
         statuses=(400, 404, 503),
     ),
+    _show("/v1/identities/{namespace}/{value}", "Tell whose an identity is", views.Owner),
+    Operation(
+        method="post",
+        path="/v1/customers/{id}/merge/{other}",
+        summary="Make two customers one: they are the same person",
+        tag="Reading",
+        door="admin",
+        text="The first stays, and what arrives for the other goes to it. Answered when durable.",
+        answer=Success,
+        statuses=(400, 404, 503),
+    ),
+    Operation(
+        method="post",
+        path="/v1/customers/{id}/unmerge/{other}",
+        summary="Make two customers of one again",
+        tag="Reading",
+        door="admin",
+        text=(
+            "Both become what their own events make them, and are not merged again unless somebody"
+            " says so. Answered when durable."
+        ),
+        answer=Success,
+        statuses=(400, 404, 503),
+    ),
     Operation(
         method="get",
         path="/v1/decisions/feed",

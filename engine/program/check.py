@@ -13,6 +13,7 @@ from engine.localtime import zone
 from engine.program.consentcheck import check_centre, check_double_opt_in, check_registries
 from engine.program.faults import Faults, quote, suggest
 from engine.program.flow import check_flow, walk_steps
+from engine.program.identitymodel import check_identity
 from engine.program.model import (
     ADAPTERS,
     DEFAULT_CONTENT,
@@ -36,6 +37,7 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
     names = Names(raw, faults)
     _check_defaults(spec, faults)
     _check_consent(spec, faults)
+    check_identity(spec.identity, faults)
     for name, channel in spec.channels.items():
         _check_channel(name, channel, names, faults)
     _check_substitutes(spec.channels, faults)

@@ -19,6 +19,7 @@ from engine.phones import PHONES_VERSION
 from engine.program.check import check_workspace
 from engine.program.consentcheck import compile_centre, compile_double_opt_in, compile_registries
 from engine.program.faults import Faults
+from engine.program.identitymodel import compile_identity
 from engine.program.leaves import Leaves
 from engine.program.model import WorkspaceSpec
 from engine.program.names import Names
@@ -144,6 +145,7 @@ def _compile(
         double_opt_in=compile_double_opt_in(spec, leaves),
         centre=compile_centre(spec),
         registries=compile_registries(spec, leaves),
+        identity=compile_identity(spec.identity, spec.defaults.country),
     ).with_archive({})
 
 

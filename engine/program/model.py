@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from engine.instants import format_duration
 from engine.limits import SESSION_MS_DEFAULT
 from engine.program.consentmodel import DoubleOptInSpec, PreferenceCentreSpec, RegistrySpec
+from engine.program.identitymodel import IdentitySpec
 from engine.program.policymodel import PoliciesSpec
 from engine.program.texts import (
     CapText,
@@ -338,6 +339,9 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, ConditionText], Meta(description="Named conditions, for `in_segment`.")
     ] = {}
     journeys: dict[str, JourneySpec] = {}
+    identity: Annotated[
+        IdentitySpec, Meta(description="Which identities count, and which make two customers one.")
+    ] = IdentitySpec()
 
 
 # What the workspace language has words for and this version does not do: refused by name, since a

@@ -221,6 +221,7 @@ VALUES: dict[str, msgspec.Struct] = {
         "u2",
         ["u3"],
         ["email/u4"],
+        {"za/phone": Listing("za", "phone", "+27821234567", listed=True, as_of=AT)},
     ),
     "profile-new": Profile("u2"),
 }
