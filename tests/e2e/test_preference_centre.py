@@ -34,6 +34,7 @@ async def test_the_page_shows_what_holds_and_no_address() -> None:
         assert "corner shop" in page
         assert "News &amp; offers" in page
         assert re.search(rf'name="{NEWS}" value="yes" checked', page)
+        assert 'role="status"' not in page
         assert 'name="consent/marketing/email" value="yes">' in page
         assert "z•••@e•••.com" in page
         for secret in ("zoe.k", "example.com", "+2782", "821234", "Zoë"):
@@ -230,6 +231,7 @@ async def test_a_page_of_nobody_is_a_page_all_the_same() -> None:
         answer = await shop.get(f"/p/{SIGNER.preferences_token('nobody', 0)}")
         assert answer.status == 404
         assert b"<h1>" in answer.body
+        assert b"<button" not in answer.body
 
 
 async def test_hostile_names_are_shown_as_text() -> None:
