@@ -337,6 +337,16 @@ class Permanent(Exception):  # noqa: N818 - see Temporary
         self.code = code
 
 
+class OptOutRegistry(Protocol):
+    """A list of addresses that are to be left alone. `as_of` is when it was made, epoch ms."""
+
+    as_of: int
+
+    def lists(self, address: str) -> bool:
+        """Say whether it has an address: E.164, or e-mail in small letters. At once, no waiting."""
+        ...
+
+
 class Channel(Protocol):
     """One configured way out. `deliver` returns the provider's id when the message was taken.
 

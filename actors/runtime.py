@@ -31,6 +31,7 @@ from actors.partings import Partings
 from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store, TimerRow
 from actors.reading import Reading
 from actors.recovery import recover
+from actors.registries import Scrubber
 from actors.settings import Settings
 from actors.snapshots import Snapshots
 from actors.tickets import Ticket
@@ -72,6 +73,7 @@ class Runtime(Reading, Acting):
         self.program = program
         self.settings = settings or Settings()
         self.counters = Counters()
+        self.scrubber = Scrubber()
         self.timers = Timers(store)
         self.directory = Directory(
             store, self.schedule, self._hydration_failed, self.settings.memory_bytes_max
@@ -93,7 +95,7 @@ class Runtime(Reading, Acting):
             pacing=pacing,
             pace=pace,
         )
-        self._withdrawals = Withdrawals(self.directory, self.outbox, lambda: self.program)
+        self._withdrawals = Withdrawals(self.directory, self.outbox, self)
         self._commits = Committer(
             store, fill=self._add_snapshots, released=self._release, lost=self._roll_back
         )
@@ -342,6 +344,10 @@ class Runtime(Reading, Acting):
         counted: bool,  # noqa: FBT001 - the hottest call there is: no keywords
     ) -> None:
         """Take the step, and what it led to into the batch."""
+        if self.scrubber and (
+            scrubbed := self.scrubber.look_up(profile, given, self.program, self._now)
+        ):
+            self._decide(batch, actor, profile, scrubbed, counted=False)
         result = step(profile, given, self.program, self._now)
         records = result.records
         kind = records[0].__class__ if records else None

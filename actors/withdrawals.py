@@ -5,14 +5,16 @@ messages a stopped process left. A message is stopped when consent no longer all
 profile can't be looked at, only service messages go on: rather silent than wrong.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from actors.directory import LOAD_MAX, Directory
 from actors.outbox import Outbox
-from actors.ports import OutboxRow
+from actors.ports import Clock, OutboxRow
 from engine.effects import Send
-from engine.events import ConsentStatus, Event, Input, Merged
+from engine.events import ConsentStatus, Event, Input, Merged, Scrubbed
 from engine.gates.consent import SERVICE, check_consent
+from engine.gates.registries import check_registries
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.reasons import Reason
@@ -21,23 +23,29 @@ from engine.records import ConsentNoted, Record
 
 def narrows_consent(given: Input, records: Sequence[Record]) -> bool:
     """Say whether a step may have taken back what messages in the outbox rest on."""
-    if isinstance(given, Merged):
+    if isinstance(given, Merged | Scrubbed):
         return True
-    if isinstance(given, Event) and given.consents:
-        return any(said.status is not ConsentStatus.GRANTED for said in given.consents)
+    if isinstance(given, Event) and any(
+        said.status is not ConsentStatus.GRANTED for said in given.consents
+    ):
+        return True
     return any(isinstance(record, ConsentNoted) for record in records)
+
+
+class Judge(Protocol):
+    """By which program, and at which present, consent is judged: the shard's own."""
+
+    program: Program
+    clock: Clock
 
 
 class Withdrawals:
     """Stops what waits in the outbox and what its customer's consent no longer allows."""
 
-    def __init__(
-        self, directory: Directory, outbox: Outbox, program: Callable[[], Program]
-    ) -> None:
-        """`program` gives the one in force."""
+    def __init__(self, directory: Directory, outbox: Outbox, judge: Judge) -> None:
         self._directory = directory
         self._outbox = outbox
-        self._program = program
+        self._judge = judge
 
     def enforce(self, customer: str) -> None:
         """Stop what a customer in memory no longer wants."""
@@ -55,7 +63,7 @@ class Withdrawals:
             recalled = await self._recall(names[start : start + LOAD_MAX])
             for name, profile in recalled.items():
                 # Only what consent is judged by: a hundred thousand whole profiles are too much.
-                told[name] = Profile(name, profile.traits, profile.consents)
+                told[name] = _judged(profile)
         self._outbox.recover(rows)
         for name, profile in told.items():
             self._stop(name, profile)
@@ -77,12 +85,30 @@ class Withdrawals:
         return told
 
     def _stop(self, customer: str, profile: Profile | None) -> None:
-        program = self._program()
+        program, now = self._judge.program, self._judge.clock.now()
 
         def is_unwanted(send: Send) -> bool:
             if profile is None:
                 return send.purpose != SERVICE
-            return check_consent(profile, program, send.purpose, send.channel) is not None
+            block = check_consent(
+                profile, program, send.purpose, send.channel, send.message_type, now
+            )
+            channel = program.channels.get(send.channel)
+            if block is None and channel is not None:
+                block = check_registries(profile, program, send.purpose, channel, now)
+            return block is not None
 
         for name in (customer, *(profile.absorbed if profile is not None else ())):
             self._outbox.cancel(name, is_unwanted, Reason.CONSENT_WITHDRAWN.value)
+
+
+def _judged(profile: Profile) -> Profile:
+    """Keep of a profile what consent is judged by, and who is meant."""
+    return Profile(
+        profile.customer,
+        profile.traits,
+        profile.consents,
+        context_timezone=profile.context_timezone,
+        absorbed=profile.absorbed,
+        listings=profile.listings,
+    )

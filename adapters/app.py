@@ -22,14 +22,16 @@ import uvloop
 from actors.lanes import Pace
 from actors.ports import ActQuery, Channel, Clock, Store
 from actors.runtime import Runtime, Settings
+from adapters.channels.links import check_links, link_channels
 from adapters.channels.registry import (
     build_channels,
     build_pacing,
     find_inbox,
 )
 from adapters.clock import WallClock
+from adapters.files.registries import load_registries
 from adapters.files.workspaces import read_workspace, source_bytes
-from adapters.gateway import inbox, unsubscribe
+from adapters.gateway import centre, confirm, inbox, unsubscribe
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
 from adapters.retention import Sweeper
@@ -74,6 +76,7 @@ class Workspace(msgspec.Struct, frozen=True):
     program: Program
     source: bytes
     places: Places = {}
+    folder: Path = Path()  # where the files it names are
 
     def pace(self) -> Pace | None:
         """Tell how fast all channels together may be used."""
@@ -90,7 +93,7 @@ def open_workspace(folder: Path) -> Workspace:
     """Read a workspace from its files. Raises ProgramError with every fault."""
     source = read_workspace(folder)
     program = compile_source(source.raw, source.places)
-    return Workspace(program, source_bytes(source), source.places)
+    return Workspace(program, source_bytes(source), source.places, folder)
 
 
 def _locate(problem: Problem, lines: Mapping[str, Place]) -> Problem:
@@ -136,13 +139,14 @@ class App:
             )
             pacing = build_pacing(program.channels)
             pace = workspace.pace()
+            check_links(program, environ)
         except ProgramError as error:
             raise workspace.locate(error) from None
         self.runtime = Runtime(
             self.store,
             clock,
             program,
-            self.channels,
+            link_channels(self.channels, Signer.from_environment(environ), environ),
             settings=settings,
             pacing=pacing,
             pace=pace,
@@ -186,6 +190,8 @@ class App:
             mounts.append(lambda host: inbox.routes(host, box, signer))
         if signer is not None:
             mounts.append(lambda host: unsubscribe.routes(host, signer))
+            mounts.append(lambda host: confirm.routes(host, signer))
+            mounts.append(lambda host: centre.routes(host, signer))
         return mounts
 
     async def __aexit__(
@@ -213,10 +219,21 @@ class App:
         """
         program, pace = workspace.program, workspace.pace()
         self._check_channels(workspace)
+        try:
+            check_links(program, self._environ)
+        except ProgramError as error:
+            raise workspace.locate(error) from None
+        try:
+            registries = await asyncio.to_thread(
+                load_registries, program, workspace.folder, self._environ
+            )
+        except ProgramError as error:
+            raise workspace.locate(error) from None
         await self._warm(program)
         archive = await self._archive(program)
         await self._note(program)
         await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)
+        self.runtime.scrubber.use(registries)
         self.runtime.use(program.with_archive(archive))
         mark(program.pii)
         self._sweeper.retention = program.retention

@@ -26,6 +26,7 @@ from engine.events import (
 from engine.gates.suppress import rouse
 from engine.gathering import gather_event
 from engine.instants import HOUR_MS
+from engine.journeys.confirmations import Pairs, ask_to_confirm, confirm
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
     changes_contact,
@@ -36,6 +37,7 @@ from engine.journeys.releases import (
     release,
 )
 from engine.journeys.triggers import enter, may_enter, triggered
+from engine.links import CONFIRMED
 from engine.localtime import local_parts
 from engine.place import find_place
 from engine.profile import Instance, Profile, Sent, Timer
@@ -54,15 +56,21 @@ from engine.records import (
 from engine.turn import Turn
 
 ATTENTION = (ReceiptStatus.OPENED, ReceiptStatus.CLICKED)
+_OF_CONSENT = (Reason.NO_CONSENT, Reason.TYPE_OPT_OUT, Reason.OPT_OUT_REGISTRY)
 ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
 
 
 def decide_event(
-    turn: Turn, event: Event, active_before_at: int, facts_before: list[object] | None
+    turn: Turn,
+    event: Event,
+    active_before_at: int,
+    facts_before: list[object] | None,
+    consents_before: Pairs = (),
 ) -> None:
     """Decide what follows from an event the customer caused or that we were told of them.
 
-    `facts_before` are the facts of contact from before the event, where deferrals rest on them.
+    `facts_before` are the facts of contact from before the event, where deferrals rest on them,
+    `consents_before` what was consented to of what has to be confirmed, where it speaks of consent.
     """
     program, profile, name = turn.program, turn.profile, event.name
     if event.at - active_before_at > program.session_ms:
@@ -78,8 +86,8 @@ def decide_event(
     if name in program.suppressions:
         for suppressed in rouse(program, scope, name, at=event.at, now=turn.now):
             turn.note(suppressed)
-    if event.consents and profile.pending:
-        _recheck_consent(turn)
+    if not _take_consent(turn, event, consents_before):
+        return
     if not event.is_history:
         _go_on(turn, event, scope)
 
@@ -183,6 +191,18 @@ def _note_session(turn: Turn, event: Event, active_before_at: int) -> None:
         turn.note(SessionBegan(event.at, event.name))
 
 
+def _take_consent(turn: Turn, event: Event, before: Pairs) -> bool:
+    """See to what an event says of consent; False where a link came too late to say anything."""
+    if event.name == CONFIRMED and not confirm(turn, event):
+        return False
+    if event.consents:
+        if not event.is_history:
+            ask_to_confirm(turn, before)
+        if turn.profile.pending:
+            _recheck_consent(turn)
+    return True
+
+
 def _recheck_consent(turn: Turn) -> None:
     """Drop deferrals that consent no longer allows; decide again those whose channel it closed."""
     for pending in list(turn.profile.pending.values()):
@@ -191,11 +211,11 @@ def _recheck_consent(turn: Turn) -> None:
             continue  # the second: it ended with an instance that went on and left
         names = candidates(turn.profile, message, pinned=pending.pinned, failed=pending.failed)
         blocks = {
-            name: check_named(turn.profile, turn.program, message, name)
+            name: check_named(turn.profile, turn.program, message, name, turn.now)
             for name in (*names, pending.channel)
         }
         block = blocks[pending.channel]
-        if block is None or block.reason is not Reason.NO_CONSENT:
+        if block is None or block.reason not in _OF_CONSENT:
             continue
         if any(other is None for other in blocks.values()):
             decide_again(turn, pending)

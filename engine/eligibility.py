@@ -46,6 +46,9 @@ _CHANGES: dict[Reason, str] = {
     Reason.DO_NOT_DISTURB: "the customer's wish to be left alone ({rule}) taken back",
     Reason.REPLY_WINDOW: "the customer writing on this channel, or content with a `template`",
     Reason.NO_CONSENT: "the customer's consent to this purpose on this channel",
+    Reason.OPT_OUT_REGISTRY: "the customer's address not being on the list of {rule}",
+    Reason.REGISTRY_STALE: "a newer list for {rule}, and an event of the customer's after it",
+    Reason.TYPE_OPT_OUT: "the customer wanting this type of message again ({rule})",
     Reason.UNREACHABLE: "an address of the customer's for {rule}",
     Reason.CAPABILITY: "a channel that supports what {rule} asks for",
     Reason.NO_CONTENT: "content in {rule}",
@@ -124,7 +127,7 @@ def next_eligible(
     cooldown, hours, days and law. `at` is None where there is no such instant before `expires_at`,
     or within 400 days; `last` is the rule that says so.
     """
-    block = check_named(profile, program, message, channel.name)
+    block = check_named(profile, program, message, channel.name, now)
     if block is not None:
         return Timing(None, (block,), block)
     case = Case(profile, program, message, channel, place=find_place(profile, program), now=now)
@@ -161,7 +164,7 @@ def _answer(
 ) -> ChannelAnswer:
     channel = program.channels.get(name)
     if channel is None:
-        block = check_named(profile, program, message, name)
+        block = check_named(profile, program, message, name, now)
         assert block is not None
         return ChannelAnswer(name, is_open=False, next_eligible=None, blocks=(block,))
     timing = next_eligible(profile, message, channel, program, now)

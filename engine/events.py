@@ -39,19 +39,48 @@ class ConsentStatus(StrEnum):
     GRANTED = "granted"
     DENIED = "denied"
     WITHDRAWN = "withdrawn"
+    PENDING = "pending"  # granted, and not yet confirmed by whoever has the address
+
+
+class LegalBasis(StrEnum):
+    """On what law a statement rests; it changes no decision, it is kept for whoever must prove it.
+
+    The first six are those of article 6 (1) GDPR. `soft_opt_in` is what article 13 (2) of the
+    ePrivacy directive, PECR reg. 22 (3) and section 69 (3) POPIA allow for own customers. `implied`
+    is CASL's implied consent, which always ends.
+    """
+
+    UNSTATED = ""
+    CONSENT = "consent"
+    CONTRACT = "contract"
+    LEGAL_OBLIGATION = "legal_obligation"
+    VITAL_INTERESTS = "vital_interests"
+    PUBLIC_TASK = "public_task"
+    LEGITIMATE_INTEREST = "legitimate_interest"
+    SOFT_OPT_IN = "soft_opt_in"
+    IMPLIED = "implied"
 
 
 ANY = "*"  # every purpose, or every channel
 
 
 class ConsentStatement(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One statement of consent: for a purpose, on a channel, at an instant, from a source."""
+    """One statement of consent: for a purpose, on a channel, at an instant, from a source.
+
+    With a `message_type` it is about that type alone, whatever its purpose. From `expires_at` on
+    (None: never) it is no consent any more; of one that is pending, it is until when it may be
+    confirmed. `proof` is what shows that it was said: a URL, an IP address, the hash of a form.
+    """
 
     purpose: str
     channel: str
     status: ConsentStatus
     at: int
     source: str = ""
+    basis: LegalBasis = LegalBasis.UNSTATED
+    proof: str = ""
+    expires_at: int | None = None
+    message_type: str = ""
 
 
 class ChangeKind(StrEnum):
@@ -207,5 +236,22 @@ class Restored(msgspec.Struct, frozen=True, array_like=True, tag="restored", gc=
     at: int
 
 
+class Listing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What an opt-out registry says of one address; `as_of` is when its list was made."""
+
+    registry: str
+    identity: str  # the trait that holds the address
+    address: str
+    listed: bool
+    as_of: int
+
+
+class Scrubbed(msgspec.Struct, frozen=True, array_like=True, tag="scrubbed", gc=False):
+    """A customer's addresses were looked up in opt-out registries."""
+
+    listings: tuple[Listing, ...]
+    at: int
+
+
 Belonging = Linked | Unlinked | Merged | Departed | Refused | Restored
-Input = Event | Receipt | Tick | Belonging
+Input = Event | Receipt | Tick | Belonging | Scrubbed

@@ -33,6 +33,7 @@ from engine.events import (
     Receipt,
     Refused,
     Restored,
+    Scrubbed,
     Unlinked,
 )
 from engine.ids import dedup_key
@@ -339,7 +340,15 @@ _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     ConsentNoted: _evolve_noted_consent,
 }
 
+
+def _evolve_scrubbed(profile: Profile, scrubbed: Scrubbed, _now: int) -> bool:
+    for listing in scrubbed.listings:
+        profile.listings[f"{listing.registry}/{listing.identity}"] = listing
+    return True
+
+
 _BELONGINGS: dict[type[Any], Callable[[Profile, Any, int], bool]] = {
+    Scrubbed: _evolve_scrubbed,
     Linked: evolve_linked,
     Unlinked: evolve_unlinked,
     Merged: evolve_merged,

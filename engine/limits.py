@@ -13,6 +13,7 @@ ITEM_KEYS_MAX = 1_000
 BATCH_ITEMS_MAX = 2_500
 ID_LENGTH_MAX = 256
 NAME_LENGTH_MAX = 256
+PROOF_LENGTH_MAX = 1_000  # characters of what shows that a consent was given
 FUTURE_SKEW_MS_MAX = DAY_MS  # an event further ahead of the clock than this is a wrong clock
 
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1  # what msgpack and most databases can hold

@@ -9,7 +9,8 @@ who goes. What must be decided afterwards (timers, what is pending) is `engine.r
 - Of two statements of consent the later one counts, of one instant the stricter one.
 - Sends are united by message id, so caps look at all of them and at each once.
 - Traits of the one who stays are kept; the other's fill the gaps. What an anonymous visitor said
-  never replaces what a known customer did.
+  never replaces what a known customer did; but of wishes (silence, quiet hours, caps) the stricter
+  holds.
 - What goes on (journeys, deferrals) gets numbers of the one who stays, above all of their own, by
   adding their counts: `Offsets` are the way back.
 """
@@ -30,6 +31,7 @@ from engine.profile import History, Instance, Pending, Profile, Sent
 from engine.seen import hand_out, take_over
 from engine.traits.sessions import unite_sessions
 from engine.traits.unite import unite_histories, unite_measures
+from engine.wishes import unite_wishes
 
 
 class Offsets(NamedTuple):
@@ -47,7 +49,7 @@ def absorb(profile: Profile, other: Profile, now: int) -> Offsets:
     """
     offsets = Offsets(profile.instance_count, profile.proposal_count, profile.timer_count)
     _unite_traits(profile, other)
-    unite_consents(profile.consents, other.consents)
+    profile.consents = unite_consents(profile.consents, other.consents)
     take_over(profile.seen, hand_out(other.seen, now), now)
     _unite_history(profile.history, other.history)
     profile.measures = unite_measures(profile.measures, other.measures)
@@ -56,6 +58,7 @@ def absorb(profile: Profile, other: Profile, now: int) -> Offsets:
     _unite_sends(profile, other, offsets)
     _unite_journeys(profile, other, offsets)
     _unite_identities(profile, other)
+    profile.listings = {**other.listings, **profile.listings}
     profile.suppressed = latest(profile.suppressed, other.suppressed)
     _unite_times(profile, other)
     profile.instance_count += other.instance_count
@@ -73,10 +76,12 @@ def latest(ours: Mapping[str, int], theirs: Mapping[str, int]) -> dict[str, int]
 
 
 def _unite_traits(profile: Profile, other: Profile) -> None:
+    wishes = unite_wishes(profile.traits, other.traits)
     for name, value in other.traits.items():
         at = written_at(other, name)
         if name not in profile.traits and at >= written_at(profile, name):
             write_trait(profile, name, value, at)
+    profile.traits.update({name: wishes[name] for name in wishes if name in profile.traits})
     if not profile.context_timezone:
         profile.context_timezone = other.context_timezone
         profile.context_at = other.context_at

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from engine.events import ConsentStatement
+from engine.events import ConsentStatement, Listing
 from engine.ledger import Slot, Tally
 from engine.measures.affinity import Affinity
 from engine.measures.distinct import Distinct, Firsts
@@ -138,3 +138,4 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     session_count: int = 0
     session_pages: int = 0  # viewed in the current session
     session_products: int = 0
+    listings: dict[str, Listing] = {}  # "registry/identity" -> what it says of the address

@@ -39,6 +39,9 @@ from engine.turn import Turn
 # What the first channel in order says where none can carry the message, by the check that said it.
 _REASONS = {
     "consent": Reason.NO_CONSENT,
+    "message_type": Reason.TYPE_OPT_OUT,
+    "registry": Reason.OPT_OUT_REGISTRY,
+    "registry_stale": Reason.REGISTRY_STALE,
     "reachable": Reason.UNREACHABLE,
     "capability": Reason.CAPABILITY,
     "content": Reason.NO_CONTENT,
@@ -151,6 +154,13 @@ def give_up(turn: Turn, proposal: Proposal, reason: Reason, channel: str) -> Non
     _put_down(turn, proposal, message, Ruling(Outcome.DROP, reason, channel))
 
 
+def refuse(turn: Turn, proposal: Proposal, block: Block, channel: str) -> None:
+    """Drop a proposal that a rule outside of the gates does not let through."""
+    message = turn.program.messages.get(proposal.message)
+    trace = (_check(channel, block),)
+    _put_down(turn, proposal, message, Ruling(Outcome.DROP, block.reason, channel, trace=trace))
+
+
 def _rule(turn: Turn, proposal: Proposal, message: Message) -> Ruling:
     expires_at = _expires_at(proposal, message)
     if expires_at is not None and turn.now >= expires_at:
@@ -191,7 +201,7 @@ class Ways:
             turn.profile, message, pinned=proposal.pinned, failed=proposal.failed
         )
         self.feasible = feasible(
-            turn.profile, turn.program, message, self._names, self._passed_over
+            turn.profile, turn.program, message, self._names, self._passed_over, turn.now
         )
 
     def unpermitted(self) -> Ruling | None:
@@ -200,16 +210,19 @@ class Ways:
         Asked only where another rule drops the message: consent comes before it, so consent is the
         reason to name.
         """
-        purpose, turn = self.message.type.purpose, self.turn
+        kind, turn = self.message.type, self.turn
         checks: list[Check] = []
         for name in self._names:
-            block = check_consent(turn.profile, turn.program, purpose, name)
+            block = check_consent(
+                turn.profile, turn.program, kind.purpose, name, kind.name, turn.now
+            )
             if block is None:
                 return None
             checks.append(_check(name, block, "passed_over"))
         if not checks:
             return None
-        return Ruling(Outcome.DROP, Reason.NO_CONSENT, checks[0].channel, trace=tuple(checks))
+        first = checks[0]
+        return Ruling(Outcome.DROP, _REASONS[first.check], first.channel, trace=tuple(checks))
 
     def timing(self, channel: Channel) -> Timing:
         """Find out when a channel may be used, and put down what stands in the way."""
@@ -236,7 +249,10 @@ class Ways:
         """
         if blocked.substitute and blocked.substitute not in self.proposal.failed:
             turn, names = self.turn, (blocked.substitute,)
-            yield from feasible(turn.profile, turn.program, self.message, names, self._passed_over)
+            passed_over = self._passed_over
+            yield from feasible(
+                turn.profile, turn.program, self.message, names, passed_over, turn.now
+            )
 
     def trace(self) -> tuple[Check, ...]:
         """Give everything that was found."""

@@ -46,6 +46,9 @@ class Reason(StrEnum):
     QUIET_HOURS = "quiet_hours"
     BLACKOUT = "blackout"
     REPLY_WINDOW = "reply_window"
+    OPT_OUT_REGISTRY = "opt_out_registry"  # the address is on a list of those to be left alone
+    REGISTRY_STALE = "registry_stale"  # such a list is too old, or was not asked
+    TYPE_OPT_OUT = "type_opt_out"  # the customer wants no messages of this type
     SUPERSEDED = "superseded"  # a newer message took its place when hours opened
 
 
@@ -68,6 +71,7 @@ class ReasonClass(StrEnum):
 
 
 _BLOCKING = (
+    Reason.REGISTRY_STALE,
     Reason.NO_CONSENT,
     Reason.UNREACHABLE,
     Reason.CAPABILITY,

@@ -31,9 +31,11 @@ from engine.events import (
     Merged,
     Receipt,
     Restored,
+    Scrubbed,
     Tick,
 )
 from engine.evolve import evolve_input
+from engine.journeys.confirmations import consented
 from engine.journeys.releases import contact_facts
 from engine.limits import RECORDS_MAX
 from engine.profile import Profile
@@ -59,12 +61,13 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
         active_before_at = profile.active_at
         waits = profile.pending and (given.traits or given.context)
         facts_before = contact_facts(profile) if waits else None
+        consents_before = consented(profile, program, now) if given.consents else ()
         if not evolve_input(profile, given, now):
             return StepResult([Duplicated(given.id)], [], program.version)
         if given.only_existing and not profile.first_at:
             return StepResult([Unmatched("customer")], [], program.version)
         turn = Turn(profile, program, "event", given.id, now)
-        decide_event(turn, given, active_before_at, facts_before)
+        decide_event(turn, given, active_before_at, facts_before, consents_before)
     elif isinstance(given, Receipt):
         if not evolve_input(profile, given, now):
             return StepResult([Duplicated(given.id)], [], program.version)
@@ -73,6 +76,9 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
     elif isinstance(given, Tick):
         turn = Turn(profile, program, "timer", str(given.timer), now)
         decide_tick(turn, given)
+    elif isinstance(given, Scrubbed):
+        evolve_input(profile, given, now)
+        return StepResult([], [], program.version)
     else:
         found = _take_belonging(profile, given, program, now)
         if found is None:

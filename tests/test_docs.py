@@ -29,7 +29,7 @@ from adapters.channels.smtp import SmtpSettings
 from adapters.channels.webhook import WebhookSettings
 from adapters.cli.commands import nextbeat
 from engine import limits
-from engine.program import identitymodel, model, policymodel, privacy, traitmodel
+from engine.program import consentmodel, identitymodel, model, policymodel, privacy, traitmodel
 from engine.reasons import Reason, classify_reason
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -182,6 +182,9 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
     "spec",
     [
         model.WorkspaceSpec,
+        consentmodel.DoubleOptInSpec,
+        consentmodel.PreferenceCentreSpec,
+        consentmodel.RegistrySpec,
         model.DefaultsSpec,
         model.ChannelSpec,
         model.MessageTypeSpec,

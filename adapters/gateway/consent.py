@@ -16,7 +16,10 @@ from adapters.gateway.intake import Portion, take_body
 from adapters.gateway.wire import is_list, read_list
 
 _SOURCE = "consent"
-_STATEMENT = ("purpose", "channel", "status", "at", "source")
+_STATEMENT = (
+    *("purpose", "channel", "status", "at", "source"),
+    *("basis", "proof", "expires_at", "message_type"),
+)
 _PLACE = "context.consent"
 
 

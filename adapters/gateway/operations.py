@@ -22,7 +22,7 @@ from adapters.gateway.parameters import (
     TimelineParameters,
 )
 from engine.intake.item import Item
-from engine.limits import BATCH_ITEMS_MAX, BODY_BYTES_MAX
+from engine.limits import BATCH_ITEMS_MAX, BODY_BYTES_MAX, PROOF_LENGTH_MAX
 
 
 class Batch(msgspec.Struct, frozen=True, rename="camel"):
@@ -65,8 +65,26 @@ class ConsentRequest(msgspec.Struct, frozen=True, rename="camel"):
     status: Literal["granted", "denied", "withdrawn"] | None = None
     at: str | None = None
     source: str | None = None
+    basis: str | None = None
+    proof: Annotated[str, msgspec.Meta(max_length=PROOF_LENGTH_MAX)] | None = None
+    expires_at: str | None = msgspec.field(default=None, name="expires_at")
+    message_type: str | None = msgspec.field(default=None, name="message_type")
     consents: list[dict[str, Any]] | None = None
     message_id: str | None = None
+
+
+class PreferencesRequest(msgspec.Struct, frozen=True):
+    """What a customer wants. Only what is named changes; null takes a wish back."""
+
+    do_not_disturb: bool | str | int | None = None
+    quiet_hours: str | list[str] | dict[str, str | list[str]] | None = None
+    frequency_caps: str | list[str] | dict[str, str | list[str]] | None = None
+    channel_preferences: dict[str, str] | None = None
+    preferred_channel: str | None = None
+    timezone: str | None = None
+    locale: str | None = None
+    types: dict[str, Literal["granted", "denied"]] | None = None
+    message_id: str | None = msgspec.field(default=None, name="messageId")
 
 
 class AnyObject(msgspec.Struct, frozen=True):
@@ -206,6 +224,9 @@ _OTHERS = (
     _take("/v1/cloudevents", "Take CloudEvents: binary, structured or batched", AnyObject),
     _take("/", "Take CloudEvents at the plainest address", AnyObject),
     _take("/v1/receipts", "Take what became of messages", ReceiptRequest | list[ReceiptRequest]),
+    _take(
+        "/v1/customers/{id}/preferences", "Take what a customer wants", PreferencesRequest, "put"
+    ),
     _take("/v1/consent", "Take what customers allow", ConsentRequest | list[ConsentRequest]),
     Operation(
         method="get",
@@ -352,6 +373,23 @@ _INBOX = (
             also=((404, None), (503, None)),
         )
         for method, summary in (("get", "Ask before unsubscribing"), ("post", "Unsubscribe"))
+    ),
+    *(
+        Operation(
+            method=method,
+            path=path,
+            summary=summary,
+            tag="Pages for customers",
+            door="open",
+            answer_type="text/html",
+            also=tuple((status, None) for status in also),
+        )
+        for method, path, summary, also in (
+            ("get", "/c/{token}", "Ask before confirming consent", (404, 410, 503)),
+            ("post", "/c/{token}", "Confirm consent", (404, 410, 503)),
+            ("get", "/p/{token}", "Show a customer's preferences", (404, 503)),
+            ("post", "/p/{token}", "Save preferences", (400, 403, 404, 408, 503)),
+        )
     ),
 )
 

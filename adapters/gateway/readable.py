@@ -30,9 +30,11 @@ from adapters.gateway.views import (
     TimelineEntry,
     TraceLine,
 )
+from engine.consents import is_granted
 from engine.eligibility import ChannelAnswer as ChannelFinding
 from engine.events import (
     Belonging,
+    ConsentStatement,
     Departed,
     Event,
     Input,
@@ -42,6 +44,7 @@ from engine.events import (
     Receipt,
     Refused,
     Restored,
+    Scrubbed,
     Tick,
     Unlinked,
 )
@@ -76,7 +79,7 @@ def customer_view(
         traits=profile.traits,
         live=live_traits(profile, program, now),
         identities=_identities(profile, program),
-        consents=[_consent(profile, key) for key in sorted(profile.consents)],
+        consents=[_consent(profile.consents[key], now) for key in sorted(profile.consents)],
         session=_session(profile, program, now),
         journeys=[_stay(instance, program) for instance in profile.instances.values()],
         pending=[_pending(one, deferrals.get(one.proposal)) for one in _by_release(profile)],
@@ -173,6 +176,8 @@ def name_input(given: Input | None) -> tuple[InputKind, str]:
             return "receipt", given.status.value
         case Tick():
             return "timer", "wake"
+        case Scrubbed():
+            return "scrubbed", ", ".join(one.registry for one in given.listings)
         case None:
             return "event", "unreadable"
         case _:
@@ -304,10 +309,18 @@ def _identities(profile: Profile, program: Program) -> list[Identity]:
     ]
 
 
-def _consent(profile: Profile, key: str) -> Consent:
-    said = profile.consents[key]
+def _consent(said: ConsentStatement, now: int) -> Consent:
     return Consent(
-        said.purpose, said.channel, said.status.value, format_instant(said.at), said.source
+        purpose=said.purpose,
+        channel=said.channel,
+        status=said.status.value,
+        at=format_instant(said.at),
+        source=said.source,
+        basis=said.basis.value,
+        proof=said.proof,
+        expires_at=_instant(said.expires_at),
+        message_type=said.message_type,
+        in_force=is_granted(said, now),
     )
 
 

@@ -5,57 +5,54 @@ redirect. Opening the link shows a page with a button and does nothing, because 
 every link they find.
 """
 
-from html import escape
+from contextlib import suppress
 
 from aiohttp import web
 
 from adapters.gateway.host import Host
+from adapters.gateway.pages import Words, notice, refuse_link, words_for
 from adapters.signing import Signer, Unsubscribe
 from engine.errors import OverloadError, StoreError
 from engine.events import KIND_NAMES, ConsentStatement, ConsentStatus, Event, EventKind
 from engine.ids import stable_hash
+from engine.profile import Profile
 
 _PATH = "/v1/unsubscribe/{token}"
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"></head>
-<body><h1>{title}</h1><p>{text}</p>{form}</body></html>
-"""
-_BUTTON = '<form method="post"><button type="submit">Unsubscribe</button></form>'
 
 
 def routes(host: Host, signer: Signer) -> list[web.RouteDef]:
     """List the routes; `signer` is the one the channels make their links with."""
 
     async def show(request: web.Request) -> web.Response:
-        found = signer.read_unsubscribe(request.match_info["token"])
+        found, words = await _open(host, signer, request)
         if found is None:
-            return _refuse_link()
-        text = f"Do you want no more {escape(found.purpose)} messages by {escape(found.channel)}?"
-        return _page(200, "Unsubscribe", text, _BUTTON)
+            return refuse_link(words)
+        text = _fill(words, "unsubscribe_text", found)
+        return notice(
+            200,
+            words["unsubscribe_title"],
+            text,
+            button=words["unsubscribe_button"],
+            language=words.language,
+        )
 
     async def act(request: web.Request) -> web.Response:
-        found = signer.read_unsubscribe(request.match_info["token"])
+        found, words = await _open(host, signer, request)
         if found is None:
-            return _refuse_link()
+            return refuse_link(words)
         event = withdrawal(found, request.match_info["token"], host.runtime.clock.now())
         try:
             await host.runtime.submit([event])
         except (OverloadError, StoreError):
-            response = _page(503, "Please try again", "We could not note it just now.", _BUTTON)
-            response.headers["Retry-After"] = "5"
-            return response
-        text = f"You will get no more {escape(found.purpose)} messages by {escape(found.channel)}."
-        return _page(200, "You are unsubscribed", text)
+            return notice(
+                503,
+                words["busy_title"],
+                words["busy_text"],
+                button=words["unsubscribe_button"],
+                language=words.language,
+            )
+        text = _fill(words, "unsubscribed_text", found)
+        return notice(200, words["unsubscribed_title"], text, language=words.language)
 
     return [web.get(_PATH, show), web.post(_PATH, act)]
 
@@ -82,11 +79,19 @@ def withdrawal(found: Unsubscribe, token: str, now: int) -> Event:
     )
 
 
-def _refuse_link() -> web.Response:
-    text = "Please use the link exactly as it stands in the message, to its very end."
-    return _page(404, "This link is not complete", text)
+async def _open(
+    host: Host, signer: Signer, request: web.Request
+) -> tuple[Unsubscribe | None, Words]:
+    """Read the link, and choose the words; not knowing the customer is no reason not to act."""
+    found = signer.read_unsubscribe(request.match_info["token"])
+    profile: Profile | None = None
+    if found is not None:
+        with suppress(StoreError):
+            profile = await host.runtime.seek(found.customer)
+    return found, words_for(host.runtime.program, profile)
 
 
-def _page(status: int, title: str, text: str, form: str = "") -> web.Response:
-    page = _PAGE.format(title=title, text=text, form=form)
-    return web.Response(text=page, status=status, content_type="text/html", headers=_HEADERS)
+def _fill(words: Words, key: str, found: Unsubscribe) -> str:
+    """Put in what it is about, in the customer's words."""
+    purpose, channel = words.name("purpose", found.purpose), words.name("channel", found.channel)
+    return words[key].replace("PURPOSE", purpose).replace("CHANNEL", channel)

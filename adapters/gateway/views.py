@@ -83,13 +83,21 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class Consent(msgspec.Struct, frozen=True):
-    """The latest statement for a purpose on a channel (`*` means all)."""
+    """The latest statement for a purpose on a channel (`*` means all), or for a message type.
+
+    `in_force` says whether it is consent now: granted, confirmed where that is asked, not over.
+    """
 
     purpose: str
     channel: str
-    status: Literal["granted", "denied", "withdrawn"]
+    status: Literal["granted", "denied", "withdrawn", "pending"]
     at: Instant
     source: str
+    basis: str
+    proof: str
+    expires_at: Instant | None
+    message_type: str
+    in_force: bool
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -188,6 +196,7 @@ InputKind = Literal[
     "event",
     "receipt",
     "timer",
+    "scrubbed",
     "linked",
     "unlinked",
     "merged",

@@ -9,13 +9,12 @@ from typing import Any, cast
 
 from engine.gates.consent import check_consent
 from engine.gates.reach import check_reach
+from engine.gates.registries import check_registries
 from engine.gates.verdict import Block
 from engine.profile import Profile
 from engine.program.program import Channel, Message, MessageType, Program
 from engine.reasons import Reason
-
-PREFERENCES = "channel_preferences"  # trait: message type -> channel
-PREFERRED = "preferred_channel"  # trait: for every type that offers the channel
+from engine.wishes import CHANNEL_PREFERENCES, PREFERRED_CHANNEL
 
 
 def candidates(
@@ -37,20 +36,23 @@ def feasible(
     message: Message,
     names: tuple[str, ...],
     passed_over: list[tuple[str, Block]],
+    now: int,
 ) -> Iterator[Channel]:
     """Give the channels that can carry a message, one by one, and note why others can't.
 
     Lazy: mostly the first channel will do, and the others need not be looked at.
     """
     for name in names:
-        block = check_named(profile, program, message, name)
+        block = check_named(profile, program, message, name, now)
         if block is None:
             yield program.channels[name]
         else:
             passed_over.append((name, block))
 
 
-def check_named(profile: Profile, program: Program, message: Message, name: str) -> Block | None:
+def check_named(
+    profile: Profile, program: Program, message: Message, name: str, now: int
+) -> Block | None:
     """Say why a channel can't carry a message to this customer, whatever the hour.
 
     A journey of an older workspace may insist on a channel that is no longer there.
@@ -59,8 +61,12 @@ def check_named(profile: Profile, program: Program, message: Message, name: str)
     if channel is None:
         seen = "no longer in the workspace"
         return Block("reachable", Reason.UNREACHABLE, None, f"channels.{name}", seen)
-    block = check_consent(profile, program, message.type.purpose, name)
-    return block or check_reach(profile, message, channel)
+    kind = message.type
+    block = check_consent(profile, program, kind.purpose, name, kind.name, now)
+    block = block or check_reach(profile, message, channel)
+    if block is None and program.registries:
+        return check_registries(profile, program, kind.purpose, channel, now)
+    return block
 
 
 def _ordered(profile: Profile, kind: MessageType) -> tuple[str, ...]:
@@ -72,9 +78,9 @@ def _ordered(profile: Profile, kind: MessageType) -> tuple[str, ...]:
 
 
 def _preference(profile: Profile, kind: MessageType) -> str:
-    by_type: Any = profile.traits.get(PREFERENCES)
+    by_type: Any = profile.traits.get(CHANNEL_PREFERENCES)
     stated = cast("dict[str, Any]", by_type).get(kind.name) if isinstance(by_type, dict) else None
     if isinstance(stated, str):
         return stated
-    general = profile.traits.get(PREFERRED)
+    general = profile.traits.get(PREFERRED_CHANNEL)
     return general if isinstance(general, str) else ""

@@ -15,7 +15,7 @@ looks ahead.
 from collections.abc import Iterator
 
 from engine.choice.channel import candidates, feasible
-from engine.gates.caps import FREQUENCY_CAPS, check_caps
+from engine.gates.caps import check_caps
 from engine.gates.case import Case
 from engine.gates.order import Timing, next_eligible
 from engine.gates.verdict import Block
@@ -24,6 +24,7 @@ from engine.ledger import Slot
 from engine.profile import Instance
 from engine.program.program import Channel, Instruction, Message, Op
 from engine.reasons import Reason
+from engine.wishes import FREQUENCY_CAPS
 
 _WAITS = (Op.WAIT, Op.WAIT_UNTIL)
 
@@ -78,7 +79,7 @@ def _next_send(case: Case, instance: Instance, at: int) -> Iterator[Planned]:
     if send is None or message is None or message.rank <= case.message.rank:
         return
     names = candidates(case.profile, message, pinned=send.channel, failed=())
-    channel = next(feasible(case.profile, case.program, message, names, []), None)
+    channel = next(feasible(case.profile, case.program, message, names, [], at), None)
     if channel is not None:
         yield message, channel, at
 

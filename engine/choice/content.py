@@ -6,10 +6,14 @@ Called by `proposals` when everything else says yes, so that what leaves is what
 from collections.abc import Mapping
 from typing import Any
 
+from engine.consents import has_ended
+from engine.events import ConsentStatus
 from engine.gates.reach import DEFAULT_CONTENT
 from engine.instants import format_instant
+from engine.links import PREFERENCES, UNSUBSCRIBE, confirm_link
 from engine.profile import Profile
 from engine.program.program import Message, Program, Template
+from engine.program.templates import CONFIRM_NAME, TemplateAbort
 from engine.program.view import worked_out
 
 
@@ -34,7 +38,14 @@ def render(  # noqa: PLR0913 - each is a name that templates can use
         "timezone": timezone,
         "workspace": program.name,
         "now": format_instant(now),
+        "unsubscribe_url": UNSUBSCRIBE,
+        "preferences_url": PREFERENCES,
     }
+    rule = program.double_opt_in
+    if rule is not None and rule.message == message.name:
+        if not _is_pending(profile, channel, now):
+            raise TemplateAbort("there is nothing to confirm on this channel any more")
+        names[CONFIRM_NAME] = confirm_link(now + rule.expires_ms)
     return {field: template.render(names) for field, template in templates.items()}
 
 
@@ -45,4 +56,12 @@ def _traits(
     names = [name for template in templates.values() for name in template.traits]
     return (
         {**profile.traits, **worked_out(names, profile, program, now)} if names else profile.traits
+    )
+
+
+def _is_pending(profile: Profile, channel: str, now: int) -> bool:
+    """Say whether consent on a channel waits to be confirmed."""
+    said_here = [said for said in profile.consents.values() if said.channel == channel]
+    return any(
+        said.status is ConsentStatus.PENDING and not has_ended(said, now) for said in said_here
     )

@@ -17,7 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import ceil
-from typing import Any, cast
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -40,8 +40,7 @@ from engine.program.captext import CapError, read_cap
 from engine.program.program import SESSION, Backoff, Cap
 from engine.program.regions import RegionRule
 from engine.reasons import Reason
-
-FREQUENCY_CAPS = "frequency_caps"  # trait: a cap, or caps by purpose, of the customer's own
+from engine.wishes import EVERY_PURPOSE, FREQUENCY_CAPS, read_caps
 
 _PERIODS = {
     "calendar_day": (day_start, next_day_start),
@@ -268,18 +267,13 @@ def own_caps(case: Case) -> list[tuple[Cap, tuple[str, ...]]]:
 
     What can't be read as a cap is no choice: it is passed over.
     """
-    chosen: Any = case.profile.traits.get(FREQUENCY_CAPS)
+    chosen: object = case.profile.traits.get(FREQUENCY_CAPS)
     if not chosen:
         return []
-    if isinstance(chosen, str):
-        cap = _read_own(chosen, "")
-        return [] if cap is None else [(cap, ())]
-    if not isinstance(chosen, dict):
-        return []
-    purpose = case.kind.purpose
-    text = cast("dict[str, Any]", chosen).get(purpose)
-    cap = _read_own(text, purpose) if isinstance(text, str) else None
-    return [] if cap is None else [(cap, (purpose,))]
+    by_purpose, purpose = read_caps(chosen), case.kind.purpose
+    general = [(_read_own(text, ""), ()) for text in by_purpose.get(EVERY_PURPOSE, ())]
+    special = [(_read_own(text, purpose), (purpose,)) for text in by_purpose.get(purpose, ())]
+    return [(cap, purposes) for cap, purposes in (*general, *special) if cap is not None]
 
 
 @lru_cache(_OWN_CAPS_MAX)

@@ -1,4 +1,4 @@
-"""Permission: whether a purpose may be sent on a channel at all.
+"""Permission: whether a purpose, and a type, may be sent on a channel at all.
 
 Called by `choice.channel` first of all checks. It fails closed: what is missing or unreadable is
 never consent.
@@ -9,51 +9,65 @@ never consent.
 - Service messages need no grant but obey a withdrawal of the channel (stated for the purpose
   `service` or for every purpose).
 - Other purposes need a grant, unless the workspace makes the purpose opt-out where the customer is.
+  A grant that is not confirmed yet, or that has ended, is none, and nothing is sent instead of it.
+- Who does not want a message type gets none of it, whatever its purpose. Wanting one is not
+  consent to its purpose.
 """
 
-from functools import cache
-
+from engine.consents import find_statement, find_type_statement, has_ended
 from engine.events import ANY, ConsentStatement, ConsentStatus
 from engine.gates.verdict import Block
+from engine.instants import format_instant
 from engine.place import find_place
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.reasons import Reason
 
 SERVICE = "service"
+_NOES = (ConsentStatus.DENIED, ConsentStatus.WITHDRAWN)
 
 
-def check_consent(profile: Profile, program: Program, purpose: str, channel: str) -> Block | None:
-    """Say whether consent stands in the way of a purpose on a channel."""
-    statement = _latest(profile, purpose, channel) if profile.consents else None
+def check_consent(
+    profile: Profile, program: Program, purpose: str, channel: str, message_type: str, now: int
+) -> Block | None:
+    """Say whether consent stands in the way of a purpose, or of a type (or ""), on a channel."""
+    consents = profile.consents
+    statement = find_statement(consents, purpose, channel) if consents else None
     if statement is not None:
-        if statement.status is ConsentStatus.GRANTED:
-            return None
-        return _block(f"{statement.status} by {statement.source or 'the customer'}")
-    if purpose == SERVICE or _is_opt_out(profile, program, purpose):
+        block = _check_statement(statement, purpose, now)
+    elif purpose == SERVICE or _is_opt_out(profile, program, purpose):
+        block = None
+    else:
+        block = _block("no statement")
+    if block is not None or not consents:
+        return block
+    return _check_type(profile, message_type, channel)
+
+
+def _check_statement(statement: ConsentStatement, purpose: str, now: int) -> Block | None:
+    """Say what a statement about the purpose means for it now."""
+    status = statement.status
+    if status in _NOES:
+        return _block(f"{status} by {statement.source or 'the customer'}")
+    if purpose == SERVICE:
+        return None  # it needs no grant, so one that is pending or over takes nothing away
+    if status is not ConsentStatus.GRANTED:
+        return _block("granted, and not confirmed yet")
+    if has_ended(statement, now):
+        assert statement.expires_at is not None
+        return _block(f"granted until {format_instant(statement.expires_at)}")
+    return None
+
+
+def _check_type(profile: Profile, message_type: str, channel: str) -> Block | None:
+    if not message_type:
         return None
-    return _block("no statement")
-
-
-def _latest(profile: Profile, purpose: str, channel: str) -> ConsentStatement | None:
-    latest: ConsentStatement | None = None
-    for key in _keys(purpose, channel):
-        statement = profile.consents.get(key)
-        if statement is None:
-            continue
-        if latest is None or _rank(statement) > _rank(latest):
-            latest = statement
-    return latest
-
-
-@cache
-def _keys(purpose: str, channel: str) -> tuple[str, ...]:
-    """Name the statements that speak of a purpose on a channel."""
-    return f"{purpose}/{channel}", f"{purpose}/{ANY}", f"{ANY}/{channel}", f"{ANY}/{ANY}"
-
-
-def _rank(statement: ConsentStatement) -> tuple[int, bool]:
-    return statement.at, statement.status is not ConsentStatus.GRANTED
+    statement = find_type_statement(profile.consents, message_type, channel)
+    if statement is None or statement.status not in _NOES:
+        return None
+    seen = f"{statement.status} by {statement.source or 'the customer'}"
+    rule = f"consent.types.{message_type}"
+    return Block("message_type", Reason.TYPE_OPT_OUT, None, rule, seen)
 
 
 def _is_opt_out(profile: Profile, program: Program, purpose: str) -> bool:

@@ -31,8 +31,7 @@ from engine.localtime import day_instant
 from engine.program.regions import RegionRule
 from engine.reasons import Reason
 from engine.windows import Window, is_open, opens_at, parse_window
-
-QUIET_HOURS = "quiet_hours"  # trait: hours at which the customer does not want to hear from us
+from engine.wishes import QUIET_HOURS
 
 _QUIET_MAX = 4_096
 _FOR_EVER = 1 << 62

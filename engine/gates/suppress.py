@@ -13,9 +13,7 @@ from engine.program.program import Program
 from engine.program.scope import Scope
 from engine.reasons import Reason
 from engine.records import Suppressed
-
-DO_NOT_DISTURB = "do_not_disturb"  # trait: true, or an instant up to which
-_NOES = ("", "false", "no", "off", "0")
+from engine.wishes import DO_NOT_DISTURB, NOES
 
 
 def rouse(
@@ -49,7 +47,7 @@ def check_suppression(case: Case, at: int, found: list[Block]) -> None:
 
 def _check_wish(case: Case, wish: object, at: int, found: list[Block]) -> None:
     """Read a wish to be left alone: for good, or until an instant. Unreadable is for good."""
-    if isinstance(wish, str) and wish.strip().lower() in _NOES:
+    if isinstance(wish, str) and wish.strip().lower() in NOES:
         return
     until = None if wish is True else _read_wish(wish, case.place.zones)
     if until is None or until > at:

@@ -7,18 +7,31 @@ whole call an error, so that a person looks at it; it is never taken for a grant
 from typing import Any
 
 from engine.errors import InputError
-from engine.events import ANY, ConsentStatement, ConsentStatus
+from engine.events import ANY, ConsentStatement, ConsentStatus, LegalBasis
 from engine.intake.clocks import read_instant
 from engine.intake.shapes import is_array, is_object
-from engine.limits import FUTURE_SKEW_MS_MAX, NAME_LENGTH_MAX
+from engine.limits import FUTURE_SKEW_MS_MAX, NAME_LENGTH_MAX, PROOF_LENGTH_MAX
 
-_STATUSES = {status.value: status for status in ConsentStatus}
+# `pending` is not among them: whether a grant has to be confirmed is for the workspace to say.
+_STATUSES = {
+    status.value: status
+    for status in (ConsentStatus.GRANTED, ConsentStatus.DENIED, ConsentStatus.WITHDRAWN)
+}
+_BASES = {basis.value: basis for basis in LegalBasis if basis is not LegalBasis.UNSTATED}
 _EXPECTED_STATUS = "expected granted, denied or withdrawn"
+_EXPECTED_BASIS = "expected one of " + ", ".join(_BASES)
+_EXPECTED_END = (
+    "implied consent ends: say when in expires_at (in Canada two years after a purchase, six "
+    "months after an inquiry)"
+)
 _PLACE = "context.consent"
 
 
 def read_consents(consent: object, at: int, source: str) -> tuple[ConsentStatement, ...]:
-    """Read `context.consent`: a list of statements, or Segment's map of categories."""
+    """Read `context.consent`: a list of statements, or Segment's map of categories.
+
+    `at` is when it was said, and no later than now: no statement is made in the future.
+    """
     if is_array(consent):
         return tuple(
             _read_statement(entry, f"{_PLACE}[{index}]", at, source)
@@ -41,13 +54,62 @@ def _read_statement(entry: object, path: str, at: int, source: str) -> ConsentSt
         if said_at > at + FUTURE_SKEW_MS_MAX:
             raise _bad("expected an instant that is not in the future", f"{path}.at")
         said_at = min(said_at, at)  # it was said before it was told
+    message_type = _read_type(entry, path)
+    basis = _read_basis(entry.get("basis"), f"{path}.basis")
+    expires_at = _read_end(entry.get("expires_at"), status, said_at, f"{path}.expires_at")
+    if basis is LegalBasis.IMPLIED and status is ConsentStatus.GRANTED and expires_at is None:
+        raise _bad(_EXPECTED_END, f"{path}.expires_at")
     return ConsentStatement(
-        purpose=_read_scope(entry.get("purpose"), f"{path}.purpose"),
+        purpose=ANY if message_type else _read_scope(entry.get("purpose"), f"{path}.purpose"),
         channel=_read_scope(_or_any(entry.get("channel")), f"{path}.channel"),
         status=status,
         at=said_at,
         source=_read_source(entry.get("source"), f"{path}.source") or source,
+        basis=basis,
+        proof=_read_proof(entry.get("proof"), f"{path}.proof"),
+        expires_at=expires_at,
+        message_type=message_type,
     )
+
+
+def _read_type(entry: dict[str, Any], path: str) -> str:
+    """Read the message type a statement is about, "" where it is about a purpose."""
+    if entry.get("message_type") is None:
+        return ""
+    if entry.get("purpose") is not None:
+        raise _bad("expected a purpose or a message_type, not both", f"{path}.message_type")
+    name = _read_name(entry["message_type"], f"{path}.message_type")
+    if "/" in name or "*" in name:
+        raise _bad("expected a name without '/' and '*'", f"{path}.message_type")
+    return name
+
+
+def _read_basis(value: object, path: str) -> LegalBasis:
+    if value is None:
+        return LegalBasis.UNSTATED
+    basis = _BASES.get(value) if isinstance(value, str) else None
+    if basis is None:
+        raise _bad(_EXPECTED_BASIS, path)
+    return basis
+
+
+def _read_end(value: object, status: ConsentStatus, said_at: int, path: str) -> int | None:
+    if value is None:
+        return None
+    if status is not ConsentStatus.GRANTED:
+        raise _bad(f"{status} has no end: only a grant has", path)
+    expires_at = read_instant(value, path)
+    if expires_at <= said_at:
+        raise _bad("expected an instant after the one of the statement", path)
+    return expires_at
+
+
+def _read_proof(value: object, path: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > PROOF_LENGTH_MAX:
+        raise _bad(f"expected a text of at most {PROOF_LENGTH_MAX} characters", path)
+    return value
 
 
 def _read_preferences(

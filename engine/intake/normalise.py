@@ -72,7 +72,9 @@ def normalise(item: Item, envelope: Envelope) -> Event | Receipt:
         if "traits" in context:
             traits = _merge_traits(kind, context["traits"], traits)
         if "consent" in context:
-            consents = read_consents(context["consent"], at, envelope.source)
+            # A clock that is ahead must not let what it says outrank a withdrawal of today.
+            said_at = min(at, envelope.received_at)
+            consents = read_consents(context["consent"], said_at, envelope.source)
         context = _keep_context(context, envelope)
     if kind is _CONSENT and not consents:
         raise InputError("bad_consent", "expected at least one statement", "context.consent")

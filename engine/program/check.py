@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import UNSET
 
 from engine.localtime import zone
+from engine.program.consentcheck import check_centre, check_double_opt_in, check_registries
 from engine.program.faults import Faults, quote, suggest
 from engine.program.flow import check_flow, walk_steps
 from engine.program.identitymodel import check_identity
@@ -53,6 +54,9 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
         for placed in walk_steps(journey.steps, ("journeys", name, "steps")):
             _check_references(placed.step, placed.path, spec, names, faults)
             _check_assigned(placed.step.set, (*placed.path, "set"), spec, faults)
+    check_double_opt_in(spec, names, faults)
+    check_centre(spec, names, faults)
+    check_registries(spec, names, faults)
     check_flow(spec.journeys, faults)
 
 

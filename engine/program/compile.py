@@ -18,6 +18,7 @@ from engine.localtime import TZDATA_VERSION
 from engine.phones import PHONES_VERSION
 from engine.program.cel.computed import computed_kinds
 from engine.program.check import check_workspace
+from engine.program.consentcheck import compile_centre, compile_double_opt_in, compile_registries
 from engine.program.faults import Faults
 from engine.program.identitymodel import compile_identity
 from engine.program.leaves import Leaves
@@ -154,6 +155,9 @@ def _compile(
         spread_ms=leaves.duration_or_none(policies.release.spread, (*path, "release", "spread"))
         or 0,
         pacing=compile_pacing(policies),
+        double_opt_in=compile_double_opt_in(spec, leaves),
+        centre=compile_centre(spec),
+        registries=compile_registries(spec, leaves),
         identity=compile_identity(spec.identity, spec.defaults.country),
         mappings=compile_mappings(spec.mapping),
         traits=traits,

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from engine.instants import format_duration
 from engine.limits import SESSION_MS_DEFAULT
+from engine.program.consentmodel import DoubleOptInSpec, PreferenceCentreSpec, RegistrySpec
 from engine.program.identitymodel import IdentitySpec
 from engine.program.mappingmodel import MappingSpec
 from engine.program.policymodel import PoliciesSpec
@@ -327,6 +328,11 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
                 "these, with `default`. Absent: opt_in, and opt_out for `service`."
             )
         ),
+    ] = {}
+    double_opt_in: DoubleOptInSpec | UnsetType = UNSET
+    preference_centre: PreferenceCentreSpec = PreferenceCentreSpec()
+    registries: Annotated[
+        dict[str, RegistrySpec], Meta(description="Opt-out registries, by a name of your own.")
     ] = {}
     channels: dict[str, ChannelSpec] = {}
     message_types: dict[str, MessageTypeSpec] = {}

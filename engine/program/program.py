@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from engine.identities import NO_RULES, IdentityRules
+from engine.links import CONFIRMED
 from engine.program.mappings import Mappings
 from engine.program.privacy import Pii, Retention
 from engine.program.scope import Scope
@@ -301,6 +302,46 @@ class Defaults(msgspec.Struct, frozen=True):
     currency: str = ""
 
 
+class DoubleOptIn(msgspec.Struct, frozen=True):
+    """Consent to these purposes on these channels holds once it is confirmed.
+
+    `message` asks for it; its link works for `expires_ms`, and no second one follows within
+    `gap_ms` on the same channel.
+    """
+
+    purposes: tuple[str, ...]
+    channels: tuple[str, ...]
+    message: str
+    expires_ms: int
+    gap_ms: int
+
+
+class Registry(msgspec.Struct, frozen=True):
+    """An opt-out registry: which purposes and channels it is about, and how old it may be.
+
+    `countries` empty is everywhere; `identities` are the traits with the addresses to look up;
+    `key_variable` names the environment variable with the key of its hashes, "" where they have
+    none.
+    """
+
+    name: str
+    file: str
+    purposes: tuple[str, ...]
+    channels: tuple[str, ...]
+    identities: tuple[str, ...]
+    countries: tuple[str, ...]
+    age_ms_max: int
+    key_variable: str
+
+
+class PreferenceCentre(msgspec.Struct, frozen=True):
+    """What customers can choose on their page; `texts` are by language, the first the default."""
+
+    purposes: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    texts: Mapping[str, Mapping[str, str]] = {}
+
+
 class Program(msgspec.Struct, frozen=True):
     """A whole workspace, compiled. `version` is `sha256:` and a hash of all it says."""
 
@@ -340,6 +381,9 @@ class Program(msgspec.Struct, frozen=True):
     rfm: RfmRules = RFM_DEFAULT
     pii: Pii = Pii()
     retention: Retention = Retention()
+    double_opt_in: DoubleOptIn | None = None
+    centre: PreferenceCentre = PreferenceCentre()
+    registries: tuple[Registry, ...] = ()
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""
@@ -349,7 +393,7 @@ class Program(msgspec.Struct, frozen=True):
             self,
             archive=archive,
             awaited=awaited,
-            heard=awaited.union(self.triggers, self.suppressions),
+            heard=awaited.union(self.triggers, self.suppressions, (CONFIRMED,)),
             awaits_segments=awaits_segments(every),
         )
 

@@ -35,7 +35,11 @@ from engine.program.program import Template
 from engine.program.quick_templates import compile_quick
 
 # What `engine.choice.content` gives a template.
-TEMPLATE_NAMES = ("customer", "event", "message_id", "now", "profile", "timezone", "workspace")
+TEMPLATE_NAMES = (
+    *("customer", "event", "message_id", "now", "preferences_url", "profile", "timezone"),
+    *("unsubscribe_url", "workspace"),
+)
+CONFIRM_NAME = "confirm_url"  # and this, to the message that asks for a confirmation
 
 _LIKENESS_MIN = 0.8
 _MESSAGE_LENGTH_MAX = 160
@@ -94,7 +98,7 @@ def find_misspelt(source: str) -> TemplateError | None:
     Names like none of those are left alone: in Liquid what is not there is empty.
     """
     for name, uses in _parse(source, html=False).analyze(include_partials=False).globals.items():
-        near = get_close_matches(name, TEMPLATE_NAMES, n=1, cutoff=_LIKENESS_MIN)
+        near = get_close_matches(name, (*TEMPLATE_NAMES, CONFIRM_NAME), n=1, cutoff=_LIKENESS_MIN)
         if near and near[0] != name:
             message = f"unknown name {quote(name)}, did you mean {near[0]!r}?"
             return TemplateError(message, *_find_position(source, uses[0].span.index))

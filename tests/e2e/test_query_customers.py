@@ -63,6 +63,11 @@ async def test_a_profile_says_who_where_what_waits_and_why(served: Served) -> No
             "status": "granted",
             "at": "2026-03-02T11:00:00Z",
             "source": "form",
+            "basis": "",
+            "proof": "",
+            "expires_at": None,
+            "message_type": "",
+            "in_force": True,
         }
     ]
     assert found["session"] == {

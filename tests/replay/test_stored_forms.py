@@ -21,12 +21,15 @@ from engine.events import (
     Event,
     EventKind,
     Input,
+    LegalBasis,
     Linked,
+    Listing,
     Merged,
     Receipt,
     ReceiptStatus,
     Refused,
     Restored,
+    Scrubbed,
     SeenIds,
     Tick,
     TraitChange,
@@ -66,7 +69,17 @@ from engine.seen import SeenPart
 FORMS = Path(__file__).parent / "forms"
 AT = 1_772_445_600_000
 
-_SAID = ConsentStatement("marketing", "email", ConsentStatus.WITHDRAWN, AT, "centre")
+_SAID = ConsentStatement(
+    "marketing",
+    "email",
+    ConsentStatus.PENDING,
+    AT,
+    "centre",
+    LegalBasis.SOFT_OPT_IN,
+    "https://shop.example/form",
+    AT + 1,
+    "newsletter",
+)
 _SENT = Sent(
     "m_1", 4, "cart", "promo", "email", AT, "recovery", 3, "first", AT - 5, AT + 5, "email",
     ("sms",), 1, ["accepted", "opened"], {"price": 80}, is_over=True,
@@ -142,6 +155,7 @@ VALUES: dict[str, msgspec.Struct] = {
     "merged": Merged("anon:a1", 7, b"\x91\xa2u1", (("anonymous_id", "a1"),), "anonymous_id", AT),
     "departed": Departed("u1", "anonymous_id", AT),
     "refused": Refused(("email", "ada@example.com"), "u2", "they were parted by hand", AT),
+    "scrubbed": Scrubbed((Listing("za", "phone", "+27821234567", listed=True, as_of=AT),), AT),
     "restored": Restored(b"\x91\xa2u1", "anon:a1", AT),
     "decided": Decided(
         "d_1",
@@ -246,6 +260,7 @@ VALUES: dict[str, msgspec.Struct] = {
         session_count=5,
         session_pages=4,
         session_products=3,
+        listings={"za/phone": Listing("za", "phone", "+27821234567", listed=True, as_of=AT)},
     ),
     "profile-new": Profile("u2"),
 }

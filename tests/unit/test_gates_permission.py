@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from engine.consents import statement_key
 from engine.events import ConsentStatement, ConsentStatus
 from engine.gates.consent import check_consent
 from engine.gates.reach import address
@@ -11,6 +12,7 @@ from engine.place import find_place
 from engine.profile import Profile
 from engine.program.compile import compile_source
 from engine.program.program import Program
+from engine.reasons import Reason
 from tests.stories import Story
 
 _MAIL = {"subject": "s", "body": "b"}
@@ -62,19 +64,19 @@ def told(*statements: tuple[str, str, str, int]) -> Profile:
 def test_the_latest_statement_counts_and_of_equals_the_stricter(
     statements: list[tuple[str, str, str, int]], *, allowed: bool
 ) -> None:
-    block = check_consent(told(*statements), program(), "marketing", "email")
+    block = check_consent(told(*statements), program(), "marketing", "email", "", 9)
     assert (block is None) is allowed
 
 
 def test_service_needs_no_grant_but_obeys_a_withdrawal_of_the_channel() -> None:
     workspace = program()
-    assert check_consent(told(), workspace, "service", "sms") is None
+    assert check_consent(told(), workspace, "service", "sms", "", 9) is None
     other = told(("marketing", "sms", "withdrawn", 1))
-    assert check_consent(other, workspace, "service", "sms") is None
+    assert check_consent(other, workspace, "service", "sms", "", 9) is None
     for purpose in ("service", "*"):
         silent = told((purpose, "sms", "withdrawn", 1))
-        assert check_consent(silent, workspace, "service", "sms") is not None
-        assert check_consent(silent, workspace, "service", "email") is None
+        assert check_consent(silent, workspace, "service", "sms", "", 9) is not None
+        assert check_consent(silent, workspace, "service", "email", "", 9) is None
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_service_needs_no_grant_but_obeys_a_withdrawal_of_the_channel() -> None:
 def test_opt_out_holds_where_the_customer_is(traits: dict[str, Any], *, allowed: bool) -> None:
     workspace = program(consent={"marketing": {"ZA": "opt_out"}})
     profile = Profile("u1", traits=traits)
-    assert (check_consent(profile, workspace, "marketing", "email") is None) is allowed
+    assert (check_consent(profile, workspace, "marketing", "email", "", 9) is None) is allowed
     assert find_place(profile, workspace).country in ("GB", "ZA")
 
 
@@ -179,3 +181,62 @@ def test_a_withdrawal_ends_each_deferral_once_also_when_its_journey_ends_with_it
     world.consent("09:00", purpose="marketing", status="withdrawn").until("23:00")
     endings = [line for line in world.told() if " drop " in line]
     assert sorted(line.split()[1] for line in endings) == ["a", "b"]
+
+
+def granted(**changes: Any) -> Profile:
+    said = ConsentStatement("marketing", "*", ConsentStatus.GRANTED, 1, "test", **changes)
+    return Profile("u1", consents={statement_key(said): said})
+
+
+def test_a_grant_is_consent_before_its_end_and_not_at_it() -> None:
+    profile, workspace = granted(expires_at=100), program()
+    assert check_consent(profile, workspace, "marketing", "email", "", 99) is None
+    block = check_consent(profile, workspace, "marketing", "email", "", 100)
+    assert block is not None
+    assert block.reason is Reason.NO_CONSENT
+
+
+def test_a_grant_that_ended_does_not_fall_back_on_opt_out() -> None:
+    workspace = program(consent={"marketing": "opt_out"})
+    assert check_consent(Profile("u1"), workspace, "marketing", "email", "", 100) is None
+    ended = granted(expires_at=100)
+    assert check_consent(ended, workspace, "marketing", "email", "", 100) is not None
+
+
+@pytest.mark.parametrize("purpose", ["marketing", "*"])
+def test_what_is_pending_is_no_consent_and_no_objection_to_service(purpose: str) -> None:
+    profile, workspace = told((purpose, "email", "pending", 1)), program()
+    assert check_consent(profile, workspace, "marketing", "email", "", 9) is not None
+    assert check_consent(profile, workspace, "service", "email", "", 9) is None
+
+
+@pytest.mark.parametrize(
+    ("channel", "status", "asked", "allowed"),
+    [
+        ("*", "denied", "email", False),
+        ("*", "withdrawn", "email", False),
+        ("sms", "denied", "email", True),
+        ("email", "denied", "email", False),
+        ("*", "granted", "email", True),
+    ],
+)
+def test_a_type_that_is_not_wanted_is_not_sent_whatever_its_purpose(
+    channel: str, status: str, asked: str, *, allowed: bool
+) -> None:
+    profile = granted()
+    said = ConsentStatement("*", channel, ConsentStatus(status), 2, message_type="promo")
+    profile.consents[statement_key(said)] = said
+    for purpose in ("marketing", "service"):
+        block = check_consent(profile, program(), purpose, asked, "promo", 9)
+        assert (block is None) is allowed
+        if block is not None:
+            assert (block.reason, block.rule) == (Reason.TYPE_OPT_OUT, "consent.types.promo")
+        assert check_consent(profile, program(), purpose, asked, "other", 9) is None
+
+
+def test_wanting_a_type_is_no_consent_to_its_purpose() -> None:
+    said = ConsentStatement("*", "*", ConsentStatus.GRANTED, 2, message_type="promo")
+    profile = Profile("u1", consents={statement_key(said): said})
+    block = check_consent(profile, program(), "marketing", "email", "promo", 9)
+    assert block is not None
+    assert block.reason is Reason.NO_CONSENT

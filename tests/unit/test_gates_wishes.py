@@ -134,7 +134,7 @@ def test_a_calendar_cap_of_the_customers_is_on_their_own_calendar(text: str, unt
     "wish",
     [
         *("seldom", "1", "0 / 7d", "1 / fortnight", "-1 / 7d", "1 / 0s", ""),
-        *(1, True, None, ["1 / 7d"], {}),
+        *(1, True, None, ["seldom"], [7], {}),
         *({"marketing": 1}, {"marketing": "seldom"}, {"service": "1 / 7d"}),
     ],
 )

@@ -6,7 +6,15 @@ import msgspec
 import pytest
 
 from engine.errors import InputError
-from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Receipt, ReceiptStatus
+from engine.events import (
+    ConsentStatement,
+    ConsentStatus,
+    Event,
+    EventKind,
+    LegalBasis,
+    Receipt,
+    ReceiptStatus,
+)
 from engine.instants import DAY_MS, parse_instant
 from engine.intake.clocks import Envelope
 from engine.intake.item import read_item
@@ -151,3 +159,52 @@ def test_a_receipt_that_is_not_clear_is_refused(
     change: dict[str, Any], fault: tuple[str, str]
 ) -> None:
     assert refused(RECEIPT | change) == fault
+
+
+_GRANT = {"purpose": "marketing", "status": "granted"}
+
+
+def test_a_statement_says_on_what_it_rests_what_proves_it_and_when_it_ends() -> None:
+    end = "2028-03-02T12:00:00Z"
+    (said,) = stated([_GRANT | {"basis": "implied", "proof": "order 17", "expires_at": end}])
+    assert (said.basis, said.proof) == (LegalBasis.IMPLIED, "order 17")
+    assert said.expires_at == parse_instant(end)
+
+
+def test_a_statement_may_be_about_a_message_type() -> None:
+    (said,) = stated([{"message_type": "newsletter", "status": "denied"}])
+    assert (said.purpose, said.channel, said.message_type) == ("*", "*", "newsletter")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path"),
+    [
+        ({"status": "pending"}, "status"),
+        ({"basis": "because"}, "basis"),
+        ({"basis": ""}, "basis"),
+        ({"basis": ["consent"]}, "basis"),
+        ({"basis": "implied"}, "expires_at"),
+        ({"proof": 17}, "proof"),
+        ({"proof": "p" * 1_001}, "proof"),
+        ({"expires_at": "2026-03-02T12:00:00Z"}, "expires_at"),
+        ({"status": "denied", "expires_at": "2027-03-02T12:00:00Z"}, "expires_at"),
+        ({"message_type": "newsletter"}, "message_type"),
+        ({"purpose": None, "message_type": "a/b"}, "message_type"),
+        ({"purpose": None, "message_type": 7}, "message_type"),
+    ],
+)
+def test_what_cannot_be_read_of_a_statement_refuses_the_call(
+    wrong: dict[str, Any], path: str
+) -> None:
+    call = {"type": "identify", "context": {"consent": [_GRANT | wrong]}}
+    assert refused(call) == ("bad_consent", f"context.consent[0].{path}")
+
+
+def test_no_statement_is_made_in_the_future() -> None:
+    ahead = {"at": "2026-03-03T08:00:00Z"}
+    assert stated([_GRANT | ahead])[0].at == NOW
+    call = {"type": "identify", "timestamp": ahead["at"], "context": {"consent": [_GRANT]}}
+    event = take(call)
+    assert isinstance(event, Event)
+    assert event.at == NOW  # an event from the future is one of now
+    assert event.consents[0].at == NOW
