@@ -10,8 +10,12 @@ from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
+from actors.aging import DONE_STATES, Aging
 from actors.ports import (
+    ActQuery,
+    ActRow,
     Commit,
+    Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
@@ -19,6 +23,7 @@ from actors.ports import (
     Page,
     Permanent,
     QuarantineRow,
+    Retired,
     SnapshotRow,
     StoreState,
     Temporary,
@@ -28,7 +33,6 @@ from engine.effects import Send
 from engine.errors import StoreError
 
 _TAIL_ROWS = 5_000
-_DONE_STATES = ("sent", "failed", "expired", "in_doubt")  # any other is open, as in SQLite
 _SETTLE_PASSES = 16  # turns of the loop that what a woken sleeper does may take
 
 
@@ -107,7 +111,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-class _Tables:
+class _Tables(Aging):
     """What a store remembers; it outlives a crash."""
 
     def __init__(self) -> None:
@@ -124,9 +128,11 @@ class _Tables:
         self.quarantine_count = 0
         self.programs: dict[str, tuple[str, int, bytes]] = {}
         self.covered_seq = 0
+        self.acts: list[ActRow] = []
+        self.retired_seq = 0
 
     def last_seq(self) -> int:
-        return self.journal[-1].seq if self.journal else 0
+        return self.journal[-1].seq if self.journal else self.retired_seq
 
     def place_of(self, seq: int) -> int:
         """Find where the entries after `seq` begin."""
@@ -165,6 +171,10 @@ class _Tables:
             self.links[namespace, value] = customer
         if commit.covered_seq is not None:
             self.covered_seq = commit.covered_seq
+        if commit.retired is not None:
+            self.retire(commit.retired)
+        for act in commit.acts:
+            self.acts.append(act._replace(number=len(self.acts) + 1))
 
     def _apply_outbox(self, commit: Commit) -> None:
         for message in commit.outbox:
@@ -299,7 +309,7 @@ class MemoryStore:
     async def outbox_open(self) -> list[OutboxRow]:
         """List messages that are not done, in order of storing."""
         self._check_open()
-        return [row for row in self._tables.outbox.values() if row.state not in _DONE_STATES]
+        return [row for row in self._tables.outbox.values() if row.state not in DONE_STATES]
 
     async def tail(self, after_seq: int) -> AsyncIterator[list[Entry]]:
         """Give the entries after a seq, in order, in portions."""
@@ -367,6 +377,22 @@ class MemoryStore:
         self._check_open()
         rows = reversed(self._tables.quarantine.values())
         return [row for row in rows if before is None or row.number < before][:limit]
+
+    async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
+        """Find what is too old, at most so many rows of each kind."""
+        self._check_open()
+        return self._tables.old(cutoffs, limit)
+
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
+        self._check_open()
+        return [self._tables.outbox[one] for one in ids if one in self._tables.outbox]
+
+    async def acts(self, query: ActQuery) -> list[ActRow]:
+        """List administrative acts, newest first."""
+        self._check_open()
+        rows = reversed(self._tables.acts)
+        return [row for row in rows if _is_asked_for(row, query)][: query.limit]
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:
         """Keep the text of a workspace that comes into force; once for each version."""
@@ -447,4 +473,15 @@ def _is_wanted(row: DecisionRow, query: DecisionQuery) -> bool:
         and query.outcome in ("", row.outcome)
         and (query.since_at is None or row.at >= query.since_at)
         and (query.until_at is None or row.at < query.until_at)
+    )
+
+
+def _is_asked_for(row: ActRow, query: ActQuery) -> bool:
+    return (
+        query.who in ("", row.who)
+        and query.act in ("", row.act)
+        and query.subject in ("", row.subject)
+        and (query.before is None or row.number < query.before)
+        and (query.since_at is None or row.at >= query.since_at)
+        and (query.until_at is None or row.at <= query.until_at)
     )

@@ -15,6 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
+from actors.acts import Acting
 from actors.audience import Audience, DecisionListener
 from actors.carrier import Carrier
 from actors.commits import Batch, Committer
@@ -53,7 +54,7 @@ TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
 _NOBODY: Mapping[str, Pacing] = {}
 
 
-class Runtime(Reading):
+class Runtime(Reading, Acting):
     """One shard: actors, timers, group commit and outbox over one store."""
 
     def __init__(  # noqa: PLR0913 - each is another part of the world around it
@@ -125,20 +126,17 @@ class Runtime(Reading):
     async def start(self) -> None:
         """Begin to take inputs, fire timers and send messages. The store must be open."""
         self._now = self.clock.now()
-        await self.timers.load(self._now)
-        for channel in self._channels.values():
-            await channel.start()
-        await self._withdrawals.recover(await self.store.outbox_open())
         loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(
-                self.timers.watch(
-                    self.clock, self.settings.nap_ms, room=self._count_ticks, fire=self._fire
-                ),
-                name="timers",
-            ),
-            loop.create_task(self._keep_house(), name="housekeeping"),
-        ]
+        self._tasks = [loop.create_task(self._keep_house(), name="housekeeping")]
+        if not self.settings.quiet:
+            await self.timers.load(self._now)
+            for channel in self._channels.values():
+                await channel.start()
+            await self._withdrawals.recover(await self.store.outbox_open())
+            watch = self.timers.watch(
+                self.clock, self.settings.nap_ms, room=self._count_ticks, fire=self._fire
+            )
+            self._tasks.append(loop.create_task(watch, name="timers"))
         self._unready = ""
 
     async def stop(self, timeout_s: float = 5.0) -> None:
@@ -190,8 +188,7 @@ class Runtime(Reading):
         fails with StoreError when the store could not make it durable.
         """
         if self._unready:
-            message = f"the shard is {self._unready}"
-            raise OverloadError(message, 5)
+            raise OverloadError(f"the shard is {self._unready}", 5)
         if self._queued + len(inputs) > self.settings.queue_max or self.outbox.is_full():
             message = "too much is waiting to be stored or sent"
             raise OverloadError(message)
@@ -403,7 +400,7 @@ class Runtime(Reading):
             self.timers.push(row)
         for customer, timer in batch.unwakes:
             self.timers.forget(customer, timer)
-        if batch.sends:
+        if batch.sends and not self.settings.quiet:
             self.outbox.offer(batch.sends)
         for customer in batch.withdrawals:  # after the offer: it may be in the same commit
             self._withdrawals.enforce(customer)
@@ -469,12 +466,9 @@ class Runtime(Reading):
         return self._accept([receipt])
 
     def _outbox_changed(self, change: OutboxChange) -> asyncio.Future[None]:
-        batch = self._commits.open
-        batch.commit.outbox_changes.append(change)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        batch.waiters.append(done)
+        self._commits.open.commit.outbox_changes.append(change)
         self._wake_drain()
-        return done
+        return self._commits.promise()
 
     def _at_least_once(self, message_type: str) -> bool:
         kind = self.program.types.get(message_type)

@@ -20,7 +20,7 @@ import structlog
 import uvloop
 
 from actors.lanes import Pace
-from actors.ports import Channel, Clock, Store
+from actors.ports import ActQuery, Channel, Clock, Store
 from actors.runtime import Runtime, Settings
 from adapters.channels.links import check_links, link_channels
 from adapters.channels.registry import (
@@ -34,9 +34,11 @@ from adapters.files.workspaces import read_workspace, source_bytes
 from adapters.gateway import centre, confirm, inbox, unsubscribe
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
+from adapters.retention import Sweeper
 from adapters.signing import Signer
 from adapters.sqlite.ballast import read_ballast_bytes
 from adapters.sqlite.store import SqliteStore, WriterKind
+from adapters.telemetry.logs import mark
 from adapters.telemetry.metrics import LoopLag
 from engine.calendars import warm
 from engine.errors import NextbeatError, Problem, ProgramError, StoreError
@@ -62,6 +64,10 @@ WATCH_EVERY_S = 0.2
 # providers as for requests in progress (`Deadlines.drain_s`), and then this long for the store.
 PROVIDERS_MS = 2_500
 STORE_S = 2.0
+
+
+OPERATOR = "command line"  # who acts, where it is not by a key
+_CHANGED = "changed_workspace"
 
 
 class Workspace(msgspec.Struct, frozen=True):
@@ -108,12 +114,13 @@ class App:
         self,
         workspace: Workspace,
         data: Path,
-        gateway_settings: GatewaySettings,
+        gateway_settings: GatewaySettings | None,
         *,
         clock: Clock | None = None,
         settings: Settings | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
+        """Without gateway settings nobody listens; a quiet shard has no channels."""
         self._workspace = workspace
         self._environ = environ
         self._gateway_settings = gateway_settings
@@ -125,8 +132,10 @@ class App:
         )
         clock = clock or WallClock()
         try:
-            self.channels: Mapping[str, Channel] = build_channels(
-                program.channels, data, environ, clock.now
+            self.channels: Mapping[str, Channel] = (
+                {}
+                if settings is not None and settings.quiet
+                else build_channels(program.channels, data, environ, clock.now)
             )
             pacing = build_pacing(program.channels)
             pace = workspace.pace()
@@ -143,6 +152,7 @@ class App:
             pace=pace,
         )
         self._gateway: Gateway | None = None
+        self._sweeper = Sweeper(self.store, clock, find_inbox(self.channels))
         self._lag = LoopLag()
 
     @property
@@ -157,12 +167,18 @@ class App:
         try:
             await self.use(self._workspace)
             await self.runtime.start()
-            self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts())
+            if self._gateway_settings is not None:
+                box = find_inbox(self.channels)
+                self._gateway = await serve(
+                    self.runtime, self._gateway_settings, self._mounts(), box
+                )
+            self._sweeper.start()
         except BaseException:
             await self.runtime.stop()
             raise
         self._lag.start()
-        logger.info("ready", port=self.port, recovered=folded, program=self.runtime.program.version)
+        port = self.port if self._gateway is not None else None
+        logger.info("ready", port=port, recovered=folded, program=self.runtime.program.version)
         return self
 
     def _mounts(self) -> list[Routes]:
@@ -186,6 +202,7 @@ class App:
     ) -> None:
         """Stop listening, finish what was taken, close."""
         self._lag.stop()
+        await self._sweeper.stop()
         # Both at once, so that a client in the middle of a request and a provider that is slow do
         # not add up; with a broken store what a provider says could not be written down.
         patience_ms = 0 if self.store.broken else PROVIDERS_MS
@@ -214,11 +231,22 @@ class App:
             raise workspace.locate(error) from None
         await self._warm(program)
         archive = await self._archive(program)
+        await self._note(program)
         await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)
         self.runtime.scrubber.use(registries)
         self.runtime.use(program.with_archive(archive))
+        mark(program.pii)
+        self._sweeper.retention = program.retention
         self.runtime.outbox.repace(pace)
         self._workspace = workspace
+
+    async def _note(self, program: Program) -> None:
+        """Write down that another workspace comes into force than the one that was."""
+        latest = await self.store.acts(ActQuery(act=_CHANGED, limit=1))
+        before = latest[0].subject if latest else ""
+        if before != program.version:
+            detail = f"{program.name}; before: {before or 'none'}"
+            await self.runtime.note_act(OPERATOR, _CHANGED, program.version, detail)
 
     async def _warm(self, program: Program) -> None:
         """Build the calendars of the countries a workspace names, before anybody waits for them.

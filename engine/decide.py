@@ -4,9 +4,11 @@ Called by `step` with one input that is not a duplicate and already part of the 
 and puts facts down through the turn.
 
 *Rules*
-- An event is looked at in this order: session, what conditions count, suppressions it sets off,
+- An event is looked at in this order: session, what it feeds, suppressions it sets off,
   consent it changes, goals it meets, waits it ends, journeys it starts.
 - At one instant events come before timers; the runtime sees to that.
+- What was loaded from the past is counted, and its consent holds. It begins nothing: no journey, no
+  end of a wait or of a journey; and it sets off only suppressions that still last.
 """
 
 from collections.abc import Mapping
@@ -22,6 +24,8 @@ from engine.events import (
     Tick,
 )
 from engine.gates.suppress import rouse
+from engine.gathering import gather_event
+from engine.instants import HOUR_MS
 from engine.journeys.confirmations import Pairs, ask_to_confirm, confirm
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
@@ -34,14 +38,15 @@ from engine.journeys.releases import (
 )
 from engine.journeys.triggers import enter, may_enter, triggered
 from engine.links import CONFIRMED
+from engine.localtime import local_parts
+from engine.place import find_place
 from engine.profile import Instance, Profile, Sent, Timer
-from engine.program.program import HistoryNeed, Op
+from engine.program.program import Op
 from engine.program.scope import Scope
 from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason
 from engine.records import (
     ConsentNoted,
-    Counted,
     ReceiptNoted,
     SessionBegan,
     Unmatched,
@@ -51,6 +56,7 @@ from engine.records import (
 from engine.turn import Turn
 
 _OF_CONSENT = (Reason.NO_CONSENT, Reason.TYPE_OPT_OUT, Reason.OPT_OUT_REGISTRY)
+ATTENTION = (ReceiptStatus.OPENED, ReceiptStatus.CLICKED)
 ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
 
 
@@ -71,19 +77,25 @@ def decide_event(
         _note_session(turn, event, active_before_at)
     need = program.history.get(name)
     if need is not None:
-        values = _values(need, event) if need.values else {}
-        turn.note(Counted(name, event.at, need.window_ms, values))
+        gather_event(turn, need, event)
     if facts_before is not None and contact_facts(profile) != facts_before:
         reconsider(turn)
     if not (name in program.heard or program.awaits_segments or event.consents):
         return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, name, event.context)
     if name in program.suppressions:
-        for suppressed in rouse(program, scope, name, event.at):
+        for suppressed in rouse(program, scope, name, at=event.at, now=turn.now):
             turn.note(suppressed)
     if not _take_consent(turn, event, consents_before):
         return
-    if profile.instances and (name in program.awaited or program.awaits_segments):
+    if not event.is_history:
+        _go_on(turn, event, scope)
+
+
+def _go_on(turn: Turn, event: Event, scope: Scope) -> None:
+    """Move the journeys that were about this event, and start those that begin with it."""
+    program, name = turn.program, event.name
+    if turn.profile.instances and (name in program.awaited or program.awaits_segments):
         _meet_goals(turn, event, scope)
         _end_waits(turn, event, scope)
     if name in program.triggers:
@@ -130,7 +142,7 @@ def _end_wait(turn: Turn, number: int, timer: int) -> None:
 
 def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     """Decide what follows from what became of a message."""
-    sent = _find_sent(turn.profile, receipt.message)
+    sent = None if receipt.is_history else _find_sent(turn.profile, receipt.message)
     if sent is None:
         turn.note(Unmatched("receipt"))
         return
@@ -139,7 +151,12 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     is_news = failed and any(slot.message_id == sent.message_id for slot in turn.profile.ledger)
     turn.note(
         ReceiptNoted(
-            sent.message_id, receipt.status.value, receipt.at, receipt.code, released=is_news
+            sent.message_id,
+            receipt.status.value,
+            receipt.at,
+            receipt.code,
+            released=is_news,
+            hour=_hour(turn, receipt),
         )
     )
     if receipt.status in ENDINGS:
@@ -152,6 +169,15 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     _settle(turn)
 
 
+def _hour(turn: Turn, receipt: Receipt) -> int:
+    """Tell the hour of the customer's week at which they opened or clicked, from 0 to 167."""
+    if receipt.status not in ATTENTION:
+        return -1
+    zone = find_place(turn.profile, turn.program).zones[0]
+    weekday, day_ms, _ = local_parts(zone, receipt.at)
+    return weekday * 24 + day_ms // HOUR_MS
+
+
 def _follow(turn: Turn, sent: Sent) -> None:
     """Try the next channel, unless what the message was for has been reached."""
     if sent.is_over:
@@ -162,20 +188,7 @@ def _follow(turn: Turn, sent: Sent) -> None:
 
 def _note_session(turn: Turn, event: Event, active_before_at: int) -> None:
     if turn.profile.active_at > active_before_at:
-        turn.note(SessionBegan(event.at))
-
-
-def _values(need: HistoryNeed, event: Event) -> dict[str, float]:
-    """Pick the numbers that conditions add up."""
-    found = ((name, _number(event, name)) for name in need.values)
-    return {name: number for name, number in found if number is not None}
-
-
-def _number(event: Event, name: str) -> float | None:
-    value = event.properties.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value)
+        turn.note(SessionBegan(event.at, event.name))
 
 
 def _take_consent(turn: Turn, event: Event, before: Pairs) -> bool:
@@ -183,7 +196,7 @@ def _take_consent(turn: Turn, event: Event, before: Pairs) -> bool:
     if event.name == CONFIRMED and not confirm(turn, event):
         return False
     if event.consents:
-        ask_to_confirm(turn, before)
+        ask_to_confirm(turn, before, asks=not event.is_history)
         if turn.profile.pending:
             _recheck_consent(turn)
     return True

@@ -16,13 +16,24 @@ NAME_LENGTH_MAX = 256
 PROOF_LENGTH_MAX = 1_000  # characters of what shows that a consent was given
 FUTURE_SKEW_MS_MAX = DAY_MS  # an event further ahead of the clock than this is a wrong clock
 
+INT_MIN, INT_MAX = -(2**63), 2**64 - 1  # what msgpack and most databases can hold
+
 # What one customer may hold.
 SEEN_KEEP_MS = 48 * HOUR_MS  # message ids remembered for dedup; clients retry for up to 12 hours
 SEEN_MAX = 10_000
 SEEN_PART_MS = 6 * HOUR_MS  # ids are forgotten in parts of this length …
 SEEN_PART_MAX = 1_250  # … or of this many
 HISTORY_NAMES_MAX = 500
-HISTORY_RECENT_MAX = 1_000
+SERIES_EXACT_MAX = 1_000  # instants of one event that windows see to the millisecond
+SERIES_HOURS_MAX = 500  # hours before them
+SERIES_DAYS_MAX = 400  # days before those
+AMOUNT_MAX = 10**12  # a larger number is no amount, and is not added up
+MEASURES_MAX = 300
+DISTINCT_MAX = 1_000  # values of one distinct count; more are counted as that many
+FIRSTS_MAX = 200  # values of which it is known when they came first
+AFFINITY_NAMES_MAX = 50
+TRAIT_TEXT_MAX = 256  # characters of a value that a trait keeps
+TRAIT_WINDOW_MS_MAX = 400 * DAY_MS
 ENGAGEMENT_RECENT_MAX = 200
 LEDGER_MAX = 1_000
 SENDS_MAX = 200
@@ -31,6 +42,7 @@ TRAITS_MAX = 1_000
 IDENTITIES_MAX = 100  # of one namespace
 REFUSALS_MAX = 100
 PARTING_ENTRIES_MAX = 200_000  # of the customer who is made two again, read at once
+TRAIT_ITEMS_MAX = 500  # values of a list that is added to; the oldest go first
 INSTANCES_MAX = 100
 PENDING_MAX = 100
 
@@ -85,6 +97,8 @@ assert SEEN_PART_MAX * 8 <= SEEN_MAX
 assert STEP_MOVES_MAX < RECORDS_MAX
 assert SENDS_MAX <= LEDGER_MAX
 assert SENDS_EVENT_MAX <= SENDS_MAX
+assert SERIES_DAYS_MAX * DAY_MS >= TRAIT_WINDOW_MS_MAX
+assert AMOUNT_MAX * 1_000_000 < 2**63  # an amount in millionths is a 64-bit number
 assert INBOX_PAGE_MAX <= INBOX_KEEP_MAX
 assert INBOX_SOCKET_QUEUE_MAX >= INBOX_PAGE_MAX
 assert CAP_COUNT_MAX <= LEDGER_MAX

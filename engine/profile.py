@@ -9,10 +9,18 @@ import msgspec
 
 from engine.events import ConsentStatement, Listing
 from engine.ledger import Slot, Tally
+from engine.measures.affinity import Affinity
+from engine.measures.distinct import Distinct, Firsts
+from engine.measures.engaged import Engaged
+from engine.measures.series import Series
+from engine.measures.summary import Summary
 from engine.seen import SeenPart
 
 # Structs below hold plain values only, never each other in a circle, so the garbage collector
 # need not walk them (gc=False): with ten thousand customers in memory that is most of its work.
+
+
+Measure = Series | Summary | Distinct | Firsts | Affinity | Engaged
 
 
 class History(msgspec.Struct, array_like=True, gc=False):
@@ -21,8 +29,7 @@ class History(msgspec.Struct, array_like=True, gc=False):
     count: int = 0
     first_at: int = 0
     last_at: int = 0
-    recent_at: list[int] = []  # ascending
-    recent_values: list[dict[str, float] | None] = []  # as long as `recent_at`
+    recent: Series | None = None
 
 
 class Sent(msgspec.Struct, array_like=True, gc=False):
@@ -124,4 +131,11 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     merged_into: str = ""  # who this customer turned out to be; then nothing else is here
     apart: list[str] = []  # customers this one is not, whatever identities say
     refused: list[str] = []  # merges that were not made, as `namespace/customer`
+    traits_at: int = 0  # the last writing that named all traits; see `latest`
+    written: dict[str, int] = {}  # trait -> its last writing, where that was another
+    context_at: int = 0  # when `context_timezone` was said
+    measures: dict[str, Measure] = {}  # what live traits rest on, by key
+    session_count: int = 0
+    session_pages: int = 0  # viewed in the current session
+    session_products: int = 0
     listings: dict[str, Listing] = {}  # "registry/identity" -> what it says of the address

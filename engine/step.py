@@ -6,6 +6,7 @@ made durable, it is thrown away and rebuilt.
 
 *Rules*
 - An input whose id was seen before changes nothing and leads to nothing.
+- An event that is meant for existing customers leads to nothing for another.
 - Effects are derived from records, so they are known again after a crash.
 """
 
@@ -39,7 +40,7 @@ from engine.journeys.releases import contact_facts
 from engine.limits import RECORDS_MAX
 from engine.profile import Profile
 from engine.program.program import Program
-from engine.records import Decided, Duplicated, Record, WakeCleared, WakeSet
+from engine.records import Decided, Duplicated, Record, Unmatched, WakeCleared, WakeSet
 from engine.turn import Turn
 
 
@@ -63,6 +64,8 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
         consents_before = consented(profile, program, now) if given.consents else ()
         if not evolve_input(profile, given, now):
             return StepResult([Duplicated(given.id)], [], program.version)
+        if given.only_existing and not profile.first_at:
+            return StepResult([Unmatched("customer")], [], program.version)
         turn = Turn(profile, program, "event", given.id, now)
         decide_event(turn, given, active_before_at, facts_before, consents_before)
     elif isinstance(given, Receipt):

@@ -51,4 +51,5 @@ class Turn:
             event_name=event_name,
             context=context,
             segments=self.program.segments,
+            book=self.program,
         )

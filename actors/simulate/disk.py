@@ -18,13 +18,17 @@ from collections.abc import AsyncIterator, Sequence
 from actors.directory import decode_entry
 from actors.memory import MemoryStore
 from actors.ports import (
+    ActQuery,
+    ActRow,
     Commit,
+    Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
     OutboxRow,
     Page,
     QuarantineRow,
+    Retired,
     SnapshotRow,
     StoreState,
     TimerRow,
@@ -237,6 +241,18 @@ class SimStore:
     async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
         """List quarantined items, newest first, with numbers below `before`."""
         return await self.kept.quarantine(before, limit)
+
+    async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
+        """Find what is too old, at most so many rows of each kind."""
+        return await self.kept.old(cutoffs, limit)
+
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
+        return await self.kept.messages(ids)
+
+    async def acts(self, query: ActQuery) -> list[ActRow]:
+        """List administrative acts, newest first."""
+        return await self.kept.acts(query)
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:
         """Keep the text of a workspace that comes into force; once for each version."""

@@ -10,12 +10,15 @@ import msgspec
 
 from adapters.gateway import views
 from adapters.gateway.answers import Success
+from adapters.gateway.braze import Tracked, TrackRequest
 from adapters.gateway.inbox import WirePage
 from adapters.gateway.parameters import (
+    ActParameters,
+    CustomerParameters,
     DecisionParameters,
     EligibilityParameters,
     FeedParameters,
-    PageParameters,
+    ItemParameters,
     TimelineParameters,
 )
 from engine.intake.item import Item
@@ -168,6 +171,7 @@ _SEGMENT = (
         _take(path, "Take a batch of calls", Batch)
         for path in ("/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch")
     ),
+    _take("/v1/history", "Take a batch of calls from the past, which begin nothing", Batch),
     *(
         _take(f"/v1/{path}", f"Take one {kind} call", Item)
         for kind in ("identify", "track", "page", "screen", "group", "alias")
@@ -209,6 +213,13 @@ _CUSTOMERIO = (
     _take("/api/v2/entity", "Customer.io: one call of the second version", AnyObject),
     _take("/api/v2/batch", "Customer.io: several calls of the second version", AnyObject),
 )
+_BRAZE = (
+    msgspec.structs.replace(
+        _take("/users/track", "Braze: track attributes, events and purchases", TrackRequest),
+        answer=Tracked,
+        status=201,
+    ),
+)
 _OTHERS = (
     _take("/v1/cloudevents", "Take CloudEvents: binary, structured or batched", AnyObject),
     _take("/", "Take CloudEvents at the plainest address", AnyObject),
@@ -237,7 +248,7 @@ _OTHERS = (
     ),
 )
 _READING = (
-    _show("/v1/customers/{id}", "Show a customer", views.Customer),
+    _show("/v1/customers/{id}", "Show a customer", views.Customer, CustomerParameters),
     _show(
         "/v1/customers/{id}/timeline",
         "Show a customer's journal",
@@ -258,7 +269,14 @@ _READING = (
     ),
     _show("/v1/decisions", "List decisions", views.DecisionPage, DecisionParameters),
     _show("/v1/decisions/{id}", "Show a decision with its trace", views.Decision),
-    _show("/v1/quarantine", "List what was not understood", views.QuarantinePage, PageParameters),
+    _show(
+        "/v1/customers/{id}/export",
+        "Export everything there is about a customer",
+        AnyObject,
+        CustomerParameters,
+    ),
+    _show("/v1/acts", "List administrative acts", views.ActPage, ActParameters),
+    _show("/v1/quarantine", "List what was not understood", views.QuarantinePage, ItemParameters),
     Operation(
         method="post",
         path="/v1/quarantine/{number}/replay",
@@ -379,6 +397,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_SEGMENT,
     *_BROWSERS,
     *_CUSTOMERIO,
+    *_BRAZE,
     *_OTHERS,
     *_READING,
     *_RUNNING,

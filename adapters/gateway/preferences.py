@@ -30,7 +30,8 @@ def routes(host: Host) -> list[web.RouteDef]:
         host.require_writer(request)
         try:
             body = await read_body(request, host.settings.deadlines.body_s)
-            portion = Portion(Envelope(host.runtime.clock.now(), source=_SOURCE))
+            envelope = Envelope(host.runtime.clock.now(), source=_SOURCE)
+            portion = Portion(envelope, host.runtime.program.mappings)
             portion.inputs.append(_read(host, request, body, portion))
         except InputError as error:
             return refuse_whole(host, error)

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import TypedDict
 
 from actors.ports import (
+    ActQuery,
+    ActRow,
     Commit,
+    Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
     OutboxRow,
     Page,
     QuarantineRow,
+    Retired,
     SnapshotRow,
     StoreState,
     TimerRow,
@@ -99,6 +103,18 @@ class _Reading:
     async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
         """List quarantined items, newest first, with numbers below `before`."""
         return await self._readers.quarantine(before, limit)
+
+    async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
+        """Find what is too old, at most so many rows of each kind."""
+        return await self._readers.old(cutoffs, limit)
+
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
+        return await self._readers.messages(ids)
+
+    async def acts(self, query: ActQuery) -> list[ActRow]:
+        """List administrative acts, newest first."""
+        return await self._readers.acts(query)
 
     async def programs(self) -> list[tuple[str, int, bytes]]:
         """List the workspaces that were in force: (version, since, source), oldest first."""

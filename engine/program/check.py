@@ -26,6 +26,7 @@ from engine.program.names import Names
 from engine.program.places import Path
 from engine.program.plain import dict_or_none
 from engine.program.policycheck import check_country, check_policies, check_purpose
+from engine.program.wordcheck import check_words
 
 _COUNTRY_DEFAULT = "default"
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -45,11 +46,14 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
         names.check_all("channels", kind.channels, ("message_types", name, "channels"))
         _check_capabilities(name, spec, faults)
     check_policies(spec, names, faults)
+    check_words(spec, faults)
     for name, message in spec.messages.items():
         _check_message(name, message, spec, names, faults)
+        _check_assigned(message.enrich, ("messages", name, "enrich"), spec, faults)
     for name, journey in spec.journeys.items():
         for placed in walk_steps(journey.steps, ("journeys", name, "steps")):
             _check_references(placed.step, placed.path, spec, names, faults)
+            _check_assigned(placed.step.set, (*placed.path, "set"), spec, faults)
     check_double_opt_in(spec, names, faults)
     check_centre(spec, names, faults)
     check_registries(spec, names, faults)
@@ -174,6 +178,14 @@ def _check_message(
     if not any(channel in message.content for channel in kind.channels):
         problem = f"there is no content for any channel of its type: {_list(kind.channels)}"
         faults.add((*path, "content"), problem, f"add {kind.channels[0]!r} or 'default' to it")
+
+
+def _check_assigned(values: Iterable[str], path: Path, spec: WorkspaceSpec, faults: Faults) -> None:
+    """Refuse to write a trait that events keep up to date."""
+    for trait in values:
+        if trait in spec.traits:
+            message = f"{quote(trait)} is a live trait, which events keep up to date"
+            faults.add((*path, trait), message, "choose another name for one of them", at_key=True)
 
 
 def _check_references(

@@ -16,13 +16,16 @@ from engine.calendars import HOLIDAYS_VERSION
 from engine.errors import Problem, ProgramError
 from engine.localtime import TZDATA_VERSION
 from engine.phones import PHONES_VERSION
+from engine.program.cel.computed import computed_kinds
 from engine.program.check import check_workspace
 from engine.program.consentcheck import compile_centre, compile_double_opt_in, compile_registries
 from engine.program.faults import Faults
 from engine.program.identitymodel import compile_identity
 from engine.program.leaves import Leaves
+from engine.program.mappings import compile_mappings
 from engine.program.model import WorkspaceSpec
 from engine.program.names import Names
+from engine.program.orders import compile_rfm, feed_orders
 from engine.program.places import Path, Places
 from engine.program.policies import (
     compile_backoff,
@@ -34,6 +37,7 @@ from engine.program.policies import (
     compile_shared_caps,
     compile_suppressions,
 )
+from engine.program.privacy import compile_pii, compile_retention
 from engine.program.program import Defaults, Journey, Message, Op, Program
 from engine.program.regions import load_packs
 from engine.program.sections import (
@@ -46,6 +50,8 @@ from engine.program.sections import (
     group,
 )
 from engine.program.shape import read_shape
+from engine.program.traits import compile_expressions, compile_traits
+from engine.program.wordcheck import check_event
 
 # What the same workspace means. Raised when a release decides otherwise on the same text, so that
 # decisions of the two are not taken for decisions of one program.
@@ -68,6 +74,8 @@ def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Prog
     _check_segments(leaves, names, faults)
     for where, channel in leaves.channel_uses:
         names.check("channels", channel, where)
+    for where, event in leaves.event_uses:
+        check_event(event, where, faults)
     if faults:
         raise ProgramError(faults.problems())
     return program
@@ -94,6 +102,11 @@ def _compile(
     spec: WorkspaceSpec, source: Mapping[str, Any], version: str, leaves: Leaves
 ) -> Program:
     policies = spec.policies
+    rfm = compile_rfm(spec.rfm, leaves)
+    feed_orders(rfm, leaves)
+    traits = compile_traits(spec.traits, leaves)
+    leaves.trait_kinds = computed_kinds(traits)
+    compile_expressions(spec.traits, traits, leaves)
     types = {
         name: compile_type(name, kind, policies, leaves)
         for name, kind in spec.message_types.items()
@@ -146,6 +159,13 @@ def _compile(
         centre=compile_centre(spec),
         registries=compile_registries(spec, leaves),
         identity=compile_identity(spec.identity, spec.defaults.country),
+        mappings=compile_mappings(spec.mapping),
+        traits=traits,
+        rfm=rfm,
+        pii=compile_pii(spec.pii),
+        retention=compile_retention(
+            spec.retention, lambda text, key: leaves.duration_or_none(text, ("retention", key))
+        ),
     ).with_archive({})
 
 

@@ -13,7 +13,11 @@ import msgspec
 
 from engine.identities import NO_RULES, IdentityRules
 from engine.links import CONFIRMED
+from engine.program.mappings import Mappings
+from engine.program.privacy import Pii, Retention
 from engine.program.scope import Scope
+from engine.records import Shape
+from engine.traits.live import RFM_DEFAULT, LiveTrait, RfmRules
 from engine.windows import Window
 
 SESSION = "session"  # the window of channels that reach only people who are there
@@ -167,6 +171,7 @@ class Template(msgspec.Struct, frozen=True):
 
     source: str
     render: Callable[[Mapping[str, Any]], str]
+    traits: tuple[str, ...] = ()  # those it shows that have to be worked out
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -258,11 +263,34 @@ class Journey(msgspec.Struct, frozen=True):
     code: tuple[Instruction, ...]
 
 
+class Feed(msgspec.Struct, frozen=True):
+    """A measure that an event goes into: by which key, under which condition, with what value.
+
+    The value is the first of the properties `of` that there is, a number where `numeric`; without
+    one the event does not go in, unless there are no `of` or it `is_optional`. With `each` it is
+    looked for in every element of the list of that name too. `keep_ms` is as in `Gathered`.
+    """
+
+    key: str
+    shape: Shape
+    of: tuple[str, ...] = ()
+    numeric: bool = False
+    condition: Condition | None = None
+    keep_ms: int = 0
+    weight: float = 1.0
+    each: str = ""
+    is_optional: bool = False
+
+
 class HistoryNeed(msgspec.Struct, frozen=True):
-    """What conditions look at in the past of one event: how far back, and which numbers."""
+    """What is kept of one event: how far back, which numbers, and what else it feeds.
+
+    A window of 0 is no need to keep instants.
+    """
 
     window_ms: int
     values: tuple[str, ...]
+    feeds: tuple[Feed, ...] = ()
 
 
 class Defaults(msgspec.Struct, frozen=True):
@@ -348,6 +376,11 @@ class Program(msgspec.Struct, frozen=True):
     spread_ms: int = 0  # over which customers come out when hours open
     pacing: WorkspacePace | None = None
     identity: IdentityRules = NO_RULES
+    mappings: Mappings = {}  # what is done to calls as they come in, by the name of the event
+    traits: Mapping[str, LiveTrait] = {}  # the declared ones
+    rfm: RfmRules = RFM_DEFAULT
+    pii: Pii = Pii()
+    retention: Retention = Retention()
     double_opt_in: DoubleOptIn | None = None
     centre: PreferenceCentre = PreferenceCentre()
     registries: tuple[Registry, ...] = ()

@@ -14,6 +14,7 @@ import pytest
 
 from engine.effects import Send
 from engine.events import (
+    ChangeKind,
     ConsentStatement,
     ConsentStatus,
     Departed,
@@ -31,9 +32,15 @@ from engine.events import (
     Scrubbed,
     SeenIds,
     Tick,
+    TraitChange,
     Unlinked,
 )
 from engine.ledger import Slot, Tally
+from engine.measures.affinity import Affinity
+from engine.measures.distinct import Distinct, Firsts
+from engine.measures.engaged import Engaged
+from engine.measures.series import MILLION, Series, add
+from engine.measures.summary import Summary
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import Outcome, Reason
 from engine.records import (
@@ -45,10 +52,12 @@ from engine.records import (
     Duplicated,
     Entered,
     Exited,
+    Gathered,
     Moved,
     ReceiptNoted,
     Record,
     SessionBegan,
+    Shape,
     Suppressed,
     Truncated,
     Unmatched,
@@ -94,6 +103,14 @@ _PENDING = Pending(
 )
 _INSTANCE = Instance(3, "recovery", "v1", AT, 2, 9, AT + 60, 5, {"price": 80}, "Product Added", 1)
 
+
+def _series() -> Series:
+    series = Series()
+    add(series, AT - 9, edge_at=0)
+    add(series, AT, {"price": 2 * MILLION}, edge_at=0)
+    return series
+
+
 VALUES: dict[str, msgspec.Struct] = {
     "event": Event(
         "e-1",
@@ -108,6 +125,12 @@ VALUES: dict[str, msgspec.Struct] = {
         {"timezone": "Asia/Kathmandu"},
         (_SAID,),
         "web",
+        is_history=True,
+        changes=(
+            TraitChange("visits", ChangeKind.INCREASE, 2),
+            TraitChange("sizes", ChangeKind.ADD, ["M"]),
+        ),
+        only_existing=True,
     ),
     "event-bare": Event("e-2", EventKind.TRACK, "Seen", None, "a1", AT, AT),
     "receipt": Receipt(
@@ -120,6 +143,7 @@ VALUES: dict[str, msgspec.Struct] = {
         code="550",
         permanent=True,
         source="esp",
+        is_history=True,
     ),
     "tick": Tick(9, AT),
     "linked": Linked(
@@ -161,6 +185,7 @@ VALUES: dict[str, msgspec.Struct] = {
         "marketing",
         counts=False,
     ),
+    "gathered": Gathered("0f3a", Shape.AFFINITY, AT, "shoes", 86_400_000, 2.5),
     "counted": Counted("Order Completed", AT, 86_400_000, {"revenue": 12.5}),
     "suppressed": Suppressed("just_bought", AT),
     "entered": Entered(3, "recovery", "v1", AT, {"price": 80}, "Product Added", 1),
@@ -169,8 +194,8 @@ VALUES: dict[str, msgspec.Struct] = {
     "assigned": Assigned("stage", {"a": [1, None]}),
     "wake-set": WakeSet(9, AT, "proposal", 4),
     "wake-cleared": WakeCleared(9, AT),
-    "receipt-noted": ReceiptNoted("m_1", "failed", AT, "550", released=True),
-    "session-began": SessionBegan(AT),
+    "receipt-noted": ReceiptNoted("m_1", "failed", AT, "550", released=True, hour=9),
+    "session-began": SessionBegan(AT, "Seen"),
     "consent-noted": ConsentNoted(_SAID),
     "duplicated": Duplicated("e-1"),
     "unmatched": Unmatched("tick"),
@@ -196,7 +221,7 @@ VALUES: dict[str, msgspec.Struct] = {
         {"email": "a@example.com", "age": 7},
         {"marketing/email": _SAID},
         [SeenPart(AT - 9, AT, bytearray(b"\xff\x00\xfe34567"))],
-        {"Seen": History(3, AT - 9, AT, [AT - 9, AT], [None, {"price": 2.5}])},
+        {"Seen": History(3, AT - 9, AT, _series())},
         {"email/opened": [AT]},
         [Slot(AT, "m_1", "cart", "email", "marketing", "promo", counts=True)],
         {"m_1": _SENT},
@@ -221,7 +246,21 @@ VALUES: dict[str, msgspec.Struct] = {
         "u2",
         ["u3"],
         ["email/u4"],
-        {"za/phone": Listing("za", "phone", "+27821234567", listed=True, as_of=AT)},
+        traits_at=AT - 4,
+        written={"tags": AT - 5},
+        context_at=AT - 6,
+        measures={
+            "0f3a": Affinity(86_400_000, 9, {"shoes": 2.5}),
+            "1b": Distinct({"shoes": AT}),
+            "2c": Firsts({"Durban": AT}),
+            "3d": Summary(2, 3_000_000, 1_000_000, 2_000_000, AT - 9, "a", AT, "b"),
+            "4e": _series(),
+            "engaged/email": Engaged(9, 2.5, 2.0, 1.5, 1.0, 0.5, bytes(range(168))),
+        },
+        session_count=5,
+        session_pages=4,
+        session_products=3,
+        listings={"za/phone": Listing("za", "phone", "+27821234567", listed=True, as_of=AT)},
     ),
     "profile-new": Profile("u2"),
 }
