@@ -55,8 +55,8 @@ from engine.records import (
 )
 from engine.turn import Turn
 
-ATTENTION = (ReceiptStatus.OPENED, ReceiptStatus.CLICKED)
 _OF_CONSENT = (Reason.NO_CONSENT, Reason.TYPE_OPT_OUT, Reason.OPT_OUT_REGISTRY)
+ATTENTION = (ReceiptStatus.OPENED, ReceiptStatus.CLICKED)
 ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
 
 
@@ -196,8 +196,7 @@ def _take_consent(turn: Turn, event: Event, before: Pairs) -> bool:
     if event.name == CONFIRMED and not confirm(turn, event):
         return False
     if event.consents:
-        if not event.is_history:
-            ask_to_confirm(turn, before)
+        ask_to_confirm(turn, before, asks=not event.is_history)
         if turn.profile.pending:
             _recheck_consent(turn)
     return True

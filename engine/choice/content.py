@@ -49,6 +49,14 @@ def render(  # noqa: PLR0913 - each is a name that templates can use
     return {field: template.render(names) for field, template in templates.items()}
 
 
+def _is_pending(profile: Profile, channel: str, now: int) -> bool:
+    """Say whether consent on a channel waits to be confirmed."""
+    said_here = [said for said in profile.consents.values() if said.channel == channel]
+    return any(
+        said.status is ConsentStatus.PENDING and not has_ended(said, now) for said in said_here
+    )
+
+
 def _traits(
     profile: Profile, program: Program, templates: Mapping[str, Template], now: int
 ) -> Mapping[str, Any]:
@@ -56,12 +64,4 @@ def _traits(
     names = [name for template in templates.values() for name in template.traits]
     return (
         {**profile.traits, **worked_out(names, profile, program, now)} if names else profile.traits
-    )
-
-
-def _is_pending(profile: Profile, channel: str, now: int) -> bool:
-    """Say whether consent on a channel waits to be confirmed."""
-    said_here = [said for said in profile.consents.values() if said.channel == channel]
-    return any(
-        said.status is ConsentStatus.PENDING and not has_ended(said, now) for said in said_here
     )

@@ -53,7 +53,7 @@ def _read_statement(entry: object, path: str, at: int, source: str) -> ConsentSt
         said_at = read_instant(entry["at"], f"{path}.at")
         if said_at > at + FUTURE_SKEW_MS_MAX:
             raise _bad("expected an instant that is not in the future", f"{path}.at")
-        said_at = min(said_at, at)  # it was said before it was told
+        said_at = min(said_at, at)
     message_type = _read_type(entry, path)
     basis = _read_basis(entry.get("basis"), f"{path}.basis")
     expires_at = _read_end(entry.get("expires_at"), status, said_at, f"{path}.expires_at")

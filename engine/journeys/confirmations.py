@@ -47,8 +47,11 @@ def consented(profile: Profile, program: Program, now: int) -> Pairs:
     )
 
 
-def ask_to_confirm(turn: Turn, before: Pairs) -> None:
-    """Make new consent wait for its confirmation, and propose the messages that ask for it."""
+def ask_to_confirm(turn: Turn, before: Pairs, *, asks: bool) -> None:
+    """Make new consent wait for its confirmation; and propose the messages that ask for it.
+
+    Not where it comes from the past (`asks` False): that begins nothing, and is no consent either.
+    """
     rule = turn.program.double_opt_in
     if rule is None:
         return
@@ -60,7 +63,7 @@ def ask_to_confirm(turn: Turn, before: Pairs) -> None:
         assert said is not None
         turn.note(ConsentNoted(_pending(said, purpose, channel)))
         asked.setdefault(channel, []).append(purpose)
-    for channel, purposes in asked.items():
+    for channel, purposes in asked.items() if asks else ():
         _ask(turn, rule, channel, purposes)
 
 

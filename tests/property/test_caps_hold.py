@@ -301,8 +301,14 @@ _acts = st.builds(
     st.sampled_from([0, 0, 5 * MINUTE, 3 * HOUR, 2 * DAY]),
     st.integers(0, 5),
 )
-_merging = st.one_of(
-    st.builds(lambda act, by: act._replace(by_visitor=by), _acts, st.booleans()),
+
+
+def _by_visitor(act: Act, by_visitor: bool) -> Act:  # noqa: FBT001
+    return act._replace(by_visitor=by_visitor)
+
+
+_merging: st.SearchStrategy[Act] = st.one_of(
+    st.builds(_by_visitor, _acts, st.booleans()),
     st.builds(Act, st.just("merge"), st.sampled_from([0, MINUTE, HOUR]), st.just(0), st.just(0)),
 )
 
@@ -392,7 +398,10 @@ def test_no_window_holds_more_though_customers_turn_out_to_be_one(
 
 
 def test_ledgers_that_are_not_united_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.merge._unite_ledgers", lambda *_given: None)
+    def unite(*_given: object) -> None:
+        return
+
+    monkeypatch.setattr("engine.merge._unite_ledgers", unite)
     quick = settings(some(100), phases=(Phase.generate,), report_multiple_bugs=False)
 
     def hold(drawn: tuple[dict[str, Any], dict[str, Any]], acts: list[Act]) -> None:
