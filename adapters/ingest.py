@@ -222,6 +222,11 @@ class Bookmark:
             return sha256(file.read(size)).hexdigest()
 
 
+def find_bookmark(folder: Path, path: Path, where: str = "") -> Bookmark | None:
+    """Give the place for a file; what is no file can't be read from the middle."""
+    return Bookmark(folder, path, where) if path.is_file() else None
+
+
 class Loader:
     """Gives portions to a shard, a few at a time, and notes what became of them."""
 
@@ -244,15 +249,18 @@ class Loader:
 
     async def run(self, portions: Iterator[Portion], stop: asyncio.Event) -> bool:
         """Load portions until there are no more or it is to stop; says whether it got through."""
+        is_complete = True
         for portion in portions:
             await self._take(portion)
             while len(self._flying) >= FLYING_MAX:
                 await self._settle()
+            await asyncio.sleep(0)  # reading waits for nothing: a signal would not be heard
             if stop.is_set():
+                is_complete = False
                 break
         while self._flying:
             await self._settle()
-        return not stop.is_set()
+        return is_complete
 
     async def _take(self, portion: Portion) -> None:
         envelope = Envelope(
@@ -331,7 +339,7 @@ async def load_file(
     async with App(workspace, data, None, settings=settings) as app:
         tune_interpreter()
         with open_source(path) as source:
-            bookmark = None if path == STDIN else Bookmark(data / _BOOKMARKS, path)
+            bookmark = find_bookmark(data / _BOOKMARKS, path)
             start = Position()
             if bookmark is not None:
                 start = bookmark.begin() if from_start else bookmark.read()

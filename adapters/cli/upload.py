@@ -23,13 +23,12 @@ from adapters.cli.remote import RemoteError
 from adapters.gateway.answers import Refusal, Success
 from adapters.ingest import (
     REJECTED_NAMED_MAX,
-    STDIN,
-    Bookmark,
     Loaded,
     Portion,
     Position,
     Progress,
     Rejected,
+    find_bookmark,
     open_source,
 )
 from engine.errors import InputError
@@ -56,7 +55,7 @@ def upload_file(
     server = _Server(url, "/v1/history" if is_history else "/v1/batch")
     with open_source(path) as source:
         folder = Path(click.get_app_dir("nextbeat", force_posix=True)) / "ingest"
-        bookmark = None if path == STDIN else Bookmark(folder, path, server.url)
+        bookmark = find_bookmark(folder, path, server.url)
         start = Position()
         if bookmark is not None:
             start = bookmark.begin() if from_start else bookmark.read()
