@@ -14,6 +14,8 @@ from aiohttp import ClientSession, web
 
 from actors.history import History
 from actors.ports import (
+    ActQuery,
+    ActRow,
     Clock,
     DecisionQuery,
     DecisionRow,
@@ -71,6 +73,7 @@ class ScriptedStore:
         self.kept: list[QuarantineRow] = []
         self.entries_kept: list[Entry] = []
         self.sent: dict[str, OutboxRow] = {}
+        self.noted: list[ActRow] = []
         self.failure: Exception | None = None
 
     async def entries(self, last_seq: int, limit: int) -> list[Entry]:
@@ -79,6 +82,12 @@ class ScriptedStore:
             walked.append(self.entries_kept[last_seq - 1])
             last_seq = walked[-1].prev
         return walked
+
+    async def acts(self, query: ActQuery) -> list[ActRow]:
+        newest = [row for row in reversed(self.noted) if query.who in ("", row.who)]
+        return [row for row in newest if query.before is None or row.number < query.before][
+            : query.limit
+        ]
 
     async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
         return [self.sent[one] for one in ids if one in self.sent]
@@ -161,6 +170,13 @@ class ScriptedRuntime(Runtime):
         return self.resume(
             profile, [*[one.seq for one in written[-1:]], *profile.absorbed.values()]
         )
+
+    def note_act(self, who: str, act: str, subject: str, detail: str = "") -> asyncio.Future[None]:
+        noted = self.scripted.noted
+        noted.append(ActRow(len(noted) + 1, self.clock.now(), who, act, subject, detail))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
 
     async def resolve(self, namespace: str, value: str) -> str | None:
         return self.links.get((namespace, value))
