@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import ClientSession, web
 
 from actors.history import History
+from actors.partings import Partings
 from actors.ports import (
     ActQuery,
     ActRow,
@@ -29,7 +30,7 @@ from actors.runtime import Counters, DecisionListener, Runtime
 from adapters.gateway import lines
 from adapters.gateway.host import Host
 from adapters.gateway.settings import GatewaySettings, hash_keys
-from engine.errors import OverloadError
+from engine.errors import InputError, OverloadError
 from engine.events import Event, EventKind, Input
 from engine.instants import DAY_MS, HOUR_MS, parse_instant
 from engine.profile import Profile
@@ -110,6 +111,22 @@ class ScriptedStore:
         return [row for row in newest if before is None or row.number < before][:limit]
 
 
+class ScriptedPartings:
+    """Merges and partings that are refused as the real ones are, and else are done at once."""
+
+    def __init__(self, profiles: dict[str, Profile]) -> None:
+        self._profiles = profiles
+
+    async def merge(self, customer: str, other: str) -> None:
+        for path, name in (("customer", customer), ("other", other)):
+            if name not in self._profiles:
+                raise InputError("unknown_customer", "there is no such customer", path)
+        if customer == other:
+            raise InputError("same_customer", "expected another customer than this one", "other")
+
+    unmerge = merge
+
+
 class ScriptedRuntime(Runtime):
     """A runtime whose commits happen when the test says so (`commits_at_once`, or `settle`)."""
 
@@ -120,6 +137,7 @@ class ScriptedRuntime(Runtime):
         self.program = demo_program()
         self.counters = Counters()
         self.profiles: dict[str, Profile] = {}
+        self.partings = cast("Partings", ScriptedPartings(self.profiles))
         self.links: dict[tuple[str, str], str] = {}
         self.journal: dict[str, list[Entry]] = {}
         self.taken: list[Input] = []
