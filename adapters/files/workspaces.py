@@ -29,6 +29,7 @@ from engine.program.program import Program
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _MAIN = "workspace"
+_NEARLY = 0.75  # how like a section a misspelt one is
 _CONTENT = "content"
 _SECTIONS = tuple(field.encode_name for field in msgspec.structs.fields(WorkspaceSpec))
 
@@ -168,7 +169,7 @@ class _Reading:
         section = parts[0] if len(parts) > 1 else file.stem
         if section == _MAIN or section not in _SECTIONS:
             return False
-        if get_close_matches(key, _SECTIONS, n=1):  # a section itself, or nearly one
+        if get_close_matches(key, _SECTIONS, n=1, cutoff=_NEARLY):  # a section, or nearly one
             return False
         place = places.get((key,)) or Place(file.as_posix(), 1, 1)
         where = (place.file, place.key_line or place.line, place.key_column or place.column)

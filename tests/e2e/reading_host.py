@@ -13,7 +13,10 @@ import msgspec
 from aiohttp import ClientSession, web
 
 from actors.history import History
+from actors.partings import Partings
 from actors.ports import (
+    ActQuery,
+    ActRow,
     Clock,
     DecisionQuery,
     DecisionRow,
@@ -27,7 +30,7 @@ from actors.runtime import Counters, DecisionListener, Runtime
 from adapters.gateway import lines
 from adapters.gateway.host import Host
 from adapters.gateway.settings import GatewaySettings, hash_keys
-from engine.errors import OverloadError
+from engine.errors import InputError, OverloadError
 from engine.events import Event, EventKind, Input
 from engine.instants import DAY_MS, HOUR_MS, parse_instant
 from engine.profile import Profile
@@ -71,6 +74,7 @@ class ScriptedStore:
         self.kept: list[QuarantineRow] = []
         self.entries_kept: list[Entry] = []
         self.sent: dict[str, OutboxRow] = {}
+        self.noted: list[ActRow] = []
         self.failure: Exception | None = None
 
     async def entries(self, last_seq: int, limit: int) -> list[Entry]:
@@ -79,6 +83,12 @@ class ScriptedStore:
             walked.append(self.entries_kept[last_seq - 1])
             last_seq = walked[-1].prev
         return walked
+
+    async def acts(self, query: ActQuery) -> list[ActRow]:
+        newest = [row for row in reversed(self.noted) if query.who in ("", row.who)]
+        return [row for row in newest if query.before is None or row.number < query.before][
+            : query.limit
+        ]
 
     async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
         return [self.sent[one] for one in ids if one in self.sent]
@@ -101,6 +111,22 @@ class ScriptedStore:
         return [row for row in newest if before is None or row.number < before][:limit]
 
 
+class ScriptedPartings:
+    """Merges and partings that are refused as the real ones are, and else are done at once."""
+
+    def __init__(self, profiles: dict[str, Profile]) -> None:
+        self._profiles = profiles
+
+    async def merge(self, customer: str, other: str) -> None:
+        for path, name in (("customer", customer), ("other", other)):
+            if name not in self._profiles:
+                raise InputError("unknown_customer", "there is no such customer", path)
+        if customer == other:
+            raise InputError("same_customer", "expected another customer than this one", "other")
+
+    unmerge = merge
+
+
 class ScriptedRuntime(Runtime):
     """A runtime whose commits happen when the test says so (`commits_at_once`, or `settle`)."""
 
@@ -111,6 +137,7 @@ class ScriptedRuntime(Runtime):
         self.program = demo_program()
         self.counters = Counters()
         self.profiles: dict[str, Profile] = {}
+        self.partings = cast("Partings", ScriptedPartings(self.profiles))
         self.links: dict[tuple[str, str], str] = {}
         self.journal: dict[str, list[Entry]] = {}
         self.taken: list[Input] = []
@@ -161,6 +188,13 @@ class ScriptedRuntime(Runtime):
         return self.resume(
             profile, [*[one.seq for one in written[-1:]], *profile.absorbed.values()]
         )
+
+    def note_act(self, who: str, act: str, subject: str, detail: str = "") -> asyncio.Future[None]:
+        noted = self.scripted.noted
+        noted.append(ActRow(len(noted) + 1, self.clock.now(), who, act, subject, detail))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
 
     async def resolve(self, namespace: str, value: str) -> str | None:
         return self.links.get((namespace, value))

@@ -16,6 +16,7 @@ from engine.events import (
     ReceiptStatus,
     Tick,
 )
+from engine.instants import DAY_MS, HOUR_MS
 from engine.profile import Profile, Sent
 from engine.reasons import Outcome, Reason
 from engine.records import (
@@ -46,12 +47,24 @@ async def entries(served: Served, filters: str = "") -> list[dict[str, Any]]:
     return list(found["entries"])
 
 
+def hour(number: int) -> int:
+    """Tell when the entry of a number is written down."""
+    return NOW - DAY_MS + number * HOUR_MS
+
+
 def write_story(served: Served) -> None:
     """Write what happens to u1: seven entries, over several channels."""
     runtime = served.runtime
     grant = said(ConsentStatus.GRANTED)
     runtime.write(
-        "u1", event(1, "Identified", kind=EventKind.IDENTIFY, traits={"email": "a@b.co", "vip": 1})
+        "u1",
+        event(
+            1,
+            "Identified",
+            kind=EventKind.IDENTIFY,
+            traits={"email": "a@b.co", "vip": 1},
+            at=hour(1),
+        ),
     )
     runtime.write("u1", event(2, "Consent Stated", consents=(grant,)), [SessionBegan(NOW)])
     sent = decided(1, outcome=Outcome.SEND, reason=Reason.SENT, message_id="m_1")
@@ -61,7 +74,7 @@ def write_story(served: Served) -> None:
     runtime.write("u1", Tick(3, NOW), [Assigned("vip", 2), Exited(1, "cart", "done", NOW)])
     left = ConsentNoted(said(ConsentStatus.WITHDRAWN, NOW + 1))
     runtime.write("u1", Receipt("r-2", "u1", "m_1", ReceiptStatus.UNSUBSCRIBED, NOW, NOW), [left])
-    runtime.write("u1", event(7, traits={"email": None, "vip": 2}))
+    runtime.write("u1", event(7, traits={"email": None, "vip": 2}, at=hour(7)))
     runtime.scripted.sent["m_1"] = OutboxRow("m_1", "u1", "sms", "sent", 1, b"")
 
 
@@ -146,7 +159,7 @@ async def test_what_was_too_far_back_is_not_made_up(
     write_story(served)
     [latest] = await entries(served, "limit=1")
     vip = served.runtime
-    vip.write("u1", event(8, traits={"plan": "b", "vip": 9}))
+    vip.write("u1", event(8, traits={"plan": "b", "vip": 9}, at=hour(8)))
     [latest] = await entries(served, "limit=1")
     assert latest["changes"] == [
         {"of": "trait", "name": "vip", "now": 9, "was": 2},
