@@ -116,8 +116,9 @@ def _parse_minute(hours: str, minutes: str, text: str) -> int:
 
 def _compile_path(root: str, path: tuple[str, ...], shift: _Shift) -> Until:
     def until(scope: Scope, zone: ZoneInfo) -> int | None:
-        found: object = getattr(scope, root)
-        for name in path:
+        first, *rest = path
+        found: object = scope.trait(first) if root == "profile" else getattr(scope, root).get(first)
+        for name in rest:
             if not isinstance(found, Mapping):
                 return None
             found = cast("Mapping[str, Any]", found).get(name)

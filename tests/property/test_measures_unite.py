@@ -108,6 +108,22 @@ def test_a_window_holds_what_happened_in_it(
 
 
 @given(_happenings, _instants, st.integers(1, 30 * DAY_MS))
+def test_beyond_the_newest_a_window_is_out_by_what_shares_a_day_with_its_edge(
+    happenings: list[Happening], now: int, window_ms: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(series_module, "SERIES_EXACT_MAX", 4)
+        patch.setattr(series_module, "SERIES_HOURS_MAX", 3)
+        found = read(series_of(happenings), window_ms, now).number
+    edge_at = now - window_ms
+    instants = [at for at, _ in happenings]
+    meant = sum(edge_at < at <= now for at in instants)
+    beside = sum(at <= edge_at and at // DAY_MS == edge_at // DAY_MS for at in instants)
+    ahead = sum(at > now and at // DAY_MS == now // DAY_MS for at in instants)
+    assert meant - beside - ahead <= found <= meant + beside + ahead
+
+
+@given(_happenings, _instants, st.integers(1, 30 * DAY_MS))
 def test_an_answer_holds_until_it_is_said_to_change(
     happenings: list[Happening], now: int, window_ms: int
 ) -> None:

@@ -190,8 +190,8 @@ def generate(seed: int, *, customers: int, events: int) -> list[Told]:
     told: list[Told] = []
     for number in range(events):
         at = ORIGIN_AT + number * spacing_ms
-        # Few come often and many seldom.
-        customer = f"u{int(customers * chance.random() ** 3)}"
+        # Some come often and many seldom; nobody so often that windows lose their sharp edge.
+        customer = f"u{int(customers * chance.random() ** 1.5)}"
         properties: dict[str, Any] = {}
         if chance.random() < 0.2:
             name = "Order Completed"

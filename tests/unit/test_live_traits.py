@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from engine.program.cel.explain import explain
 from engine.program.compile import compile_source
 from engine.program.program import Program
 from engine.program.scope import Scope
+from engine.program.until import parse_until
 from engine.program.view import live_traits
 from engine.records import Counted, Gathered
 from engine.step import step
@@ -166,6 +168,15 @@ def test_an_explanation_shows_a_live_trait_as_it_was_read() -> None:
     tell(profile, shop, "Product Viewed", AT)
     (term,) = explain("profile.views >= 2", Scope(profile, AT, book=shop))
     assert str(term) == "profile.views >= 2 -> false, profile.views was 1"
+
+
+def test_a_moment_can_be_relative_to_a_live_trait() -> None:
+    shop = program(paid_at={"last": "Paid"})
+    until = parse_until("profile.paid_at + 30d")
+    profile = Profile("u1")
+    assert until(Scope(profile, AT, book=shop), ZoneInfo("UTC")) is None
+    tell(profile, shop, "Paid", AT)
+    assert until(Scope(profile, AT, book=shop), ZoneInfo("UTC")) == AT + 30 * DAY_MS
 
 
 def test_a_message_shows_live_traits_beside_stated_ones() -> None:
