@@ -5,7 +5,7 @@ Puts down records, which `evolve` folds without the program.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from engine.events import Event
 from engine.measures.distinct import Firsts
@@ -59,8 +59,9 @@ def _pick(feed: Feed, properties: Mapping[str, Any]) -> tuple[Scalar, ...]:
     value = _pick_one(feed, properties)
     if feed.each:
         items = properties.get(feed.each)
-        listed = items[:_ITEMS_MAX] if isinstance(items, list) else []
-        found = [_pick_one(feed, item) for item in listed if isinstance(item, dict)]
+        listed = cast("list[object]", items)[:_ITEMS_MAX] if isinstance(items, list) else []
+        objects = [cast("Mapping[str, Any]", item) for item in listed if isinstance(item, dict)]
+        found = [_pick_one(feed, item) for item in objects]
         return tuple(dict.fromkeys(one for one in (value, *found) if one is not None))
     if value is None and feed.of and not feed.is_optional:
         return ()

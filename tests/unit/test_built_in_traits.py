@@ -70,8 +70,9 @@ def test_of_a_stranger_nothing_is_known() -> None:
 
 def test_orders_say_how_many_how_much_and_how_often() -> None:
     profile = Profile("u1")
-    for day, worth in ((0, {"revenue": 100, "total": 120}), (10, {"total": 50.5}), (20, {})):
-        tell(profile, "Order Completed", AT + day * DAY_MS, **worth)
+    orders: list[dict[str, Any]] = [{"revenue": 100, "total": 120}, {"total": 50.5}, {}]
+    for number, worth in enumerate(orders):
+        tell(profile, "Order Completed", AT + 10 * number * DAY_MS, **worth)
     now = AT + 21 * DAY_MS
     assert look(profile, "orders", now) == {
         "count": 3,
