@@ -7,26 +7,37 @@ from hypothesis import given, settings, strategies as st
 from engine.events import Event, EventKind
 from engine.intake.catalogue import write_fields
 from engine.intake.enrich import enrich
+from engine.intake.shapes import is_array, is_object
 from engine.limits import ENRICH_BYTES_MAX
 from engine.program.catalogue import compile_joins
 
 JOINS = compile_joins({})
-IDS = st.sampled_from(["a", "b", "c", 1, 1.0, "1", "", None, True, ["a"], "unknown"])
+Json = dict[str, Any]
+Strategy = st.SearchStrategy[Any]
+
+
+def _unite(named: Json, said: Json, nested: Json) -> Json:
+    return {**said, **nested, **named}
+
+
+IDS: Strategy = st.sampled_from(["a", "b", "c", 1, 1.0, "1", "", None, True, ["a"], "unknown"])
 WORDS = st.sampled_from(["price", "category", "currency", "title", "id", "sku", "x"])
-PLAIN = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(0, 9) | st.text(max_size=3)
+PLAIN: Strategy = (
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(0, 9) | st.text(max_size=3)
+)
 KEYS = ("product_id", "sku", "store_id", "content_id")
-SAID = st.dictionaries(st.sampled_from(KEYS), IDS) | st.dictionaries(WORDS, PLAIN)
-NESTED = st.one_of(SAID, PLAIN, st.lists(SAID | PLAIN, max_size=4))
-PROPERTIES = st.builds(
-    lambda named, said, nested: {**said, **nested, **named},
+SAID: Strategy = st.dictionaries(st.sampled_from(KEYS), IDS) | st.dictionaries(WORDS, PLAIN)
+NESTED: Strategy = st.one_of(SAID, PLAIN, st.lists(SAID | PLAIN, max_size=4))
+PROPERTIES: Strategy = st.builds(
+    _unite,
     st.dictionaries(st.sampled_from(KEYS), IDS),
     st.dictionaries(WORDS, PLAIN),
     st.dictionaries(st.sampled_from(["products", "product", "store", "content"]), NESTED),
 )
-FIELDS = st.dictionaries(st.sampled_from(["category", "sku", "x"]), PLAIN) | st.just(
+FIELDS: Strategy = st.dictionaries(st.sampled_from(["category", "sku", "x"]), PLAIN) | st.just(
     {"text": "x" * 8_000}
 )
-SHELVES = st.dictionaries(
+SHELVES: Strategy = st.dictionaries(
     st.tuples(st.sampled_from(["products", "stores", "content"]), st.sampled_from("abc1")),
     FIELDS.map(write_fields),
 )
@@ -39,9 +50,9 @@ def event(properties: dict[str, Any]) -> Event:
 
 def keeps(said: Any, told: Any) -> bool:
     """Say whether everything that was said is still there."""
-    if isinstance(said, dict) and isinstance(told, dict):
+    if is_object(said) and is_object(told):
         return all(value is None or keeps(value, told.get(name)) for name, value in said.items())
-    if isinstance(said, list) and isinstance(told, list):
+    if is_array(said) and is_array(told):
         return len(said) == len(told) and all(map(keeps, said, told))
     return bool(said == told and type(said) is type(told))
 
