@@ -14,6 +14,7 @@ from actors.aging import DONE_STATES, Aging
 from actors.ports import (
     ActQuery,
     ActRow,
+    CatalogueRow,
     Commit,
     Cutoffs,
     DecisionQuery,
@@ -29,6 +30,7 @@ from actors.ports import (
     Temporary,
     TimerRow,
 )
+from actors.shelf import Shelf
 from engine.effects import Send
 from engine.errors import StoreError
 
@@ -130,6 +132,7 @@ class _Tables(Aging):
         self.covered_seq = 0
         self.acts: list[ActRow] = []
         self.retired_seq = 0
+        self.shelf = Shelf()
 
     def last_seq(self) -> int:
         return self.journal[-1].seq if self.journal else self.retired_seq
@@ -175,6 +178,7 @@ class _Tables(Aging):
             self.retire(commit.retired)
         for act in commit.acts:
             self.acts.append(act._replace(number=len(self.acts) + 1))
+        self.shelf.apply(commit.catalogue)
 
     def _apply_outbox(self, commit: Commit) -> None:
         for message in commit.outbox:
@@ -393,6 +397,13 @@ class MemoryStore:
         self._check_open()
         rows = reversed(self._tables.acts)
         return [row for row in rows if _is_asked_for(row, query)][: query.limit]
+
+    async def catalogue(
+        self, after: tuple[str, str], limit: int, *, kind: str = ""
+    ) -> list[CatalogueRow]:
+        """List items of the catalogue after a (kind, id), in that order; of one kind if named."""
+        self._check_open()
+        return self._tables.shelf.rows(after, limit, kind)
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:
         """Keep the text of a workspace that comes into force; once for each version."""

@@ -156,6 +156,17 @@ class Retired(msgspec.Struct, frozen=True):
         return not (self.seq or self.decisions or self.messages or self.quarantined)
 
 
+class CatalogueRow(NamedTuple):
+    """One item of the catalogue: `body` is its fields as msgpack.
+
+    In a commit an empty `body` removes the item; one that was read so was damaged in the store.
+    """
+
+    kind: str
+    id: str
+    body: bytes
+
+
 class Commit(msgspec.Struct):
     """Everything one group commit makes durable together. Lists may be empty."""
 
@@ -172,6 +183,7 @@ class Commit(msgspec.Struct):
     covered_seq: int | None = None  # all entries up to here are in snapshots
     acts: list[ActRow] = []
     retired: Retired | None = None
+    catalogue: list[CatalogueRow] = []  # each item at most once
 
     def is_empty(self) -> bool:
         """Say whether there is nothing to write."""
@@ -188,6 +200,7 @@ class Commit(msgspec.Struct):
             or self.covered_seq is not None
             or self.acts
             or self.retired
+            or self.catalogue
         )
 
 
@@ -304,6 +317,12 @@ class Store(Protocol):
 
     async def acts(self, query: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""
+        ...
+
+    async def catalogue(
+        self, after: tuple[str, str], limit: int, *, kind: str = ""
+    ) -> list[CatalogueRow]:
+        """List items of the catalogue after a (kind, id), in that order; of one kind if named."""
         ...
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from actors.acts import Acting
 from actors.audience import Audience, DecisionListener
 from actors.carrier import Carrier
+from actors.catalogue import Catalogue
 from actors.commits import Batch, Committer
 from actors.counters import Counters
 from actors.customer import MAILBOX_MAX, Customer, Halt, Move
@@ -75,14 +76,12 @@ class Runtime(Reading, Acting):
         self.counters = Counters()
         self.scrubber = Scrubber()
         self.timers = Timers(store)
+        self.catalogue = Catalogue(store)
         self.directory = Directory(
             store, self.schedule, self._hydration_failed, self.settings.memory_bytes_max
         )
         self._intake = Intake(
-            store,
-            rules=lambda: self.program.identity,
-            post=self._post,
-            queued=self._count_queued,
+            store, rules=lambda: self.program.identity, post=self._post, queued=self._count_queued
         )
         self._carrier = Carrier(self._intake, self)
         self.partings = Partings(store, self.directory, self._intake, clock, self)
@@ -121,6 +120,7 @@ class Runtime(Reading, Acting):
         state = await self.store.open()
         self._seq = self._durable_seq = state.last_seq
         self._snapshots.covered_seq = state.covered_seq
+        await self.catalogue.load()
         return await recover(self.store, self.directory, state)
 
     async def start(self) -> None:
@@ -190,8 +190,9 @@ class Runtime(Reading, Acting):
         if self._unready:
             raise OverloadError(f"the shard is {self._unready}", 5)
         if self._queued + len(inputs) > self.settings.queue_max or self.outbox.is_full():
-            message = "too much is waiting to be stored or sent"
-            raise OverloadError(message)
+            raise OverloadError("too much is waiting to be stored or sent")
+        if self.catalogue.count:
+            inputs = self.catalogue.enrich(inputs, self.program.joins)
         return self._accept(inputs, quarantined)
 
     def _accept(
@@ -484,6 +485,7 @@ class Runtime(Reading, Acting):
         """Tell how much there is of what comes and goes, for metrics."""
         return {
             "actor_resident": len(self.directory),
+            "catalogue_items": self.catalogue.count,
             "actor_memory_bytes": self.directory.memory_bytes,
             "mailbox_depth": self._queued,
             "deferred_depth": len(self.timers),

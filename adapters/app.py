@@ -177,6 +177,9 @@ class App:
             await self.runtime.stop()
             raise
         self._lag.start()
+        damaged = list(self.runtime.catalogue.damaged)
+        if damaged:
+            logger.error("items are damaged and left out; load them again", items=damaged[:10])
         port = self.port if self._gateway is not None else None
         logger.info("ready", port=port, recovered=folded, program=self.runtime.program.version)
         return self

@@ -10,15 +10,21 @@ from pathlib import Path
 import msgspec
 
 from actors.replay import Replay
+from adapters.feeds import Feed, FeedError, form_of
 from engine.errors import InputError
 from engine.events import Event, Receipt
+from engine.intake.enrich import enrich
 from engine.intake.mapping import take_in
 from engine.intake.normalise import read_line
+from engine.program.catalogue import ItemJoin
 from engine.program.mappings import Mappings
 from engine.program.program import Program
 from engine.transcript import decision_object
 
 Progress = Callable[[int, int], None]
+Shelf = dict[tuple[str, str], bytes]  # fields of items as msgpack, by kind and id
+
+_EMPTY: Shelf = {}
 
 _JSON = msgspec.json.Encoder()
 
@@ -48,13 +54,17 @@ def run_replay(
     until_at: int | None,
     write: Callable[[bytes], object],
     progress: Progress,
+    shelf: Shelf = _EMPTY,
 ) -> Summary:
     """Replay a file through a program; `write` gets each decision as a line of JSON.
 
-    `progress` hears (inputs done, inputs in all).
+    `progress` hears (inputs done, inputs in all). Events are told of the items on the `shelf`,
+    which stand for what a running server's catalogue held at the time.
     """
     summary = Summary()
     inputs = _read(events, program.mappings, summary)
+    if shelf:
+        inputs = [_tell(given, program, shelf) for given in inputs]
     inputs.sort(key=lambda given: given.at)  # stable: ties stay in file order
     summary.events = len(inputs)
     replay = Replay(program)
@@ -73,6 +83,21 @@ def run_replay(
     progress(total, total)
     summary.customers = len(replay.profiles)
     return summary
+
+
+def read_shelf(join: ItemJoin, file: Path, shelf: Shelf) -> list[FeedError]:
+    """Put the items of a file on a shelf; gives the lines that were left out."""
+    with file.open("rb") as opened:
+        feed = Feed(join, opened, form_of(file))
+        for row in feed.rows():
+            shelf[row.kind, row.id] = row.body
+    return feed.faults
+
+
+def _tell(given: Event | Receipt, program: Program, shelf: Shelf) -> Event | Receipt:
+    if isinstance(given, Receipt):
+        return given
+    return enrich(given, program.joins, lambda kind, item: shelf.get((kind, item)))
 
 
 def _read(events: Path, mappings: Mappings, summary: Summary) -> list[Event | Receipt]:

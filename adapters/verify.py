@@ -49,6 +49,7 @@ Progress = Callable[[int, int], object]
 _RESTORE = "restore the data directory from a backup"
 _HINTS = {
     "acts": "what was noted of an administrative act is not known any more; nothing else is",
+    "catalogue": "the item is left out until it is loaded again; everything else is as it was",
     "quarantine": "the item can't be taken in again; everything else is as it was",
     "outbox": f"what became of this message is not known any more: {_RESTORE}",
 }

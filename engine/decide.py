@@ -39,6 +39,7 @@ from engine.journeys.releases import (
 from engine.journeys.triggers import enter, may_enter, triggered
 from engine.links import CONFIRMED
 from engine.localtime import local_parts
+from engine.origins import find_origin
 from engine.place import find_place
 from engine.profile import Instance, Profile, Sent, Timer
 from engine.program.program import Op
@@ -188,7 +189,7 @@ def _follow(turn: Turn, sent: Sent) -> None:
 
 def _note_session(turn: Turn, event: Event, active_before_at: int) -> None:
     if turn.profile.active_at > active_before_at:
-        turn.note(SessionBegan(event.at, event.name))
+        turn.note(SessionBegan(event.at, event.name, find_origin(event)))
 
 
 def _take_consent(turn: Turn, event: Event, before: Pairs) -> bool:

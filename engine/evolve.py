@@ -42,6 +42,7 @@ from engine.ledger import Slot, enter_slot, strike_slot
 from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
     HISTORY_NAMES_MAX,
+    LOCALE_LENGTH_MAX,
     SENDS_EVENT_MAX,
     SENDS_MAX,
 )
@@ -151,6 +152,13 @@ def _evolve_context(profile: Profile, event: Event) -> None:
     if timezone and timezone.__class__ is str and event.at >= profile.context_at:
         profile.context_timezone = timezone
         profile.context_at = event.at
+    locale = context.get("locale")
+    if (
+        locale.__class__ is str
+        and len(locale) <= LOCALE_LENGTH_MAX
+        and event.at >= profile.active_at
+    ):
+        profile.context_locale = locale
     device = context.get("device")
     if isinstance(device, dict) and (token := cast("JsonObject", device).get("token")):
         write_traits(profile, {"push_token": token}, event.at)
@@ -318,6 +326,10 @@ def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
 
 def _evolve_session(profile: Profile, record: SessionBegan, _now: int) -> None:
     begin_session(profile, record.at, record.name)
+    if record.origin is not None:
+        profile.last_source = record.origin
+        if profile.first_source is None:
+            profile.first_source = record.origin
 
 
 def _evolve_noted_consent(profile: Profile, record: ConsentNoted, _now: int) -> None:

@@ -43,6 +43,7 @@ IDENTITIES_MAX = 100  # of one namespace
 REFUSALS_MAX = 100
 PARTING_ENTRIES_MAX = 200_000  # of the customer who is made two again, read at once
 TRAIT_ITEMS_MAX = 500  # values of a list that is added to; the oldest go first
+LOCALE_LENGTH_MAX = 35  # as the longest that BCP 47 recommends to have room for
 INSTANCES_MAX = 100
 PENDING_MAX = 100
 
@@ -70,6 +71,17 @@ WORKSPACE_DEPTH_MAX = 64
 WORKSPACE_NAME_LENGTH_MAX = 256
 CAP_COUNT_MAX = 500
 BLACKOUT_DAYS_MAX = 400
+
+# What the catalogue may hold. Items are kept in memory as they are in the store: one of 200 bytes
+# takes about 400 there.
+CATALOGUE_ITEMS_MAX = 1_000_000  # of all kinds together
+CATALOGUE_BYTES_MAX = 512 * 1024 * 1024  # of their fields
+CATALOGUE_ITEM_BYTES_MAX = 8 * 1024
+CATALOGUE_FIELDS_MAX = 100
+CATALOGUE_BODY_BYTES_MAX = 64 * 1024 * 1024  # of one request that loads items
+CATALOGUE_KINDS_MAX = 20
+ENRICH_BYTES_MAX = 32 * 1024  # what one event is told of the things it names; more is left out
+ENRICH_LIST_MAX = 100  # elements of a list of products that are looked up
 
 # What one condition may be, and what it may look at. Nested macros multiply, so an inner list is
 # shorter: 1,000 x 100 steps are some ten milliseconds at the very worst.
@@ -103,5 +115,8 @@ assert INBOX_PAGE_MAX <= INBOX_KEEP_MAX
 assert INBOX_SOCKET_QUEUE_MAX >= INBOX_PAGE_MAX
 assert CAP_COUNT_MAX <= LEDGER_MAX
 assert WORKSPACE_NAME_LENGTH_MAX <= NAME_LENGTH_MAX
+assert CATALOGUE_ITEM_BYTES_MAX <= ENRICH_BYTES_MAX
+assert ENRICH_BYTES_MAX <= ITEM_BYTES_MAX
+assert CATALOGUE_BODY_BYTES_MAX <= CATALOGUE_BYTES_MAX
 assert CEL_LIST_INNER_MAX < CEL_LIST_MAX
 assert CEL_VALUE_DEPTH_MAX > ITEM_DEPTH_MAX

@@ -27,6 +27,7 @@ from engine.limits import (
     HISTORY_NAMES_MAX,
     SENDS_MAX,
 )
+from engine.origins import Origin
 from engine.profile import History, Instance, Pending, Profile, Sent
 from engine.seen import hand_out, take_over
 from engine.traits.sessions import unite_sessions
@@ -85,6 +86,7 @@ def _unite_traits(profile: Profile, other: Profile) -> None:
     if not profile.context_timezone:
         profile.context_timezone = other.context_timezone
         profile.context_at = other.context_at
+    profile.context_locale = profile.context_locale or other.context_locale
 
 
 def _unite_history(ours: dict[str, History], theirs: Mapping[str, History]) -> None:
@@ -170,3 +172,9 @@ def _unite_times(profile: Profile, other: Profile) -> None:
     profile.active_at = max(profile.active_at, other.active_at)
     began = [at for at in (profile.first_at, other.first_at) if at]
     profile.first_at = min(began, default=0)
+    profile.first_source = min(_origins(profile.first_source, other.first_source), default=None)
+    profile.last_source = max(_origins(profile.last_source, other.last_source), default=None)
+
+
+def _origins(*told: Origin | None) -> list[Origin]:
+    return [one for one in told if one is not None]

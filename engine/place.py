@@ -15,7 +15,7 @@ Rules
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,7 +24,6 @@ from engine.geography import country_code, subdivision_code, zone_country, zones
 from engine.localtime import zone as find_zone
 from engine.phones import phone_country, phone_subdivision, phone_zones
 from engine.profile import Profile
-from engine.program.program import Program
 
 PROFILE, DEVICE, PHONE, ADDRESS, WORKSPACE = "profile", "device", "phone", "address", "workspace"
 HIGH, MEDIUM, LOW = "high", "medium", "low"
@@ -48,6 +47,34 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     subdivision: str  # without the country's letters, or ""
 
 
+class Home(Protocol):
+    """Where customers are of whom we know no better."""
+
+    @property
+    def timezone(self) -> str:
+        """The name of a zone there is."""
+        ...
+
+    @property
+    def country(self) -> str:
+        """Two letters, or ""."""
+        ...
+
+    @property
+    def locale(self) -> str:
+        """Like `en-ZA`, or ""."""
+        ...
+
+
+class HasDefaults(Protocol):
+    """A program, as far as places need it."""
+
+    @property
+    def defaults(self) -> Home:
+        """What holds where nothing else is known."""
+        ...
+
+
 class _Clues(NamedTuple):
     """All that a place is told from, as the profile and the program have it."""
 
@@ -68,7 +95,7 @@ class _Line(NamedTuple):
     subdivision: str
 
 
-def find_place(profile: Profile, program: Program) -> Place:
+def find_place(profile: Profile, program: HasDefaults) -> Place:
     """Tell where a customer is."""
     traits = profile.traits
     address = traits.get("address")

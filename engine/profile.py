@@ -14,6 +14,7 @@ from engine.measures.distinct import Distinct, Firsts
 from engine.measures.engaged import Engaged
 from engine.measures.series import Series
 from engine.measures.summary import Summary
+from engine.origins import Origin
 from engine.seen import SeenPart
 
 # Structs below hold plain values only, never each other in a circle, so the garbage collector
@@ -139,3 +140,6 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     session_pages: int = 0  # viewed in the current session
     session_products: int = 0
     listings: dict[str, Listing] = {}  # "registry/identity" -> what it says of the address
+    context_locale: str = ""
+    first_source: Origin | None = None  # of the first session that told where it came from
+    last_source: Origin | None = None

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.events import ConsentStatement
+from engine.origins import Origin
 from engine.reasons import Outcome, Reason
 
 
@@ -172,6 +173,7 @@ class SessionBegan(msgspec.Struct, frozen=True, array_like=True, tag="session_be
 
     at: int
     name: str = ""  # of the event
+    origin: Origin | None = None  # where from, if it told
 
 
 class ConsentNoted(msgspec.Struct, frozen=True, array_like=True, tag="consent_noted", gc=False):

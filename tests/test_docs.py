@@ -29,7 +29,16 @@ from adapters.channels.smtp import SmtpSettings
 from adapters.channels.webhook import WebhookSettings
 from adapters.cli.commands import nextbeat
 from engine import limits
-from engine.program import consentmodel, identitymodel, model, policymodel, privacy, traitmodel
+from engine.program import (
+    catalogue,
+    consentmodel,
+    identitymodel,
+    lifecycle,
+    model,
+    policymodel,
+    privacy,
+    traitmodel,
+)
 from engine.reasons import Reason, classify_reason
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -205,6 +214,8 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
         traitmodel.RfmSpec,
         privacy.PiiSpec,
         privacy.RetentionSpec,
+        catalogue.CatalogueKindSpec,
+        lifecycle.LifecycleSpec,
     ],
 )
 def test_every_key_of_a_workspace_is_in_the_reference(spec: type[msgspec.Struct]) -> None:

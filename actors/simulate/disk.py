@@ -20,6 +20,7 @@ from actors.memory import MemoryStore
 from actors.ports import (
     ActQuery,
     ActRow,
+    CatalogueRow,
     Commit,
     Cutoffs,
     DecisionQuery,
@@ -253,6 +254,12 @@ class SimStore:
     async def acts(self, query: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""
         return await self.kept.acts(query)
+
+    async def catalogue(
+        self, after: tuple[str, str], limit: int, *, kind: str = ""
+    ) -> list[CatalogueRow]:
+        """List items of the catalogue after a (kind, id), in that order; of one kind if named."""
+        return await self.kept.catalogue(after, limit, kind=kind)
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:
         """Keep the text of a workspace that comes into force; once for each version."""

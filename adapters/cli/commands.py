@@ -36,6 +36,7 @@ _COMMANDS = {
     "timeline": "Tell what happened with a customer, across channels, and what it changed.",
     "export": "Write down everything there is about a customer.",
     "acts": "List administrative acts: what was done, to whom, by whom.",
+    "catalogue": "Load what events name: products, stores, content.",
     "quarantine": "Show items that were not understood, and take them in again.",
 }
 _EPILOG = "Start with `nextbeat demo`, then try `nextbeat explain` on a customer it shows."

@@ -1,8 +1,8 @@
 """A running Nextbeat, asked over HTTP.
 
-Used by `explain` and `quarantine`. One request at a time, so the standard library's client does;
-the admin key comes from the environment and never from the command line, where others could read
-it.
+Used by `explain`, `quarantine` and `catalogue`. One request at a time, so the standard library's
+client does; the admin key comes from the environment and never from the command line, where others
+could read it.
 """
 
 import os
@@ -18,6 +18,7 @@ from engine.errors import NextbeatError
 
 _KEYS = "NEXTBEAT_ADMIN_KEYS"
 _TIMEOUT_S = 30.0
+_SEND_TIMEOUT_S = 600.0
 _OK = 200
 _PIECE_BYTES = 64 * 1024
 _UNAUTHORIZED = 401
@@ -71,17 +72,27 @@ class Remote:
         """Ask for something to be done."""
         return self._ask("POST", path)
 
-    def _ask(self, method: str, target: str) -> bytes:
+    def send(self, method: str, path: str, body: bytes, content_type: str) -> bytes:
+        """Send a file, which may take the server minutes to take in."""
+        return self._ask(method, path, body, content_type)
+
+    def _ask(
+        self, method: str, target: str, body: bytes | None = None, content_type: str = ""
+    ) -> bytes:
+        headers = _authorization()
+        if content_type:
+            headers["Content-Type"] = content_type
         try:
             with closing(self._connect()) as connection:
-                connection.request(method, target, headers=_authorization())
+                connection.timeout = _TIMEOUT_S if body is None else _SEND_TIMEOUT_S
+                connection.request(method, target, body, headers)
                 answer = connection.getresponse()
-                body = answer.read()
+                said = answer.read()
         except (OSError, HTTPException, ValueError) as error:
             raise self._unanswered(error) from None
         if answer.status != _OK:
-            raise RemoteError(_describe(answer.status, body))
-        return body
+            raise RemoteError(_describe(answer.status, said))
+        return said
 
     def _connect(self) -> HTTPConnection:
         kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection

@@ -9,7 +9,8 @@ import click
 
 from adapters.cli.output import INSTANT, show_progress, show_table, write_json
 from adapters.files.workspaces import load_workspace
-from adapters.replay import Rejected, Summary, run_replay
+from adapters.replay import Rejected, Shelf, Summary, read_shelf, run_replay
+from engine.program.program import Program
 
 _REJECTED_SHOWN_MAX = 20
 _STDOUT = Path("-")
@@ -29,14 +30,22 @@ _STDOUT = Path("-")
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     help="Write each decision to this file, one JSON object a line; - is standard output.",
 )
+@click.option(
+    "--catalogue",
+    "feeds",
+    multiple=True,
+    metavar="KIND=FILE",
+    help="Tell events of the items in this file, CSV or NDJSON; may be given several times.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write the summary as JSON.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when a line was not understood.")
-def replay(
+def replay(  # noqa: PLR0913 - one argument for each option
     *,
     events: Path,
     workspace: Path,
     until_at: int | None,
     decisions: Path | None,
+    feeds: tuple[str, ...],
     as_json: bool,
     strict: bool,
 ) -> None:
@@ -47,14 +56,32 @@ def replay(
     understood is left out and named.
     """
     program = load_workspace(workspace)
+    shelf = _read_feeds(feeds, program)
     with _open(decisions) as write, show_progress("deciding") as progress:
-        summary = run_replay(events, program, until_at=until_at, write=write, progress=progress)
+        summary = run_replay(
+            events, program, until_at=until_at, write=write, progress=progress, shelf=shelf
+        )
     # The summary must not mix with decisions that are being read from standard output.
     if decisions != _STDOUT:
         _show_summary(summary, decisions, as_json=as_json)
     _show_rejected(summary.rejected)
     if strict and summary.rejected:
         raise SystemExit(1)
+
+
+def _read_feeds(feeds: tuple[str, ...], program: Program) -> Shelf:
+    """Read the files of the catalogue. Items that can't be read are named, and left out."""
+    shelf: Shelf = {}
+    for given in feeds:
+        kind, found, name = given.partition("=")
+        join = program.joins.kind(kind)
+        if not found or join is None:
+            known = ", ".join(join.kind for join in program.joins.kinds)
+            message = f"{given[:80]!r} is no KIND=FILE with one of these kinds: {known}"
+            raise click.UsageError(message)
+        for fault in read_shelf(join, Path(name), shelf):
+            click.echo(f"{name}: line {fault.line}: {fault.path}: {fault.message}", err=True)
+    return shelf
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from actors.runtime import Runtime
 from adapters.gateway import (
     acts,
     braze,
+    catalogue,
     cloudevents,
     consent,
     customerio,
@@ -57,6 +58,7 @@ _MODULES: tuple[Routes, ...] = (
     identities.routes,
     acts.routes,
     export.routes,
+    catalogue.routes,
     feed.routes,
     health.routes,
     metrics.routes,

@@ -25,18 +25,23 @@ class SlowBodyError(NextbeatError):
     """The body was not sent in time."""
 
 
-async def read_body(request: web.BaseRequest, deadline_s: float) -> bytes:
+async def read_body(
+    request: web.BaseRequest, deadline_s: float, bytes_max: int = BODY_BYTES_MAX
+) -> bytes:
     """Read and unpack a body."""
     content = request.content
     try:
-        raw = content.read_nowait() if content.is_eof() else await _receive(request, deadline_s)
+        if content.is_eof():
+            raw = content.read_nowait()
+        else:
+            raw = await _receive(request, deadline_s, bytes_max)
     except (RequestPayloadError, ClientPayloadError):
         raise InputError("unreadable_body", "the body broke off or is badly framed") from None
     encoding = request.headers.get("Content-Encoding")
     if encoding is not None:
-        raw = _unpack(raw, encoding)
-    if len(raw) > BODY_BYTES_MAX:
-        raise _too_large()
+        raw = _unpack(raw, encoding, bytes_max)
+    if len(raw) > bytes_max:
+        raise _too_large(bytes_max)
     return raw
 
 
@@ -51,35 +56,35 @@ async def expect_body(request: web.Request) -> web.StreamResponse | None:
     return None
 
 
-def check_length(request: web.BaseRequest) -> None:
+def check_length(request: web.BaseRequest, bytes_max: int = BODY_BYTES_MAX) -> None:
     """Refuse a body by its announced length, before any of it is read."""
     length = request.content_length
-    if length is not None and length > BODY_BYTES_MAX:
-        raise _too_large()
+    if length is not None and length > bytes_max:
+        raise _too_large(bytes_max)
 
 
-async def _receive(request: web.BaseRequest, deadline_s: float) -> bytes:
-    check_length(request)
+async def _receive(request: web.BaseRequest, deadline_s: float, bytes_max: int) -> bytes:
+    check_length(request, bytes_max)
     content, received = request.content, bytearray()
     try:
         async with asyncio.timeout(deadline_s):
             while chunk := await content.readany():
                 received += chunk
-                if len(received) > BODY_BYTES_MAX:
-                    raise _too_large()
+                if len(received) > bytes_max:
+                    raise _too_large(bytes_max)
     except TimeoutError:
         raise SlowBodyError from None
     return bytes(received)
 
 
-def _unpack(raw: bytes, encoding: str) -> bytes:
+def _unpack(raw: bytes, encoding: str, bytes_max: int) -> bytes:
     name = encoding.strip().lower()
     if name in ("", "identity"):
         return raw
     if name not in _UNPACKERS:
         message = "expected Content-Encoding gzip, deflate or none"
         raise InputError("unsupported_encoding", message, "Content-Encoding")
-    unpacked, rest = _unpack_member(raw, _UNPACKERS[name], BODY_BYTES_MAX)
+    unpacked, rest = _unpack_member(raw, _UNPACKERS[name], bytes_max, bytes_max)
     if not rest:
         return unpacked
     # What follows the end must be gzip again: a body that is cut or doubled is not guessed at.
@@ -87,22 +92,22 @@ def _unpack(raw: bytes, encoding: str) -> bytes:
     for _ in range(_MEMBERS_MAX):
         if not rest.startswith(_GZIP_MARK) or not raw.startswith(_GZIP_MARK):
             raise _bad_gzip()
-        unpacked, rest = _unpack_member(rest, _GZIP_OR_ZLIB, BODY_BYTES_MAX - len(members))
+        unpacked, rest = _unpack_member(rest, _GZIP_OR_ZLIB, bytes_max - len(members), bytes_max)
         members += unpacked
         if not rest:
             return bytes(members)
     raise _bad_gzip()
 
 
-def _unpack_member(raw: bytes, header: int, room: int) -> tuple[bytes, bytes]:
-    """Unpack one stream; gives what it holds and the bytes after its end."""
+def _unpack_member(raw: bytes, header: int, room: int, bytes_max: int) -> tuple[bytes, bytes]:
+    """Unpack one stream into what room is left; gives what it holds, and the bytes after it."""
     unpacker = zlib.decompressobj(header)
     try:
         unpacked = unpacker.decompress(raw, room + 1)
     except zlib.error:
         raise _bad_gzip() from None
     if len(unpacked) > room:
-        raise _too_large()
+        raise _too_large(bytes_max)
     if not unpacker.eof:
         raise _bad_gzip()
     return unpacked, unpacker.unused_data
@@ -113,5 +118,5 @@ def _bad_gzip() -> InputError:
     return InputError("bad_gzip", message, "Content-Encoding")
 
 
-def _too_large() -> InputError:
-    return InputError("too_large", f"a body may have {BODY_BYTES_MAX} bytes, unpacked")
+def _too_large(bytes_max: int) -> InputError:
+    return InputError("too_large", f"a body may have {bytes_max} bytes, unpacked")

@@ -36,6 +36,7 @@ _COUNTERS = (
 _GAUGES = {
     "deferred_depth": "Timers in memory: messages and journeys waiting for their time.",
     "actor_resident": "Customers in memory.",
+    "catalogue_items": "Items of the catalogue, which events are told of.",
     "actor_memory_bytes": "What the customers in memory take, as estimated.",
     "mailbox_depth": "Inputs waiting to be handled.",
     "journal_seq": "The last entry of the journal that is durable.",

@@ -126,6 +126,7 @@ def _describe(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         described["parameters"] = parameters
     if operation.body is not None:
         content = {_JSON: {"schema": schemas.of(operation.body)}}
+        content.update((kind, {"schema": {"type": "string"}}) for kind in operation.body_types)
         described["requestBody"] = {"required": True, "content": content}
     return described
 

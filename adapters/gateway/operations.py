@@ -19,10 +19,16 @@ from adapters.gateway.parameters import (
     EligibilityParameters,
     FeedParameters,
     ItemParameters,
+    PageParameters,
     TimelineParameters,
 )
 from engine.intake.item import Item
-from engine.limits import BATCH_ITEMS_MAX, BODY_BYTES_MAX, PROOF_LENGTH_MAX
+from engine.limits import (
+    BATCH_ITEMS_MAX,
+    BODY_BYTES_MAX,
+    CATALOGUE_BODY_BYTES_MAX,
+    PROOF_LENGTH_MAX,
+)
 
 
 class Batch(msgspec.Struct, frozen=True, rename="camel"):
@@ -104,6 +110,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body: object = None
     answer: object = None
     answer_type: str = "application/json"
+    body_types: tuple[str, ...] = ()  # besides JSON
     statuses: tuple[int, ...] = ()  # refusals, besides 401 where there is a door
     status: int = 200
     also: tuple[tuple[int, object], ...] = ()  # further answers that are no refusals
@@ -327,6 +334,62 @@ _READING = (
         statuses=(400, 503),
     ),
 )
+_KIND, _ITEM = "/v1/catalogue/{kind}", "/v1/catalogue/{kind}/{id}"
+_FEED = (
+    "NDJSON (`application/x-ndjson`), one JSON array, or CSV with a header (`text/csv`), at most "
+    f"{CATALOGUE_BODY_BYTES_MAX} bytes. Good items are stored whatever else is in the body; "
+    "`errors` names the lines that were left out."
+)
+
+
+def _keep(
+    method: str,
+    path: str,
+    summary: str,
+    answer: object = Success,
+    *,
+    body: object = None,
+    text: str = "",
+) -> Operation:
+    is_feed = answer is views.CatalogueLoad and body is not None
+    return Operation(
+        method=method,
+        path=path,
+        summary=summary,
+        tag="Catalogue",
+        body_types=("application/x-ndjson", "text/csv") if is_feed else (),
+        door="admin",
+        text=text,
+        body=body,
+        answer=answer,
+        statuses=(400, 404, 408, 503),
+    )
+
+
+_CATALOGUE = (
+    _show("/v1/catalogue", "Tell how many items there are", views.CatalogueKinds),
+    _show(_KIND, "List the items of a kind", views.CataloguePage, PageParameters),
+    _keep(
+        "post",
+        _KIND,
+        "Take in items",
+        views.CatalogueLoad,
+        body=list[AnyObject],
+        text=f"{_FEED} Items that are not named stay as they are.",
+    ),
+    _keep(
+        "put",
+        _KIND,
+        "Replace all items of a kind",
+        views.CatalogueLoad,
+        body=list[AnyObject],
+        text=f"{_FEED} Items that are not named go, unless there were errors.",
+    ),
+    _keep("delete", _KIND, "Remove all items of a kind", views.CatalogueLoad),
+    _show(_ITEM, "Show an item", views.CatalogueItem),
+    _keep("put", _ITEM, "Take in one item: its fields", body=AnyObject),
+    _keep("delete", _ITEM, "Remove an item"),
+)
 _RUNNING = (
     _tell("/livez", "Say that the process lives", views.Health),
     _tell("/readyz", "Say whether inputs can be taken", views.Health, also=_UNREADY),
@@ -400,6 +463,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_BRAZE,
     *_OTHERS,
     *_READING,
+    *_CATALOGUE,
     *_RUNNING,
     *_INBOX,
 )

@@ -142,6 +142,13 @@ class ItemParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mask: Mask = False
 
 
+class PageParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of a list to show."""
+
+    cursor: After = ""
+    limit: Limit = PAGE_LIMIT
+
+
 class CustomerParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to show a customer."""
 
@@ -260,15 +267,16 @@ def _expectation(name: str, value: str, message: str) -> str:
     if name not in choices:
         return message[:200]
     known = [str(choice) for choice in choices[name]]
-    return f"is not one of {', '.join(known)}{_suggest(value, known)}"
+    return f"is not one of {', '.join(known)}{suggest(value, known)}"
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> InputError:
     # The name itself is not repeated: what a client sent never comes back to it.
     message = f"only {', '.join(known)} can be given" if known else "no parameters can be given"
-    return InputError("unknown_parameter", f"{message}{_suggest(name, list(known))}", "query")
+    return InputError("unknown_parameter", f"{message}{suggest(name, list(known))}", "query")
 
 
-def _suggest(word: str, known: list[str]) -> str:
+def suggest(word: str, known: list[str]) -> str:
+    """Say which name may have been meant, or nothing."""
     close = get_close_matches(word[:_WORD_MAX], known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -342,3 +342,44 @@ class Health(msgspec.Struct, frozen=True):
 
     status: Literal["ok", "unready"]
     reason: str = ""
+
+
+class CatalogueKinds(msgspec.Struct, frozen=True):
+    """How many items of each kind the catalogue has."""
+
+    kinds: dict[str, int]
+
+
+class CatalogueItem(msgspec.Struct, frozen=True):
+    """One item of the catalogue."""
+
+    id: str
+    fields: dict[str, Any]
+
+
+class CataloguePage(msgspec.Struct, frozen=True):
+    """Some items of one kind, by id."""
+
+    kind: str
+    items: list[CatalogueItem]
+    next: Cursor
+
+
+class CatalogueErrorView(msgspec.Struct, frozen=True):
+    """One line that was left out; of an array, the number of the element. Both count from 1."""
+
+    line: int
+    code: str
+    path: str
+    message: str
+
+
+class CatalogueLoad(msgspec.Struct, frozen=True):
+    """What became of the items of one request. `removed` stays 0 where there were errors."""
+
+    success: bool
+    stored: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    errors: list[CatalogueErrorView] = []
+    errors_total: int = 0

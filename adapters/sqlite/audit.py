@@ -48,6 +48,7 @@ _SUMMED = {
         " received_at, source, code, path, message, payload FROM quarantine"
     ),
     "acts": "SELECT 'number', number, checksum, number, at, who, act, subject, detail FROM acts",
+    "catalogue": "SELECT kind, id, checksum, 0, kind, id, body FROM catalogue",
 }
 
 

@@ -91,6 +91,12 @@ _RETIRED_ENTRIES = Form(
 )
 _RETIRED_DECISION = Form(1, "DELETE FROM decisions WHERE number IN (VALUES {rows})")
 _RETIRED_MESSAGE = Form(1, "DELETE FROM outbox WHERE message_id IN (VALUES {rows})")
+_ITEM = Form(
+    4,
+    f"INSERT INTO catalogue (kind, id, body, checksum) {_ROWS}"
+    " ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body, checksum = excluded.checksum",
+)
+_ITEM_REMOVED = Form(2, "DELETE FROM catalogue WHERE (kind, id) IN (VALUES {rows})")
 _RETIRED_UP_TO = Form(
     3,
     "UPDATE meta SET value = new.column2, checksum = new.column3"
@@ -115,6 +121,8 @@ _FORMS = (
     _RETIRED_DECISION,
     _RETIRED_MESSAGE,
     _RETIRED_UP_TO,
+    _ITEM,
+    _ITEM_REMOVED,
 )
 STATEMENTS_MAX = len(_FORMS) * len(_SIZES)
 _TEXTS = {
@@ -166,6 +174,8 @@ def statements(commit: Commit) -> Iterator[Statement]:
         )
     if commit.retired is not None:
         yield from _retire(commit.retired)
+    yield from fill(_ITEM, [_sum_up(row) for row in commit.catalogue if row.body])
+    yield from fill(_ITEM_REMOVED, [row[:2] for row in commit.catalogue if not row.body])
 
 
 def _retire(retired: Retired) -> Iterator[Statement]:
@@ -201,4 +211,5 @@ def payload_bytes(commit: Commit) -> int:
         + sum(len(row.body) for row in commit.outbox)
         + sum(len(row.body) for row in commit.snapshots)
         + sum(len(row.payload) for row in commit.quarantined)
+        + sum(len(row.body) for row in commit.catalogue)
     )

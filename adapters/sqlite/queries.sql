@@ -112,3 +112,11 @@ SELECT (SELECT value FROM meta WHERE name = 'acts');
 
 -- name: programs
 SELECT version, at, source FROM programs WHERE source IS NOT NULL ORDER BY at, id;
+
+-- name: catalogue
+SELECT CAST(kind AS BLOB), CAST(id AS BLOB), body, checksum FROM catalogue
+WHERE (kind, id) > (?1, ?2) ORDER BY kind, id LIMIT ?3;
+
+-- name: catalogue_of
+SELECT CAST(kind AS BLOB), CAST(id AS BLOB), body, checksum FROM catalogue
+WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT ?3;

@@ -17,6 +17,7 @@ from actors.aging import is_sent_before
 from actors.ports import (
     ActQuery,
     ActRow,
+    CatalogueRow,
     Cutoffs,
     DecisionQuery,
     DecisionRow,
@@ -214,9 +215,32 @@ class Readers:
         """List administrative acts, newest first."""
         return [ActRow(*row) for row in await self.rows(*_select_acts(wanted))]
 
+    async def catalogue(
+        self, after: tuple[str, str], limit: int, *, kind: str = ""
+    ) -> list[CatalogueRow]:
+        """List items of the catalogue after a (kind, id); of one kind if named."""
+        if not kind:
+            rows = await self.rows(query("catalogue"), (*after, limit))
+        else:
+            since = after[1] if after[0] == kind else ""
+            rows = (
+                []
+                if after[0] > kind
+                else (await self.rows(query("catalogue_of"), (kind, since, limit)))
+            )
+        return [_item(*row) for row in rows]
+
     async def programs(self) -> list[tuple[str, int, bytes]]:
         """List the workspaces that were in force."""
         return [(row[0], row[1], row[2]) for row in await self.rows(query("programs"), ())]
+
+
+def _item(kind: bytes, item: bytes, body: object, checksum: object) -> CatalogueRow:
+    """Make the row of an item; of one that is damaged neither types nor texts are sure."""
+    texts = kind.decode(errors="replace"), item.decode(errors="replace")
+    if isinstance(body, bytes) and row_checksum(*texts, body) == checksum:
+        return CatalogueRow(*texts, body)
+    return CatalogueRow(*texts, b"")
 
 
 def _entries(rows: Iterable[sqlite3.Row]) -> list[Entry]:

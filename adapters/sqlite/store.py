@@ -14,6 +14,7 @@ from typing import TypedDict
 from actors.ports import (
     ActQuery,
     ActRow,
+    CatalogueRow,
     Commit,
     Cutoffs,
     DecisionQuery,
@@ -115,6 +116,12 @@ class _Reading:
     async def acts(self, query: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""
         return await self._readers.acts(query)
+
+    async def catalogue(
+        self, after: tuple[str, str], limit: int, *, kind: str = ""
+    ) -> list[CatalogueRow]:
+        """List items of the catalogue after a (kind, id), in that order; of one kind if named."""
+        return await self._readers.catalogue(after, limit, kind=kind)
 
     async def programs(self) -> list[tuple[str, int, bytes]]:
         """List the workspaces that were in force: (version, since, source), oldest first."""

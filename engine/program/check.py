@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import UNSET
 
 from engine.localtime import zone
+from engine.program.catalogue import check_catalogue
 from engine.program.consentcheck import check_centre, check_double_opt_in, check_registries
 from engine.program.faults import Faults, quote, suggest
 from engine.program.flow import check_flow, walk_steps
@@ -47,6 +48,7 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
         _check_capabilities(name, spec, faults)
     check_policies(spec, names, faults)
     check_words(spec, faults)
+    check_catalogue(spec.catalogue, faults)
     for name, message in spec.messages.items():
         _check_message(name, message, spec, names, faults)
         _check_assigned(message.enrich, ("messages", name, "enrich"), spec, faults)

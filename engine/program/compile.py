@@ -16,12 +16,14 @@ from engine.calendars import HOLIDAYS_VERSION
 from engine.errors import Problem, ProgramError
 from engine.localtime import TZDATA_VERSION
 from engine.phones import PHONES_VERSION
+from engine.program.catalogue import compile_joins
 from engine.program.cel.computed import computed_kinds
 from engine.program.check import check_workspace
 from engine.program.consentcheck import compile_centre, compile_double_opt_in, compile_registries
 from engine.program.faults import Faults
 from engine.program.identitymodel import compile_identity
 from engine.program.leaves import Leaves
+from engine.program.lifecycle import compile_lifecycle
 from engine.program.mappings import compile_mappings
 from engine.program.model import WorkspaceSpec
 from engine.program.names import Names
@@ -166,6 +168,8 @@ def _compile(
         retention=compile_retention(
             spec.retention, lambda text, key: leaves.duration_or_none(text, ("retention", key))
         ),
+        joins=compile_joins(spec.catalogue),
+        lifecycle=compile_lifecycle(spec.lifecycle, leaves),
     ).with_archive({})
 
 

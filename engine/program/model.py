@@ -11,8 +11,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from engine.instants import format_duration
 from engine.limits import SESSION_MS_DEFAULT
+from engine.program.catalogue import CatalogueKindSpec
 from engine.program.consentmodel import DoubleOptInSpec, PreferenceCentreSpec, RegistrySpec
 from engine.program.identitymodel import IdentitySpec
+from engine.program.lifecycle import LifecycleSpec
 from engine.program.mappingmodel import MappingSpec
 from engine.program.policymodel import PoliciesSpec
 from engine.program.privacy import PiiSpec, RetentionSpec
@@ -356,6 +358,11 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
     rfm: RfmSpec = RfmSpec()
     pii: PiiSpec = PiiSpec()
     retention: RetentionSpec = RetentionSpec()
+    catalogue: Annotated[
+        dict[str, CatalogueKindSpec],
+        Meta(description="Kinds of items that events name: products, stores, content, and others."),
+    ] = {}
+    lifecycle: LifecycleSpec = LifecycleSpec()
 
 
 # What the workspace language has words for and this version does not do: refused by name, since a

@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from engine.identities import NO_RULES, IdentityRules
+from engine.instants import DAY_MS
 from engine.links import CONFIRMED
+from engine.program.catalogue import Joins, compile_joins
 from engine.program.mappings import Mappings
 from engine.program.privacy import Pii, Retention
 from engine.program.scope import Scope
@@ -342,6 +344,15 @@ class PreferenceCentre(msgspec.Struct, frozen=True):
     texts: Mapping[str, Mapping[str, str]] = {}
 
 
+class Lifecycle(msgspec.Struct, frozen=True):
+    """The event that counts as an order, and the times after it that tell the stages apart."""
+
+    order: str = "Order Completed"
+    new_ms: int = 30 * DAY_MS
+    at_risk_ms: int = 60 * DAY_MS
+    lapsed_ms: int = 180 * DAY_MS
+
+
 class Program(msgspec.Struct, frozen=True):
     """A whole workspace, compiled. `version` is `sha256:` and a hash of all it says."""
 
@@ -384,6 +395,8 @@ class Program(msgspec.Struct, frozen=True):
     double_opt_in: DoubleOptIn | None = None
     centre: PreferenceCentre = PreferenceCentre()
     registries: tuple[Registry, ...] = ()
+    joins: Joins = compile_joins({})  # how events name items of the catalogue
+    lifecycle: Lifecycle = Lifecycle()
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""

@@ -17,8 +17,21 @@ from engine.traits.lookup import computed
 _NOTHING: Mapping[str, Any] = {}
 
 
+class _NoDefaults:
+    timezone = "UTC"
+    country = locale = ""
+
+
+class _NoStages:
+    order = ""
+    new_ms = at_risk_ms = lapsed_ms = 0
+
+
 class _NoBook:
-    """A program without declared traits."""
+    """No program: what is known is what was stated."""
+
+    defaults = _NoDefaults()
+    lifecycle = _NoStages()
 
     traits: Mapping[str, LiveTrait] = {}
     rfm = RFM_DEFAULT

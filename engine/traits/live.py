@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from engine.instants import DAY_MS
+from engine.place import HasDefaults
 from engine.profile import Profile
 
 ABSENT = ...  # as in conditions: nothing is known
@@ -60,8 +61,37 @@ class RfmRules(msgspec.Struct, frozen=True):
 RFM_DEFAULT = RfmRules()
 
 
-class Book(Protocol):
+class Stages(Protocol):
+    """From when on a customer is in which stage of life, as a program has it."""
+
+    @property
+    def order(self) -> str:
+        """The event that counts as an order."""
+        ...
+
+    @property
+    def new_ms(self) -> int:
+        """How long after the first order a customer is new."""
+        ...
+
+    @property
+    def at_risk_ms(self) -> int:
+        """How long after the last order they are at risk."""
+        ...
+
+    @property
+    def lapsed_ms(self) -> int:
+        """How long after the last order they have lapsed."""
+        ...
+
+
+class Book(HasDefaults, Protocol):
     """What live traits need to know of a program."""
+
+    @property
+    def lifecycle(self) -> Stages:
+        """The thresholds of the stages of life."""
+        ...
 
     @property
     def traits(self) -> Mapping[str, LiveTrait]:

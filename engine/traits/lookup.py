@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.traits.declared import read_declared
+from engine.traits.derived import DERIVED
 from engine.traits.engagement import read_engagement, read_preferred_channel
 from engine.traits.live import ABSENT, Look
 from engine.traits.orders import read_lifetime_value, read_orders, read_rfm, read_shopping
@@ -28,6 +29,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "rfm": read_rfm,
     "session": read_session,
     "shopping": read_shopping,
+    **DERIVED,
 }
 
 

@@ -12,6 +12,7 @@ from actors.outbox import OPEN_STATES, OutboxState
 from actors.ports import (
     ActQuery,
     ActRow,
+    CatalogueRow,
     Commit,
     Cutoffs,
     DecisionQuery,
@@ -426,3 +427,32 @@ async def test_reads_go_on_beside_commits(store: Store) -> None:
 
     await asyncio.gather(write(), read(), read(), read())
     assert len(await tail_of(store)) == 59
+
+
+def product(item: str, body: bytes = b"fields", kind: str = "products") -> CatalogueRow:
+    return CatalogueRow(kind, item, body)
+
+
+async def test_items_of_the_catalogue_are_listed_by_kind_and_id(store: Store) -> None:
+    rows = [product("b"), product("a"), product("c", b"\x00\xff"), product("z", kind="brands")]
+    await store.commit(Commit(catalogue=rows))
+    assert await store.catalogue(("", ""), 10) == [rows[3], rows[1], rows[0], rows[2]]
+    assert await store.catalogue(("brands", "z"), 2) == [rows[1], rows[0]]
+    assert await store.catalogue(("products", "a"), 10, kind="products") == [rows[0], rows[2]]
+    assert await store.catalogue(("", ""), 10, kind="brands") == [rows[3]]
+    assert await store.catalogue(("products", ""), 10, kind="brands") == []
+    assert await store.catalogue(("products", "c"), 10) == []
+
+
+async def test_an_item_is_replaced_and_removed(store: Store) -> None:
+    await store.commit(Commit(catalogue=[product("ü\x00", b"1"), product("b", b"2")]))
+    await store.commit(Commit(catalogue=[product("ü\x00", b"3"), product("b", b"")]))
+    assert await store.catalogue(("", ""), 10) == [product("ü\x00", b"3")]
+    await store.commit(Commit(catalogue=[product("nobody", b"")]))
+    assert await store.catalogue(("", ""), 10) == [product("ü\x00", b"3")]
+
+
+async def test_many_items_are_kept_by_one_commit(store: Store) -> None:
+    rows = [product(f"{number:05}", b"%d" % number) for number in range(1_000)]
+    await store.commit(Commit(catalogue=rows))
+    assert await store.catalogue(("", ""), 2_000) == rows

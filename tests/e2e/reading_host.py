@@ -12,12 +12,15 @@ from typing import Any, cast
 import msgspec
 from aiohttp import ClientSession, web
 
+from actors.catalogue import Catalogue
 from actors.history import History
 from actors.partings import Partings
 from actors.ports import (
     ActQuery,
     ActRow,
+    CatalogueRow,
     Clock,
+    Commit,
     DecisionQuery,
     DecisionRow,
     Entry,
@@ -75,6 +78,7 @@ class ScriptedStore:
         self.entries_kept: list[Entry] = []
         self.sent: dict[str, OutboxRow] = {}
         self.noted: list[ActRow] = []
+        self.items: dict[tuple[str, str], CatalogueRow] = {}
         self.failure: Exception | None = None
 
     async def entries(self, last_seq: int, limit: int) -> list[Entry]:
@@ -102,6 +106,20 @@ class ScriptedStore:
         ]
         more = found[query.limit - 1][0] if len(found) > query.limit else None
         return Page([row for _, row in found[: query.limit]], more)
+
+    async def commit(self, commit: Commit) -> None:
+        if self.failure is not None:
+            raise self.failure
+        for row in commit.catalogue:
+            self.items.pop((row.kind, row.id), None)
+            if row.body:
+                self.items[row.kind, row.id] = row
+
+    async def catalogue(
+        self, after: tuple[str, str], limit: int, *, kind: str = ""
+    ) -> list[CatalogueRow]:
+        found = [key for key in sorted(self.items) if key > after and kind in ("", key[0])]
+        return [self.items[key] for key in found[:limit]]
 
     async def decision(self, decision_id: str) -> DecisionRow | None:
         return next((row for row in self.rows if row.decision_id == decision_id), None)
@@ -133,6 +151,7 @@ class ScriptedRuntime(Runtime):
     def __init__(self) -> None:
         self.scripted = ScriptedStore()
         self.store = cast("Store", self.scripted)
+        self.catalogue = Catalogue(self.store)
         self.clock = cast("Clock", StillClock())
         self.program = demo_program()
         self.counters = Counters()

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from actors.ports import Commit, QuarantineRow
+from actors.ports import CatalogueRow, Commit, QuarantineRow
 from adapters.sqlite.store import SqliteStore
 from engine.program.compile import canonical_bytes
 from tests.shards import WORKSPACE, Shard
@@ -24,7 +24,8 @@ async def build(folder: Path) -> None:
     await shard.advance(400_000)
     await shard.submit(shard.consent(NAMES[1], "withdrawn"))
     items = [QuarantineRow(0, 1, "http", "code", "$", "no", b"?" * 3_000) for _ in range(12)]
-    await store.commit(Commit(quarantined=items))
+    shelf = [CatalogueRow("products", f"p{number}", b"\x80" * 500) for number in range(12)]
+    await store.commit(Commit(quarantined=items, catalogue=shelf))
     await store.commit(Commit(released=[2, 3, 4, 5, 6, 7, 8, 9, 10]))
     await shard.runtime.stop()
 

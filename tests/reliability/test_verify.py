@@ -123,6 +123,7 @@ SEAL = "checksum = row_checksum(customer, seq, body)"
         (["UPDATE quarantine SET payload = x'00'"], "quarantine", "not what was written"),
         ([ACT, "UPDATE acts SET who = 'me'"], "acts", "not what was written"),
         ([ACT, "DELETE FROM acts"], "acts", "0 acts are there, and 1 were noted"),
+        (["UPDATE catalogue SET id = 'q1' WHERE id = 'p1'"], "catalogue", "not what was written"),
         (["UPDATE sqlite_sequence SET seq = 1"], "quarantine", "number that is taken"),
         (["DROP INDEX decisions_by_time"], "file", "not as this program makes it"),
         (["UPDATE journal SET at = at + 1 WHERE seq = 30"], "journal", "hash does not fit"),

@@ -41,6 +41,7 @@ from engine.measures.distinct import Distinct, Firsts
 from engine.measures.engaged import Engaged
 from engine.measures.series import MILLION, Series, add
 from engine.measures.summary import Summary
+from engine.origins import Origin
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import Outcome, Reason
 from engine.records import (
@@ -68,6 +69,7 @@ from engine.seen import SeenPart
 
 FORMS = Path(__file__).parent / "forms"
 AT = 1_772_445_600_000
+ORIGIN = Origin(AT - 5, "email", "news", "e-mail", "Spring", "web")
 
 _SAID = ConsentStatement(
     "marketing",
@@ -195,7 +197,7 @@ VALUES: dict[str, msgspec.Struct] = {
     "wake-set": WakeSet(9, AT, "proposal", 4),
     "wake-cleared": WakeCleared(9, AT),
     "receipt-noted": ReceiptNoted("m_1", "failed", AT, "550", released=True, hour=9),
-    "session-began": SessionBegan(AT, "Seen"),
+    "session-began": SessionBegan(AT, "Seen", ORIGIN),
     "consent-noted": ConsentNoted(_SAID),
     "duplicated": Duplicated("e-1"),
     "unmatched": Unmatched("tick"),
@@ -261,6 +263,9 @@ VALUES: dict[str, msgspec.Struct] = {
         session_pages=4,
         session_products=3,
         listings={"za/phone": Listing("za", "phone", "+27821234567", listed=True, as_of=AT)},
+        context_locale="en-ZA",
+        first_source=ORIGIN,
+        last_source=Origin(AT, "direct"),
     ),
     "profile-new": Profile("u2"),
 }

@@ -230,7 +230,8 @@ def test_a_journey_without_its_section_is_told_where_to_stand(name: str, tmp_pat
 def test_a_strange_key_in_the_main_file_is_told_which_keys_there_are(tmp_path: Path) -> None:
     (found,) = faults(write(tmp_path, {"workspace.yaml": "workspace: shop\nzzz: 1\n"}))
     assert (found.path, found.line) == ("zzz", 2)
-    assert found.hint.startswith("known keys: channels, consent")
+    assert found.hint.startswith("known keys: ")
+    assert "channels, consent" in found.hint
 
 
 WITH_FILE = "messages:\n  hello: {type: promotional, content: {email: {body: {file: %s}}}}\n"
