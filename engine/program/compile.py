@@ -127,7 +127,7 @@ def _compile(
     triggered = [journey for journey in journeys.values() if journey.trigger.event]
     triggered.sort(key=lambda journey: _urgency(journey, sendable))
     path: Path = ("policies",)
-    return Program(
+    program = Program(
         name=spec.workspace,
         version=version,
         seed=spec.seed,
@@ -157,20 +157,28 @@ def _compile(
         spread_ms=leaves.duration_or_none(policies.release.spread, (*path, "release", "spread"))
         or 0,
         pacing=compile_pacing(policies),
+        traits=traits,
+        rfm=rfm,
+    )
+    return _add_people(program, spec, leaves).with_archive({})
+
+
+def _add_people(program: Program, spec: WorkspaceSpec, leaves: Leaves) -> Program:
+    """Add what is said of customers and of what comes in, rather than of messages."""
+    return msgspec.structs.replace(
+        program,
         double_opt_in=compile_double_opt_in(spec, leaves),
         centre=compile_centre(spec),
         registries=compile_registries(spec, leaves),
         identity=compile_identity(spec.identity, spec.defaults.country),
         mappings=compile_mappings(spec.mapping),
-        traits=traits,
-        rfm=rfm,
         pii=compile_pii(spec.pii),
         retention=compile_retention(
             spec.retention, lambda text, key: leaves.duration_or_none(text, ("retention", key))
         ),
         joins=compile_joins(spec.catalogue),
         lifecycle=compile_lifecycle(spec.lifecycle, leaves),
-    ).with_archive({})
+    )
 
 
 def _urgency(journey: Journey, messages: Mapping[str, Message]) -> tuple[int, float]:
