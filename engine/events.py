@@ -133,4 +133,11 @@ class Handover(msgspec.Struct, frozen=True, array_like=True, tag="handover", gc=
     at: int
 
 
-Input = Event | Receipt | Tick | Handover
+class Review(msgspec.Struct, frozen=True, array_like=True, tag="review", gc=False):
+    """The segments of the workspace changed: who is in them is to be looked at anew."""
+
+    version: int
+    at: int
+
+
+Input = Event | Receipt | Tick | Handover | Review

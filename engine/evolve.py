@@ -21,9 +21,11 @@ from engine.events import (
     EventKind,
     Handover,
     Input,
+    Review,
     Tick,
 )
 from engine.ids import dedup_key
+from engine.instants import NEVER_AT
 from engine.ledger import Slot, enter_slot, strike_slot
 from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
@@ -45,6 +47,9 @@ from engine.records import (
     Moved,
     ReceiptNoted,
     Record,
+    SegmentEntered,
+    SegmentLeft,
+    SegmentsReviewed,
     SessionBegan,
     Suppressed,
     WakeCleared,
@@ -67,7 +72,7 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
 
     Gives False, having changed nothing, where an input of this id was taken before.
     """
-    if isinstance(given, (Tick, Handover)):
+    if isinstance(given, (Tick, Handover, Review)):
         if isinstance(given, Handover):
             take_over(profile.seen, given.seen, now)
         return True
@@ -290,6 +295,8 @@ def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:
     profile.timers[record.timer] = Timer(record.at, record.kind, record.target)
     if record.kind == "proposal":
         profile.pending[record.target].timer = record.timer
+    elif record.kind == "segments":
+        profile.segments_timer, profile.segments_at = record.timer, record.at
     else:
         instance = profile.instances[record.target]
         instance.timer = record.timer
@@ -298,6 +305,8 @@ def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:
 
 def _evolve_wake_cleared(profile: Profile, record: WakeCleared, _now: int) -> None:
     profile.timers.pop(record.timer, None)
+    if record.timer == profile.segments_timer:
+        profile.segments_timer, profile.segments_at = 0, NEVER_AT
 
 
 def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
@@ -322,6 +331,18 @@ def _evolve_noted_consent(profile: Profile, record: ConsentNoted, _now: int) -> 
     _evolve_consent(profile, record.statement)
 
 
+def _evolve_segment_entered(profile: Profile, record: SegmentEntered, _now: int) -> None:
+    profile.segments[record.segment] = record.at
+
+
+def _evolve_segment_left(profile: Profile, record: SegmentLeft, _now: int) -> None:
+    profile.segments.pop(record.segment, None)
+
+
+def _evolve_segments_reviewed(profile: Profile, record: SegmentsReviewed, _now: int) -> None:
+    profile.segments_version = record.version
+
+
 _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     Decided: _evolve_decided,
     Counted: _evolve_counted,
@@ -335,4 +356,7 @@ _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     ReceiptNoted: _evolve_receipt,
     SessionBegan: _evolve_session,
     ConsentNoted: _evolve_noted_consent,
+    SegmentEntered: _evolve_segment_entered,
+    SegmentLeft: _evolve_segment_left,
+    SegmentsReviewed: _evolve_segments_reviewed,
 }

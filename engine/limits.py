@@ -32,7 +32,8 @@ PENDING_MAX = 100
 
 # What one step may do.
 STEP_MOVES_MAX = 200  # moves over all journeys for one input; more is a loop without a wait
-RECORDS_MAX = 1_000
+RECORDS_MAX = 2_000
+SEGMENT_ROUNDS_MAX = 10  # journeys that change the segments they are started by stop here
 SOLVER_ROUNDS_MAX = 500
 SOLVER_HORIZON_MS = 400 * DAY_MS
 
@@ -54,6 +55,7 @@ WORKSPACE_DEPTH_MAX = 64
 WORKSPACE_NAME_LENGTH_MAX = 256
 CAP_COUNT_MAX = 500
 BLACKOUT_DAYS_MAX = 400
+SEGMENTS_MAX = 200
 
 # What one condition may be, and what it may look at. Nested macros multiply, so an inner list is
 # shorter: 1,000 x 100 steps are some ten milliseconds at the very worst.
@@ -79,6 +81,7 @@ assert SEEN_KEEP_MS >= DAY_MS
 assert SEEN_PART_MS < SEEN_KEEP_MS
 assert SEEN_PART_MAX * 8 <= SEEN_MAX
 assert STEP_MOVES_MAX < RECORDS_MAX
+assert SEGMENTS_MAX * 4 < RECORDS_MAX
 assert SENDS_MAX <= LEDGER_MAX
 assert SENDS_EVENT_MAX <= SENDS_MAX
 assert INBOX_PAGE_MAX <= INBOX_KEEP_MAX

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.events import ConsentStatement
+from engine.instants import NEVER_AT
 from engine.ledger import Slot, Tally
 from engine.seen import SeenPart
 
@@ -88,7 +89,7 @@ class Timer(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """A wake the profile asked for."""
 
     at: int
-    kind: str  # instance or proposal
+    kind: str  # instance, proposal or segments
     target: int
 
 
@@ -119,3 +120,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     decision_count: int = 0
     journeys_done: dict[str, int] = {}  # "journey/reason" -> how often
     tallies: list[Tally] = []  # the ledger once more, by what caps tell apart
+    segments: dict[str, int] = {}  # those the customer is in -> since
+    segments_version: int = 0  # of the segments that were looked at for this customer
+    segments_timer: int = 0  # the timer for the next change by time alone, or 0
+    segments_at: int = NEVER_AT  # when that is due

@@ -14,15 +14,16 @@ from typing import Any
 
 import msgspec
 
-from engine.decide import decide_event, decide_receipt, decide_tick
+from engine.decide import decide_event, decide_receipt, decide_review, decide_tick
 from engine.effects import Effect, Send, Unwake, Wake
-from engine.events import Event, Input, Receipt, Tick
+from engine.events import Event, Handover, Input, Receipt, Tick
 from engine.evolve import evolve_input
 from engine.journeys.releases import contact_facts
 from engine.limits import RECORDS_MAX
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.records import Decided, Duplicated, Record, WakeCleared, WakeSet
+from engine.segments import foresee, needs_review, review
 from engine.turn import Turn
 
 
@@ -39,6 +40,9 @@ class StepResult(msgspec.Struct, frozen=True, gc=False):
 
 def step(profile: Profile, given: Input, program: Program, now: int) -> StepResult:
     """Take one input: evolve the profile and give the records and effects."""
+    foresight = None
+    if profile.segments_version != program.membership.version:
+        foresight = foresee(profile, program, now)
     if isinstance(given, Event):
         active_before_at = profile.active_at
         waits = profile.pending and (given.traits or given.context)
@@ -46,18 +50,26 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
         if not evolve_input(profile, given, now):
             return StepResult([Duplicated(given.id)], [], program.version)
         turn = Turn(profile, program, "event", given.id, now)
+        if foresight is not None:
+            review(turn, foresight)
         decide_event(turn, given, active_before_at, facts_before)
     elif isinstance(given, Receipt):
         if not evolve_input(profile, given, now):
             return StepResult([Duplicated(given.id)], [], program.version)
         turn = Turn(profile, program, "receipt", given.id, now)
+        if foresight is not None:
+            review(turn, foresight)
         decide_receipt(turn, given)
     elif isinstance(given, Tick):
         turn = Turn(profile, program, "timer", str(given.timer), now)
-        decide_tick(turn, given)
-    else:
+        decide_tick(turn, given, foresight)
+    elif isinstance(given, Handover) or foresight is None or not needs_review(profile, foresight):
         evolve_input(profile, given, now)
         return StepResult([], [], program.version)
+    else:
+        turn = Turn(profile, program, "review", str(given.version), now)
+        review(turn, foresight)
+        decide_review(turn)
     records = turn.records
     assert len(records) <= RECORDS_MAX
     effects = effects_of(profile.customer, records) if records else []

@@ -39,10 +39,10 @@ from engine.program.sections import (
     compile_consent,
     compile_journey,
     compile_message,
-    compile_segments,
     compile_type,
     group,
 )
+from engine.program.segments import check_segments, compile_membership
 from engine.program.shape import read_shape
 
 # What the same workspace means. Raised when a release decides otherwise on the same text, so that
@@ -63,7 +63,7 @@ def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Prog
     leaves = Leaves(faults)
     program = _compile(spec, source, _hash_program(canonical, spec.policies.regions), leaves)
     names = Names(source, faults)
-    _check_segments(leaves, names, faults)
+    _check_segment_uses(leaves, names, faults)
     for where, channel in leaves.channel_uses:
         names.check("channels", channel, where)
     if faults:
@@ -101,14 +101,14 @@ def _compile(
         for name, message in spec.messages.items()
     }
     suppressions = compile_suppressions(policies, leaves)
-    segments = compile_segments(spec.segments, leaves)
+    segments = check_segments(spec.segments, leaves, leaves.faults)
     journeys = {
         name: compile_journey(name, journey, source["journeys"][name], leaves)
         for name, journey in sorted(spec.journeys.items())
     }
     sendable = {name: one for name, one in messages.items() if one is not None}
-    triggered = [journey for journey in journeys.values() if journey.trigger.event]
-    triggered.sort(key=lambda journey: _urgency(journey, sendable))
+    urgent = sorted(journeys.values(), key=lambda journey: _urgency(journey, sendable))
+    triggered = [journey for journey in urgent if journey.trigger.event]
     path: Path = ("policies",)
     return Program(
         name=spec.workspace,
@@ -128,7 +128,7 @@ def _compile(
         suppressions=group(suppressions, lambda rule: rule.event),
         suppression_rules={rule.name: rule for rule in suppressions},
         same_message_ms=leaves.duration_or_none(policies.same_message, (*path, "same_message")),
-        segments=segments,
+        membership=compile_membership(segments, urgent),
         journeys=journeys,
         triggers=group(triggered, lambda journey: journey.trigger.event),
         history=leaves.history(),  # complete: every condition is compiled by now
@@ -151,7 +151,7 @@ def _urgency(journey: Journey, messages: Mapping[str, Message]) -> tuple[int, fl
     return -priority, -value
 
 
-def _check_segments(leaves: Leaves, names: Names, faults: Faults) -> None:
+def _check_segment_uses(leaves: Leaves, names: Names, faults: Faults) -> None:
     """Note conditions that ask for unknown segments, and segments that ask for each other."""
     uses: dict[str, list[str]] = {}
     for where, segment in leaves.segment_uses:

@@ -4,21 +4,12 @@ Compiled conditions get one `Scope`; `decide` makes one for each input it handle
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from engine.profile import Profile
 
 _NOTHING: Mapping[str, Any] = {}
-
-
-class Testable(Protocol):
-    """Anything with a compiled condition, like a segment."""
-
-    @property
-    def test(self) -> Callable[["Scope"], bool]:
-        """Tell whether it holds; never raises."""
-        ...
 
 
 class Scope:
@@ -26,11 +17,24 @@ class Scope:
 
     All times are instants (epoch ms); functions over history take the window in ms. Windows are
     half-open like caps: at `now` what happened in `(now - window, now]` counts.
+
+    `changes_at` is the earliest instant at which, by time alone, an answer may change that was
+    given since it was last None; None: no answer will. Whoever asks sets it to None first.
     """
 
-    __slots__ = ("context", "event", "event_name", "now", "owner", "profile", "scores", "segments")
+    __slots__ = (
+        "changes_at",
+        "context",
+        "event",
+        "event_name",
+        "now",
+        "owner",
+        "profile",
+        "scores",
+        "segments",
+    )
 
-    def __init__(  # noqa: PLR0913 - one argument for each name a condition can use
+    def __init__(
         self,
         owner: Profile,
         now: int,
@@ -38,7 +42,6 @@ class Scope:
         event: Mapping[str, Any] = _NOTHING,
         event_name: str = "",
         context: Mapping[str, Any] = _NOTHING,
-        segments: Mapping[str, Testable] = _NOTHING,
         scores: Mapping[str, float] = _NOTHING,
     ) -> None:
         self.owner = owner
@@ -47,8 +50,18 @@ class Scope:
         self.event_name = event_name
         self.context = context
         self.now = now
-        self.segments = segments
         self.scores = scores
+        self.segments: Mapping[str, int] = owner.segments
+        self.changes_at: int | None = None
+
+    def watch(self, at: int) -> None:
+        """Note that an answer may be another from `at` on, though nothing happens until then.
+
+        For functions that are not known to `engine.program.cel.flips`, which works it out itself
+        for those below: they are called on every event, and it is wanted for segments only.
+        """
+        if self.changes_at is None or at < self.changes_at:
+            self.changes_at = at
 
     def count(self, name: str, window_ms: int) -> int:
         """Count events of a name in the window."""
@@ -81,6 +94,5 @@ class Scope:
         return 0 if times is None else len(times) - bisect_right(times, self.now - window_ms)
 
     def in_segment(self, name: str) -> bool:
-        """Tell whether the segment's condition holds now."""
-        segment = self.segments.get(name)
-        return segment is not None and segment.test(self)
+        """Tell whether the customer is in the segment, which is kept up to date."""
+        return name in self.segments

@@ -33,14 +33,13 @@ def _scope() -> Scope:
     values: list[dict[str, float] | None] = [{"revenue": 100.0}, {"revenue": 20.5}, None]
     profile.history["Order Completed"] = History(3, times[0], times[-1], times, values)
     profile.engagement["email/opened"] = [NOW - 8 * DAY_MS, NOW - 2 * DAY_MS]
-    vip = compile_condition('count("Order Completed", "90d") >= 3').condition
+    profile.segments["vip"] = NOW
     return Scope(
         profile,
         NOW,
         event=EVENT,
         event_name="Product Added",
         context={"ip": "10.0.0.1"},
-        segments={"vip": vip},
         scores={"churn": 0.8},
     )
 

@@ -1,0 +1,394 @@
+"""When a condition's answer changes though nothing happens: because windows end and clocks run on.
+
+Called by `engine.program.segments` for each segment, once, when a workspace is loaded. Hands on a
+`Flip`: a function that gives the condition's answer now, and an instant before which it can't be
+another by time alone.
+
+*Rules*
+- The answer is the compiled condition's own, always.
+- The instant is never too late. It is the very flip where a count, a sum, an engagement or a time
+  is compared with something that stands still; otherwise the next instant at which anything the
+  term looks at may change, which is the next full hour where the clock itself is read.
+- A false `&&` can't change before each of its false terms has, a true `||` not before each of its
+  true ones: nobody is woken for the sake of a term that does not matter.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
+
+from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, NEVER_AT, SECOND_MS
+from engine.program.cel.checker import check
+from engine.program.cel.compiler import build, parts_of
+from engine.program.cel.datefields import date_part
+from engine.program.cel.emitter import write_truth, write_value
+from engine.program.cel.ir import TIMES, Constant, Kind, Name, Operation, Typed
+from engine.program.cel.parser import parse
+from engine.program.scope import Scope
+
+Answer = tuple[bool, int]
+Flip = Callable[[Scope], Answer]
+Watch = Callable[[Scope], int]
+_Value = Callable[[Scope], object]
+
+_NOW = "s.now"
+_QUARTER_MS = 15 * MINUTE_MS  # clocks are set forward and back at full quarters
+# What may give another answer by time alone. A function that is added to them calls `Scope.watch`.
+MOVING = frozenset({"count", "sum", "engagement", "since"})
+_COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+_WINDOWED = frozenset({"count", "sum", "engagement"})
+_SLOPES = {"shift": 1, "span": 1, "unshift": -1, "unspan": -1, "between": -1}
+_DURATION_UNITS_MS = {"getHours": HOUR_MS, "getMinutes": MINUTE_MS, "getSeconds": SECOND_MS}
+
+
+def compile_flip(source: str) -> Flip:
+    """Compile a condition that is known to be right."""
+    return _flip(check(source, parse(source)))
+
+
+def runs_with_time(source: str) -> bool:
+    """Say whether a condition's answer may change by time alone."""
+    return any(_is_moving(node) for node in walk(check(source, parse(source))))
+
+
+def _flip(node: Typed) -> Flip:
+    """Take the logical operators off; what remains are the terms."""
+    if isinstance(node, Operation) and node.kind in (Kind.BOOL, Kind.DYNAMIC):
+        parts = node.args
+        if node.name in ("&&", "||"):
+            return _chain([_flip(part) for part in parts], stops_at=node.name == "||")
+        if node.name == "!":
+            return _negation(_flip(parts[0]))
+        if node.name == "?:":
+            return _ternary(_flip(parts[0]), _flip(parts[1]), _flip(parts[2]))
+    return _term(node)
+
+
+def _chain(parts: Sequence[Flip], *, stops_at: bool) -> Flip:
+    """Join terms: one that is `stops_at` decides, and then all that are so hold it there."""
+
+    def flip(scope: Scope) -> Answer:
+        soonest, latest, stopped = NEVER_AT, 0, False
+        for part in parts:
+            truth, at = part(scope)
+            if truth is stops_at:
+                stopped = True
+                latest = max(latest, at)
+            elif at < soonest:
+                soonest = at
+        return (stops_at, latest) if stopped else (not stops_at, soonest)
+
+    return flip
+
+
+def _negation(part: Flip) -> Flip:
+    def flip(scope: Scope) -> Answer:
+        truth, at = part(scope)
+        return not truth, at
+
+    return flip
+
+
+def _ternary(test: Flip, then: Flip, other: Flip) -> Flip:
+    def flip(scope: Scope) -> Answer:
+        is_then, test_at = test(scope)
+        truth, at = (then if is_then else other)(scope)
+        return truth, min(test_at, at)
+
+    return flip
+
+
+def _term(node: Typed) -> Flip:
+    """Find the closest way to tell when a term changes."""
+    if isinstance(node, Operation) and node.name in _COMPARISONS:
+        left, right = node.args
+        for one, two, op in ((left, right, node.name), (right, left, _MIRRORED[node.name])):
+            if isinstance(one, Operation) and isinstance(two, Constant):
+                number = two.value
+                if isinstance(number, int | float) and one.name in _WINDOWED:
+                    return _WINDOWS[one.name](one, op, number)
+        if left.kind in TIMES and right.kind in TIMES:
+            drift = _drift(left), _drift(right)
+            if None not in drift:
+                return _race(node, cast("int", drift[0]) - cast("int", drift[1]))
+    return _watched(node, tuple(_watches(node)))
+
+
+# Counts and sums against a number.
+
+
+def _times(scope: Scope, name: str) -> Sequence[int]:
+    history = scope.owner.history.get(name)
+    return () if history is None else history.recent_at
+
+
+def _count_flip(node: Operation, op: str, number: float) -> Flip:
+    name, window_ms = _text(node.args[0]), _ms(node.args[1])
+    return _number_flip(lambda scope: _times(scope, name), window_ms, op, number)
+
+
+def _engagement_flip(node: Operation, op: str, number: float) -> Flip:
+    name, window_ms = f"{_text(node.args[0])}/{_text(node.args[1])}", _ms(node.args[2])
+    return _number_flip(lambda scope: scope.owner.engagement.get(name, ()), window_ms, op, number)
+
+
+def _number_flip(
+    times_of: Callable[[Scope], Sequence[int]], window_ms: int, op: str, number: float
+) -> Flip:
+    if not math.isfinite(number):
+        return _fixed(_compare(0, op, number))
+    if op in ("==", "!="):
+        return _equal_flip(times_of, window_ms, number, is_equal=op == "==")
+    least = math.ceil(number) if op in (">=", "<") else math.floor(number) + 1
+    return _enough_flip(times_of, window_ms, least, is_enough=op in (">=", ">"))
+
+
+def _enough_flip(
+    times_of: Callable[[Scope], Sequence[int]], window_ms: int, least: int, *, is_enough: bool
+) -> Flip:
+    """Flip when the `least`-th newest leaves the window: until then there are at least so many."""
+    if least <= 0:
+        return _fixed(is_enough)
+
+    def flip(scope: Scope) -> Answer:
+        times = times_of(scope)
+        if len(times) >= least:
+            ends_at = times[-least] + window_ms
+            if ends_at > scope.now:
+                return is_enough, ends_at
+        return not is_enough, NEVER_AT
+
+    return flip
+
+
+def _equal_flip(
+    times_of: Callable[[Scope], Sequence[int]], window_ms: int, number: float, *, is_equal: bool
+) -> Flip:
+    if number < 0 or number != int(number):
+        return _fixed(not is_equal)
+    wanted = int(number)
+
+    def flip(scope: Scope) -> Answer:
+        times = times_of(scope)
+        there = len(times) - bisect_right(times, scope.now - window_ms)
+        if there > wanted:
+            return not is_equal, times[-wanted - 1] + window_ms
+        if there == wanted:
+            return is_equal, times[-wanted] + window_ms if wanted else NEVER_AT
+        return not is_equal, NEVER_AT
+
+    return flip
+
+
+def _sum_flip(node: Operation, op: str, number: float) -> Flip:
+    """Flip when so much has left the window that the sum may be on the other side of a number."""
+    name, value, window_ms = _text(node.args[0]), _text(node.args[1]), _ms(node.args[2])
+
+    def flip(scope: Scope) -> Answer:
+        truth = _compare(scope.sum(name, value, window_ms), op, number)
+        history = scope.owner.history.get(name)
+        if history is None:
+            return truth, NEVER_AT
+        first = bisect_right(history.recent_at, scope.now - window_ms)
+        values = [one.get(value, 0.0) if one else 0.0 for one in history.recent_values[first:]]
+        left = math.fsum(values)
+        # Sums of doubles depend on their order: within this distance only the sum itself can tell.
+        unsure = (1.0 + math.fsum(map(abs, values)) + abs(number)) * 1e-9
+        for place, gone in enumerate(values):
+            left -= gone
+            if gone and _may_differ(truth, left, op, number, unsure):
+                return truth, history.recent_at[first + place] + window_ms
+        return truth, NEVER_AT
+
+    return flip
+
+
+def _may_differ(truth: bool, left: float, op: str, number: float, unsure: float) -> bool:  # noqa: FBT001
+    """Say whether a comparison may give another answer for a sum that is known roughly."""
+    if not math.isfinite(left):
+        return True
+    if op in ("==", "!="):
+        is_close = abs(left - number) <= unsure
+        return is_close or truth is (op == "==")
+    return any(_compare(left + by, op, number) is not truth for by in (-unsure, unsure))
+
+
+def _compare(left: float, op: str, right: float) -> bool:
+    if op in ("==", "!="):
+        return (left == right) is (op == "==")
+    if op in ("<", "<="):
+        return left < right or (op == "<=" and left == right)
+    return left > right or (op == ">=" and left == right)
+
+
+def _fixed(truth: bool) -> Flip:  # noqa: FBT001 - the answer itself
+    return lambda _: (truth, NEVER_AT)
+
+
+_WINDOWS: dict[str, Callable[[Operation, str, float], Flip]] = {
+    "count": _count_flip,
+    "sum": _sum_flip,
+    "engagement": _engagement_flip,
+}
+
+
+# Instants and durations against each other.
+
+
+def _drift(node: Typed) -> int | None:
+    """Tell by how much a time grows while 1 ms passes; None where that is not known."""
+    if isinstance(node, Name):
+        return 1 if node.code == _NOW else None
+    if isinstance(node, Operation):
+        if node.name == "since":
+            return 1
+        if node.name in _SLOPES:
+            one, two = map(_drift, node.args)
+            return None if one is None or two is None else one + _SLOPES[node.name] * two
+    return None if any(map(_is_moving, walk(node))) else 0
+
+
+def _race(node: Operation, drift: int) -> Flip:
+    """Flip when one time catches up with another; `drift` is how fast the left one gains."""
+    op, sides = node.name, node.args
+    if abs(drift) > 1:
+        return _watched(node, (_next_hour,))
+    if drift < 0:
+        op, sides = _MIRRORED[op], sides[::-1]
+    left, right = (cast("_Value", build(write_value(side))) for side in sides)
+
+    def watch(scope: Scope) -> int:
+        one, two = left(scope), right(scope)
+        if type(one) is not int or type(two) is not int:
+            return NEVER_AT  # absent, and absent it stays
+        missing_ms = two - one
+        # `<` and `>=` change when they are even, `<=` and `>` 1 ms later, `==` both times.
+        if missing_ms > 0 and op not in ("<=", ">"):
+            return scope.now + missing_ms
+        return scope.now + missing_ms + 1 if missing_ms >= 0 and op not in ("<", ">=") else NEVER_AT
+
+    return _watched(node, (watch,) if drift else ())
+
+
+# Everything else: the next instant at which something it looks at may be different.
+
+
+def _watched(node: Typed, watches: Sequence[Watch]) -> Flip:
+    test = cast("Callable[[Scope], bool]", build(write_truth(node)))
+
+    def flip(scope: Scope) -> Answer:
+        scope.changes_at = None
+        truth = test(scope)
+        at = NEVER_AT if scope.changes_at is None else scope.changes_at
+        for watch in watches:
+            at = min(at, watch(scope))
+        return truth, at
+
+    return flip
+
+
+def _watches(node: Typed) -> Iterator[Watch]:
+    """Find what in a term changes by time, and when."""
+    if isinstance(node, Operation):
+        if node.name in _WINDOWED:
+            yield _window_watch(node)
+            return
+        if node.name in ("date_part", "duration_part") and _is_closed(node):
+            drift = _drift(node.args[0])
+            if drift in (0, 1):
+                if drift:
+                    yield _part_watch(node)
+                return
+        if node.name == "since":
+            yield _next_hour
+            return
+    if isinstance(node, Name) and node.code == _NOW:
+        yield _next_hour
+    for part in parts_of(node):
+        yield from _watches(part)
+
+
+def _window_watch(node: Operation) -> Watch:
+    """Watch for the oldest in a window to leave it."""
+    name, window_ms = _text(node.args[0]), _ms(node.args[-1])
+    key = f"{name}/{_text(node.args[1])}" if node.name == "engagement" else ""
+
+    def watch(scope: Scope) -> int:
+        times = scope.owner.engagement.get(key, ()) if key else _times(scope, name)
+        first = bisect_right(times, scope.now - window_ms)
+        return times[first] + window_ms if first < len(times) else NEVER_AT
+
+    return watch
+
+
+def _part_watch(node: Operation) -> Watch:
+    """Watch a part of an instant or a duration that grows as time does."""
+    value = cast("_Value", build(write_value(node.args[0])))
+    field = _text(node.args[1])
+    if node.name == "duration_part":
+        unit_ms = max(_DURATION_UNITS_MS[field], MINUTE_MS)
+        return lambda scope: _next_multiple(scope, value(scope), unit_ms)
+    place = _text(node.args[2])
+
+    def watch(scope: Scope) -> int:
+        at = value(scope)
+        if type(at) is not int:
+            return NEVER_AT
+        return scope.now - at + _next_part(at, field, place)
+
+    return watch
+
+
+def _next_multiple(scope: Scope, value: object, unit_ms: int) -> int:
+    if type(value) is not int:
+        return NEVER_AT
+    return scope.now + unit_ms - value % unit_ms
+
+
+def _next_part(at: int, field: str, place: str) -> int:
+    """Find the next instant at which a part is another one; seconds are looked at each minute."""
+    if field in ("getMinutes", "getSeconds", "getMilliseconds"):
+        return at + MINUTE_MS - at % MINUTE_MS
+    known = date_part(at, field, place)
+    later_at = at + _QUARTER_MS - at % _QUARTER_MS
+    until_at = at + DAY_MS
+    while later_at < until_at and date_part(later_at, field, place) == known:
+        later_at += _QUARTER_MS
+    return later_at
+
+
+def _next_hour(scope: Scope) -> int:
+    return scope.now + HOUR_MS - scope.now % HOUR_MS
+
+
+def walk(node: Typed) -> Iterator[Typed]:
+    """Give a node and all below it."""
+    yield node
+    for part in parts_of(node):
+        yield from walk(part)
+
+
+def _is_moving(node: Typed) -> bool:
+    """Say whether a node itself may change by time."""
+    if isinstance(node, Name):
+        return node.code == _NOW
+    return isinstance(node, Operation) and node.name in MOVING
+
+
+def _is_closed(node: Typed) -> bool:
+    """Tell that a node can be evaluated on its own: it names no variable of a macro."""
+    return all(not isinstance(one, Name) or one.code.startswith("s.") for one in walk(node))
+
+
+def _text(node: Typed) -> str:
+    assert isinstance(node, Constant)
+    assert isinstance(node.value, str)
+    return node.value
+
+
+def _ms(node: Typed) -> int:
+    assert isinstance(node, Constant)
+    assert isinstance(node.value, int)
+    return node.value
