@@ -10,15 +10,19 @@ from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
+from actors.members import Members
 from actors.ports import (
     Commit,
+    CrossingsRow,
     DecisionQuery,
     DecisionRow,
     Entry,
+    MemberRow,
     OutboxRow,
     Page,
     Permanent,
     QuarantineRow,
+    ReviewRow,
     SnapshotRow,
     StoreState,
     Temporary,
@@ -124,6 +128,7 @@ class _Tables:
         self.quarantine_count = 0
         self.programs: dict[str, tuple[str, int, bytes]] = {}
         self.covered_seq = 0
+        self.members = Members()
 
     def last_seq(self) -> int:
         return self.journal[-1].seq if self.journal else 0
@@ -165,6 +170,7 @@ class _Tables:
             self.links[namespace, value] = customer
         if commit.covered_seq is not None:
             self.covered_seq = commit.covered_seq
+        self.members.apply(commit.members, commit.review)
 
     def _apply_outbox(self, commit: Commit) -> None:
         for message in commit.outbox:
@@ -367,6 +373,36 @@ class MemoryStore:
         self._check_open()
         rows = reversed(self._tables.quarantine.values())
         return [row for row in rows if before is None or row.number < before][:limit]
+
+    async def customers(self, after: str, limit: int) -> list[str]:
+        """List customers who have snapshots, in the order of their ids, from behind `after` on."""
+        self._check_open()
+        return sorted(name for name in self._tables.snapshots if name > after)[:limit]
+
+    async def customer_count(self) -> int:
+        """Count the customers who have snapshots."""
+        self._check_open()
+        return len(self._tables.snapshots)
+
+    async def segment_sizes(self) -> dict[str, int]:
+        """Count who is in each segment; empty segments are left out."""
+        self._check_open()
+        return self._tables.members.sizes()
+
+    async def members(self, segment: str, after: str, limit: int) -> list[MemberRow]:
+        """List who is in a segment, in the order of their ids, from behind `after` on."""
+        self._check_open()
+        return self._tables.members.page(segment, after, limit)
+
+    async def crossings(self, since_at: int) -> list[CrossingsRow]:
+        """Count who came into segments and left them, by segment, from an instant on."""
+        self._check_open()
+        return self._tables.members.crossings(since_at)
+
+    async def review(self) -> ReviewRow | None:
+        """Tell how far the customers were looked at since the segments changed, if ever."""
+        self._check_open()
+        return self._tables.members.review
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:
         """Keep the text of a workspace that comes into force; once for each version."""

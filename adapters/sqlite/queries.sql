@@ -77,3 +77,23 @@ WHERE number < ?1 ORDER BY number DESC LIMIT ?2;
 
 -- name: programs
 SELECT version, at, source FROM programs WHERE source IS NOT NULL ORDER BY at, id;
+
+-- name: customers
+SELECT customer FROM customers WHERE customer > ?1 ORDER BY customer LIMIT ?2;
+
+-- name: customer_count
+SELECT count(*) FROM customers;
+
+-- name: segment_sizes
+SELECT segment, count(*) FROM members GROUP BY segment;
+
+-- name: members
+SELECT customer, since FROM members
+WHERE segment = ?1 AND customer > ?2 ORDER BY customer LIMIT ?3;
+
+-- name: crossings
+SELECT segment, sum(entered), sum(left) FROM crossings
+WHERE at >= ?1 GROUP BY segment ORDER BY segment;
+
+-- name: review
+SELECT version, cursor, total, looked, changed, began_at, ended_at FROM review;

@@ -88,9 +88,7 @@ class Watcher:
         elif one.kind == "plan":
             traits["plan"] = one.value
         properties = {} if one.value is None or one.kind not in NAMES else {"v": one.value}
-        return Event(
-            name, EventKind.TRACK, one.kind, "u1", None, at, one.at, properties, traits
-        )
+        return Event(name, EventKind.TRACK, one.kind, "u1", None, at, one.at, properties, traits)
 
 
 def watch(made: dict[str, Expression], happened: Sequence[Happening]) -> Watcher:
