@@ -4,6 +4,7 @@
 has in memory, for the command line. Nothing is made resident for a reader.
 """
 
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -11,12 +12,18 @@ import msgspec
 
 from actors.directory import Directory, decode_entry, revive
 from actors.identity import ANONYMOUS, ANONYMOUS_PREFIX
+from actors.outbox import Outbox
 from actors.ports import Entry, Store, StoreState
+from actors.reviews import Reviews
+from actors.timers import Timers
 from engine.eligibility import Eligibility, assess
 from engine.errors import NextbeatError
 from engine.evolve import fold
 from engine.profile import Profile
 from engine.program.program import Message, Program
+from engine.records import Decided
+
+DecisionListener = Callable[[Sequence[tuple[str, Decided]]], None]
 
 _DECODER = msgspec.msgpack.Decoder(Profile)
 _NAME_MAX = 80
@@ -38,11 +45,40 @@ class Answer(NamedTuple):
 
 
 class Reading:
-    """What can be asked about customers."""
+    """What can be asked about customers, and about the shard as a whole."""
 
     store: Store
     directory: Directory
     program: Program
+    timers: Timers
+    outbox: Outbox
+    reviews: Reviews
+    _listeners: list[DecisionListener]
+    _queued = 0
+    _durable_seq = 0
+    _covered_seq = 0
+
+    def subscribe(self, listener: DecisionListener) -> Callable[[], None]:
+        """Call `listener` with decisions as they become durable; gives the way to stop it."""
+        self._listeners = [*self._listeners, listener]
+
+        def stop() -> None:
+            self._listeners = [other for other in self._listeners if other is not listener]
+
+        return stop
+
+    def gauges(self) -> dict[str, float]:
+        """Tell how much there is of what comes and goes, for metrics."""
+        return {
+            "actor_resident": len(self.directory),
+            "actor_memory_bytes": self.directory.memory_bytes,
+            "mailbox_depth": self._queued,
+            "deferred_depth": len(self.timers),
+            "journal_seq": self._durable_seq,
+            "journal_tail": self._durable_seq - self._covered_seq,
+            "outbox_depth": self.outbox.depth(),
+            "segment_review_left": self.reviews.left(),
+        }
 
     async def profile(self, customer: str) -> Profile | None:
         """Read a customer's profile (a copy), or None if there is none."""

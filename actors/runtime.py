@@ -13,7 +13,7 @@ Built by `adapters.app`, used by the gateway. This is the whole surface the outs
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from actors.commits import Batch, Committer
@@ -26,22 +26,21 @@ from actors.intake import Intake
 from actors.lanes import Pace, Pacing
 from actors.outbox import Outbox
 from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store
-from actors.reading import Reading
+from actors.reading import DecisionListener, Reading
 from actors.recovery import recover
+from actors.reviews import Reviews
 from actors.settings import Settings
 from actors.tickets import Ticket
 from actors.timers import Timers
 from actors.withdrawals import Withdrawals, narrows_consent
 from engine.errors import OverloadError, StoreError
-from engine.events import Event, Input, Receipt, Tick
+from engine.events import Event, Input, Receipt, Review, Tick
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.records import Decided, Duplicated, Unmatched
 from engine.step import step
 
 __all__ = ["Counters", "DecisionListener", "Runtime", "Settings"]
-
-DecisionListener = Callable[[Sequence[tuple[str, Decided]]], None]
 
 DRAIN_MAX = 2_000  # inputs decided before the event loop gets its turn
 DRAIN_ONE_MAX = 200  # inputs of one customer before the others get theirs
@@ -90,6 +89,15 @@ class Runtime(Reading):
         self._commits = Committer(
             store, fill=self._add_snapshots, released=self._release, lost=self._roll_back
         )
+        self.reviews = Reviews(
+            store,
+            clock,
+            self.directory,
+            self._commits,
+            program=lambda: self.program,
+            post=self._post_ours,
+            waiting=lambda: self._queued,
+        )
         self._channels = channels
         self._ready: deque[Customer] = deque()
         self._draining = False
@@ -126,7 +134,9 @@ class Runtime(Reading):
         self._tasks = [
             loop.create_task(self._watch_timers(), name="timers"),
             loop.create_task(self._keep_house(), name="housekeeping"),
+            loop.create_task(self.reviews.run(), name="reviews"),
         ]
+        self.reviews.begin()
         self._unready = ""
 
     async def stop(self, timeout_s: float = 5.0) -> None:
@@ -166,6 +176,7 @@ class Runtime(Reading):
     def use(self, program: Program) -> None:
         """Decide by another program from the next input on."""
         self.program = program
+        self.reviews.begin()
 
     # Inputs: from a submission into mailboxes.
 
@@ -215,6 +226,10 @@ class Runtime(Reading):
         if not actor.scheduled:
             self._schedule(actor)
 
+    def _post_ours(self, customer: str, given: Input) -> None:
+        self._queued += 1
+        self._post(customer, given, None)
+
     def _schedule(self, actor: Customer) -> None:
         """See to it that what waits in a mailbox is decided, once the profile is there."""
         if actor.profile is not None and actor.mailbox and not actor.scheduled:
@@ -231,6 +246,8 @@ class Runtime(Reading):
             if isinstance(given, Tick):
                 self._ticks -= 1
                 self.timers.reread(given.at)
+            elif isinstance(given, Review):
+                self.reviews.taken()
             elif isinstance(given, Move) and not given.is_over:
                 self._intake.handovers.fail(given.link[1], reason)
         self._queued -= actor.die(reason)
@@ -285,6 +302,8 @@ class Runtime(Reading):
         elif isinstance(given, Tick):
             self._ticks -= 1
             self.counters.note_tick(self._now - given.at)
+        elif isinstance(given, Review):
+            self.reviews.taken()
 
     def _carry(self, actor: Customer, profile: Profile, move: Move) -> None:
         """Take a link further that met one of its two customers."""
@@ -320,6 +339,8 @@ class Runtime(Reading):
         if kind is Duplicated:
             batch.duplicates += counted
             return
+        if kind is None and isinstance(given, Review):
+            return  # an input meanwhile has seen to it
         if kind is Unmatched and isinstance(given, Tick):
             batch.commit.timers_cleared.append((given.at, actor.id, given.timer))
             return
@@ -403,6 +424,7 @@ class Runtime(Reading):
         self._seq = self._durable_seq
         self.directory.lost_snapshots()
         self._intake.handovers.fail_all(reason)
+        self.reviews.lost()
         for batch in batches:
             self.counters.received -= batch.stored + batch.duplicates
             self.counters.received -= len(batch.commit.quarantined)
@@ -472,26 +494,3 @@ class Runtime(Reading):
     def _at_least_once(self, message_type: str) -> bool:
         kind = self.program.types.get(message_type)
         return kind is not None and kind.at_least_once
-
-    # What is there: decisions as they are made, and how much of everything.
-
-    def subscribe(self, listener: DecisionListener) -> Callable[[], None]:
-        """Call `listener` with decisions as they become durable; gives the way to stop it."""
-        self._listeners = [*self._listeners, listener]
-
-        def stop() -> None:
-            self._listeners = [other for other in self._listeners if other is not listener]
-
-        return stop
-
-    def gauges(self) -> dict[str, float]:
-        """Tell how much there is of what comes and goes, for metrics."""
-        return {
-            "actor_resident": len(self.directory),
-            "actor_memory_bytes": self.directory.memory_bytes,
-            "mailbox_depth": self._queued,
-            "deferred_depth": len(self.timers),
-            "journal_seq": self._durable_seq,
-            "journal_tail": self._durable_seq - self._covered_seq,
-            "outbox_depth": self.outbox.depth(),
-        }

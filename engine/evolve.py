@@ -306,7 +306,7 @@ def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:
 def _evolve_wake_cleared(profile: Profile, record: WakeCleared, _now: int) -> None:
     profile.timers.pop(record.timer, None)
     if record.timer == profile.segments_timer:
-        profile.segments_timer, profile.segments_at = 0, NEVER_AT
+        profile.segments_at = NEVER_AT
 
 
 def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:

@@ -122,5 +122,5 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     tallies: list[Tally] = []  # the ledger once more, by what caps tell apart
     segments: dict[str, int] = {}  # those the customer is in -> since
     segments_version: int = 0  # of the segments that were looked at for this customer
-    segments_timer: int = 0  # the timer for the next change by time alone, or 0
-    segments_at: int = NEVER_AT  # when that is due
+    segments_timer: int = 0  # the latest timer for a change by time alone; its numbers go down
+    segments_at: int = NEVER_AT  # when that is due, if it still is

@@ -8,7 +8,7 @@ down who entered and left; `decide` then starts the journeys that wait for that.
 - Membership is what the conditions give at this instant, before any journey looks at it.
 - One timer for each customer, at the earliest instant at which time alone may change something. It
   is moved only to be earlier; when it is due, all that runs with time is looked at and it is set
-  anew.
+  anew. Its numbers go down from -1, so that the others are numbered as without segments.
 - Where only the workspace changed, coming in and leaving is `reviewed`: it ends waits, and starts
   no journey.
 """
@@ -169,7 +169,8 @@ def _assess(turn: Turn, segments: Iterable[Segment]) -> None:
             _note(turn, SegmentLeft(name, now))
     if soonest_at < turn.profile.segments_at and soonest_at <= INSTANT_MAX:
         _stop_timer(turn)
-        turn.note(WakeSet(turn.profile.timer_count + 1, max(soonest_at, now + 1), "segments", 0))
+        timer = turn.profile.segments_timer - 1
+        turn.note(WakeSet(timer, max(soonest_at, now + 1), "segments", 0))
 
 
 def _note(turn: Turn, crossing: SegmentEntered | SegmentLeft) -> None:
@@ -179,7 +180,7 @@ def _note(turn: Turn, crossing: SegmentEntered | SegmentLeft) -> None:
 
 def _stop_timer(turn: Turn) -> None:
     profile = turn.profile
-    if profile.segments_timer:
+    if profile.segments_at != NEVER_AT:
         turn.note(WakeCleared(profile.segments_timer, profile.segments_at))
 
 

@@ -24,6 +24,7 @@ from adapters.gateway import (
     query,
     receipts,
     segment,
+    segments,
     sources,
     stream,
 )
@@ -46,6 +47,7 @@ _MODULES: tuple[Routes, ...] = (
     stream.routes,
     query.routes,
     quarantine.routes,
+    segments.routes,
     feed.routes,
     health.routes,
     metrics.routes,

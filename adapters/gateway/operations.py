@@ -237,6 +237,13 @@ _READING = (
     ),
     _show("/v1/decisions", "List decisions", views.DecisionPage, DecisionParameters),
     _show("/v1/decisions/{id}", "Show a decision with its trace", views.Decision),
+    _show("/v1/segments", "List the segments and how many are in them", views.SegmentList),
+    _show(
+        "/v1/segments/{name}/members",
+        "List who is in a segment",
+        views.MemberPage,
+        PageParameters,
+    ),
     _show("/v1/quarantine", "List what was not understood", views.QuarantinePage, PageParameters),
     Operation(
         method="post",

@@ -24,7 +24,9 @@ PAGE_LIMIT = 50
 PAGE_LIMIT_MAX = 200
 _WORD_MAX = 80
 _CURSOR_LENGTH_MAX = 64
+_NAME_CURSOR_LENGTH_MAX = 8 * ID_LENGTH_MAX  # four bytes a character, and base64
 _NUMBER_MAX = 2**63 - 1
+_NO_CURSOR = "is not a cursor of this list: give back `next` of the page before, unchanged"
 
 Limit = Annotated[
     int, msgspec.Meta(ge=1, le=PAGE_LIMIT_MAX, description="How many at most on a page.")
@@ -38,7 +40,7 @@ After = Annotated[str, msgspec.Meta(description="The `next` of the page before."
 class TimelineParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to show of a customer's journal."""
 
-    kind: Annotated[str, msgspec.Meta(pattern="^(event|receipt|timer|handover)?$")] = ""
+    kind: Annotated[str, msgspec.Meta(pattern="^(event|receipt|timer|handover|review)?$")] = ""
     name: Name = ""
     since: Since = ""
     until: Until = ""
@@ -165,8 +167,29 @@ def read_cursor(kind: str, text: str) -> int | None:
             return int(number)
     except (binascii.Error, ValueError):
         pass
-    message = "is not a cursor of this list: give back `next` of the page before, unchanged"
-    raise InputError("bad_cursor", message, "query.cursor")
+    raise InputError("bad_cursor", _NO_CURSOR, "query.cursor")
+
+
+def write_name_cursor(kind: str, name: str) -> str:
+    """Make the opaque name of the place behind an id, where the next page begins."""
+    return base64.urlsafe_b64encode(f"{kind}:{name}".encode()).decode().rstrip("=")
+
+
+def read_name_cursor(kind: str, text: str) -> str:
+    """Read what `write_name_cursor` made for a list of the same kind; "" stays so."""
+    if not text:
+        return ""
+    try:
+        if len(text) <= _NAME_CURSOR_LENGTH_MAX:
+            padded = text + "=" * (-len(text) % 4)
+            written, _, name = (
+                base64.b64decode(padded, b"-_", validate=True).decode().partition(":")
+            )
+            if written == kind and name:
+                return name
+    except (binascii.Error, ValueError):
+        pass
+    raise InputError("bad_cursor", _NO_CURSOR, "query.cursor")
 
 
 def _convert(name: str, value: str, expected: type[Parameters]) -> object:

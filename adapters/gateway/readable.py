@@ -31,7 +31,7 @@ from adapters.gateway.views import (
     TraceLine,
 )
 from engine.eligibility import ChannelAnswer as ChannelFinding
-from engine.events import Event, Handover, Input, Receipt, Tick
+from engine.events import Event, Handover, Input, Receipt, Review, Tick
 from engine.instants import format_instant
 from engine.limits import SENDS_MAX
 from engine.localtime import zone as find_zone
@@ -69,6 +69,7 @@ def customer_view(
         suppressions=_suppressions(profile, now),
         journeys_done=profile.journeys_done,
         decisions_made=profile.decision_count,
+        segments={name: format_instant(at) for name, at in sorted(profile.segments.items())},
     )
 
 
@@ -153,6 +154,8 @@ def name_input(given: Input | None) -> tuple[InputKind, str]:
             return "timer", "wake"
         case Handover():
             return "handover", given.anonymous
+        case Review():
+            return "review", "segments"
         case None:
             return "event", "unreadable"
 

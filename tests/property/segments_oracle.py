@@ -30,10 +30,12 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 class Past:
     """What has come in so far, and who is in which segment by it."""
 
-    events: list[tuple[int, str, float | None]] = field(default_factory=list)
-    opened: list[int] = field(default_factory=list)
-    traits: dict[str, Any] = field(default_factory=dict)
-    members: dict[str, bool] = field(default_factory=dict)
+    events: list[tuple[int, str, float | None]] = field(
+        default_factory=list[tuple[int, str, float | None]]
+    )
+    opened: list[int] = field(default_factory=list[int])
+    traits: dict[str, Any] = field(default_factory=dict[str, Any])
+    members: dict[str, bool] = field(default_factory=dict[str, bool])
 
     def inside(self, name: str, window_ms: int, now: int) -> list[float | None]:
         found = [one for one in self.events if one[1] == name and one[0] > now - window_ms]
@@ -191,7 +193,8 @@ def segments(draw: st.DrawFn) -> dict[str, Expression]:
     made: dict[str, Expression] = {}
     for number in range(draw(st.integers(1, 4))):
         expression = draw(expressions)
-        if made and draw(st.booleans()):
+        asks = draw(st.booleans())
+        if made and asks:
             known = draw(st.sampled_from(sorted(made)))
             asked = Expression(f'in_segment("{known}")', _member(known))
             expression = _joined([expression, asked], draw(st.sampled_from(["&&", "||"])))

@@ -5,17 +5,6 @@ from typing import Any
 
 import msgspec
 from hypothesis import given, settings
-from property.segments_oracle import (
-    LENGTH_MS,
-    NAMES,
-    ORIGIN_AT,
-    Crossing,
-    Expression,
-    Happening,
-    crossings,
-    happenings,
-    segments,
-)
 
 from engine.effects import Unwake, Wake
 from engine.events import Event, EventKind, Input, Receipt, ReceiptStatus, Tick
@@ -26,6 +15,17 @@ from engine.program.compile import compile_source
 from engine.program.program import Program
 from engine.records import Record, SegmentEntered, SegmentLeft
 from engine.step import step
+from tests.property.segments_oracle import (
+    LENGTH_MS,
+    NAMES,
+    ORIGIN_AT,
+    Crossing,
+    Expression,
+    Happening,
+    crossings,
+    happenings,
+    segments,
+)
 
 WORKSPACE: dict[str, Any] = {
     "workspace": "oracle",

@@ -22,6 +22,7 @@ from engine.events import (
     Input,
     Receipt,
     ReceiptStatus,
+    Review,
     SeenIds,
     Tick,
 )
@@ -40,6 +41,9 @@ from engine.records import (
     Moved,
     ReceiptNoted,
     Record,
+    SegmentEntered,
+    SegmentLeft,
+    SegmentsReviewed,
     SessionBegan,
     Suppressed,
     Truncated,
@@ -107,6 +111,7 @@ VALUES: dict[str, msgspec.Struct] = {
     "handover": Handover(
         "a1", (SeenIds(AT - 9, AT, b"\xff\x00\xfe34567"), SeenIds(AT, AT, b"01234567")), AT
     ),
+    "review": Review(77, AT),
     "decided": Decided(
         "d_1",
         AT,
@@ -146,6 +151,9 @@ VALUES: dict[str, msgspec.Struct] = {
     "receipt-noted": ReceiptNoted("m_1", "failed", AT, "550", released=True),
     "session-began": SessionBegan(AT),
     "consent-noted": ConsentNoted(_SAID),
+    "segment-entered": SegmentEntered("vip", AT, reviewed=True),
+    "segment-left": SegmentLeft("vip", AT, reviewed=True),
+    "segments-reviewed": SegmentsReviewed(77),
     "duplicated": Duplicated("e-1"),
     "unmatched": Unmatched("tick"),
     "truncated": Truncated("moves", "recovery"),
@@ -190,6 +198,10 @@ VALUES: dict[str, msgspec.Struct] = {
         7,
         {"welcome/completed": 2},
         [Tally("email", "marketing", "promo", counts=True, sent_at=[AT])],
+        {"vip": AT},
+        77,
+        -8,
+        AT + 70,
     ),
     "profile-new": Profile("u2"),
 }

@@ -281,12 +281,15 @@ def _watched(node: Typed, watches: Sequence[Watch]) -> Flip:
     def flip(scope: Scope) -> Answer:
         scope.changes_at = None
         truth = test(scope)
-        at = NEVER_AT if scope.changes_at is None else scope.changes_at
-        for watch in watches:
-            at = min(at, watch(scope))
-        return truth, at
+        at = min([watch(scope) for watch in watches], default=NEVER_AT)
+        noted_at = _noted_at(scope)
+        return truth, at if noted_at is None else min(at, noted_at)
 
     return flip
+
+
+def _noted_at(scope: Scope) -> int | None:
+    return scope.changes_at
 
 
 def _watches(node: Typed) -> Iterator[Watch]:
