@@ -1,4 +1,4 @@
-"""Where the answers of `explain` and `quarantine` come from: a running server, or a data folder.
+"""Where the answers of `explain`, `quarantine` and `segments` come from: a server, or a folder.
 
 Both give the views of the HTTP API, so that a command shows the same whichever it asked. What a
 folder's workspace would decide is decided here, by the workspace that was in force in it last.
@@ -17,13 +17,18 @@ import msgspec
 from actors.ports import DecisionQuery, DecisionRow, Store, StoreState
 from actors.reading import answer, recall
 from adapters.cli.remote import Remote, path_of
+from adapters.gateway.query import UnknownError
 from adapters.gateway.readable import eligibility_view, quarantine_view
+from adapters.gateway.segments import check_name, list_segments, member_views
 from adapters.gateway.views import (
     Decision,
     DecisionPage,
     Eligibility,
+    Member,
+    MemberPage,
     QuarantinedItem,
     QuarantinePage,
+    SegmentList,
 )
 from adapters.sqlite.store import StoreReader
 from engine.errors import StoreError
@@ -80,6 +85,14 @@ class Source(Protocol):
 
     def quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
         """List quarantined items with numbers under `before`, newest first."""
+        ...
+
+    def segments(self) -> SegmentList:
+        """List the segments of the workspace, and how many are in each."""
+        ...
+
+    def members(self, segment: str, limit: int) -> list[Member]:
+        """List who is in a segment, in the order of their ids."""
         ...
 
 
@@ -150,6 +163,22 @@ class RemoteSource:
             cursor = page.next
         return found[:limit]
 
+    def segments(self) -> SegmentList:
+        """List the segments of the workspace, and how many are in each."""
+        return msgspec.json.decode(self._remote.get("/v1/segments", {}), type=SegmentList)
+
+    def members(self, segment: str, limit: int) -> list[Member]:
+        """List who is in a segment, in the order of their ids."""
+        path = path_of("v1", "segments", segment, "members")
+        found: list[Member] = []
+        cursor: str | None = ""
+        while cursor is not None and len(found) < limit:
+            parameters = {"cursor": cursor, "limit": str(min(_PAGE_MAX, limit - len(found)))}
+            page = msgspec.json.decode(self._remote.get(path, parameters), type=MemberPage)
+            found.extend(page.members)
+            cursor = page.next
+        return found
+
 
 class StoredSource:
     """Decisions in a data folder, whether or not a server is running on it."""
@@ -169,12 +198,34 @@ class StoredSource:
         """List quarantined items with numbers under `before`, newest first."""
         return asyncio.run(self._quarantine(before, limit))
 
+    def segments(self) -> SegmentList:
+        """List the segments of the workspace, and how many are in each."""
+        return asyncio.run(self._segments())
+
+    def members(self, segment: str, limit: int) -> list[Member]:
+        """List who is in a segment, in the order of their ids."""
+        return asyncio.run(self._members(segment, limit))
+
+    async def _segments(self) -> SegmentList:
+        async with self._reading() as (store, state):
+            program = await _program_in_force(store, state)
+            return await list_segments(store, program, _now())
+
+    async def _members(self, segment: str, limit: int) -> list[Member]:
+        async with self._reading() as (store, state):
+            program = await _program_in_force(store, state)
+            try:
+                check_name(segment, program)
+            except UnknownError as error:
+                raise StoreError(str(error)) from None
+            return member_views(await store.members(segment, "", limit))
+
     async def _eligibility(self, question: Question) -> Eligibility:
         customer, at = question.customer, question.at
         async with self._reading() as (store, state):
             program = await _program_in_force(store, state)
             profile = await recall(store, state, customer)
-        now = time.time_ns() // 1_000_000 if at is None else at
+        now = _now() if at is None else at
         return eligibility_view(answer(profile, customer, program, question.message, now))
 
     async def _decisions(self, wanted: Wanted) -> list[Decision]:
@@ -196,6 +247,10 @@ class StoredSource:
             yield store, state
         finally:
             await store.close()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def _program_in_force(store: Store, state: StoreState) -> Program:
