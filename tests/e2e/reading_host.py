@@ -12,7 +12,18 @@ from typing import Any, cast
 import msgspec
 from aiohttp import ClientSession, web
 
-from actors.ports import Clock, DecisionQuery, DecisionRow, Entry, Page, QuarantineRow, Store
+from actors.ports import (
+    Clock,
+    CrossingsRow,
+    DecisionQuery,
+    DecisionRow,
+    Entry,
+    MemberRow,
+    Page,
+    QuarantineRow,
+    ReviewRow,
+    Store,
+)
 from actors.runtime import Counters, DecisionListener, Runtime
 from adapters.gateway import lines
 from adapters.gateway.host import Host
@@ -78,6 +89,18 @@ class ScriptedStore:
     async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
         newest = sorted(self.kept, key=lambda row: -row.number)
         return [row for row in newest if before is None or row.number < before][:limit]
+
+    async def segment_sizes(self) -> dict[str, int]:
+        return {}
+
+    async def members(self, _segment: str, _after: str, _limit: int) -> list[MemberRow]:
+        return []
+
+    async def crossings(self, _since_at: int) -> list[CrossingsRow]:
+        return []
+
+    async def review(self) -> ReviewRow | None:
+        return None
 
 
 class ScriptedRuntime(Runtime):

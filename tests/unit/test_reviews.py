@@ -19,9 +19,9 @@ def program(segments: dict[str, str], **journeys: Any) -> Program:
     return compile_source(changed(WORKSPACE, segments=segments, journeys=journeys))
 
 
-async def shop(**settings: int) -> Shard:
+async def shop() -> Shard:
     """Start a shard in which every third customer has another plan."""
-    shard = await Shard(GatedStore(), program=program(OLD), **settings).start()
+    shard = await Shard(GatedStore(), program=program(OLD)).start()
     for number, name in enumerate(NAMES):
         plan = ("gold", "silver", "none")[number % 3]
         await shard.submit(shard.identify(name, plan=plan), shard.track(name, "Seen"))
