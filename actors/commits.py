@@ -13,12 +13,11 @@ load by itself.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
 from actors.customer import Customer
-from actors.identity import Link
 from actors.ports import (
     Commit,
     DecisionRow,
@@ -113,16 +112,6 @@ class Batch:
         if ticket.mark is not self.mark:
             ticket.mark = self.mark
             self.parts.append(ticket)
-
-    def link(self, link: Link, tickets: Sequence[Ticket]) -> None:
-        """Take in a link, which is a part of submissions."""
-        self.commit.links.append(link)
-        for ticket in tickets:
-            ticket.waiting -= 1
-            if ticket.waiting:
-                self.hold(ticket)
-            else:
-                self.tickets.append(ticket)
 
     def add(self, customer: Customer, given: Input, result: StepResult, seq: int, now: int) -> None:
         """Take in one step: its journal entry and all that follows from it.

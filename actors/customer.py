@@ -4,13 +4,13 @@ Made and dropped by `actors.directory`, drained by `actors.runtime`. A customer 
 strictly in order, one input at a time; an actor that dies answers everything left in its mailbox.
 """
 
+import asyncio
 from collections import deque
 
 import msgspec
 
-from actors.handover import Move
-from actors.tickets import Ticket
-from engine.events import Input
+from actors.tickets import Hold, Ticket
+from engine.events import Input, Key
 from engine.profile import Profile
 
 MAILBOX_MAX = 5_000  # inputs waiting for one customer; twice the largest batch a client may send
@@ -35,6 +35,7 @@ class Customer:
     __slots__ = (
         "durable_seq",
         "id",
+        "is_stopped",
         "last_seq",
         "mailbox",
         "memory_bytes",
@@ -46,8 +47,9 @@ class Customer:
     def __init__(self, customer: str) -> None:
         self.id = customer
         self.profile: Profile | None = None  # None until it is hydrated
-        self.mailbox: deque[tuple[Input | Move, Ticket | None]] = deque()
+        self.mailbox: deque[tuple[Input | Move | Halt, Ticket | None]] = deque()
         self.scheduled = False
+        self.is_stopped = False  # by a move: nothing is decided until it is over
         self.last_seq = 0  # its latest journal entry
         self.durable_seq = 0  # its latest entry that is on disk
         self.saved_seq = 0  # the entry its snapshot covers
@@ -89,3 +91,60 @@ class Customer:
                 ticket.fail(error)
         self.mailbox.clear()
         return left
+
+
+class Move:
+    """Identities on their way to a customer, standing in mailboxes among the inputs.
+
+    Made by `actors.intake`, led by `actors.merges`. `other` is the customer it takes from, "" where
+    there is none; where it `merges`, the two are one person.
+    """
+
+    __slots__ = (
+        "after",
+        "because",
+        "hold",
+        "is_over",
+        "is_passed",
+        "keys",
+        "merges",
+        "other",
+        "said",
+        "source",
+        "winner",
+    )
+
+    def __init__(
+        self, winner: str, other: str, keys: tuple[Key, ...], *, merges: bool, because: str
+    ) -> None:
+        self.winner = winner
+        self.other = other
+        self.keys = keys
+        self.merges = merges
+        self.because = because
+        self.hold: Hold | None = None  # who waits for it
+        self.said: asyncio.Future[None] | None = None  # somebody asked for it outright
+        self.after: list[Hold] = []  # who waits for it to end, to make another move
+        self.source: Customer | None = None  # the other one, stopped
+        self.is_passed = False  # it was at the other one
+        self.is_over = False  # it ended: wherever it stands, it is passed over
+
+
+class Halt:
+    """Stops a customer when it comes up in the mailbox, for whoever must have it to themselves."""
+
+    __slots__ = ("there",)
+
+    def __init__(self) -> None:
+        self.there: asyncio.Future[Customer] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: Exception) -> None:
+        """Tell whoever waits that the customer's mailbox was lost."""
+        if not self.there.done():
+            self.there.set_exception(error)
+
+    def arrive(self, actor: Customer) -> None:
+        """Stop the customer, unless nobody waits any more."""
+        if not self.there.done():
+            actor.is_stopped = True
+            self.there.set_result(actor)

@@ -244,7 +244,7 @@ class Directory:
             return rows
         for customer in list(islice(self._actors, SWEEP_MAX)):
             actor = self._actors[customer]
-            if actor.mailbox or actor.profile is None:
+            if actor.mailbox or actor.profile is None or actor.is_stopped:
                 continue
             excess_bytes -= actor.memory_bytes
             if actor.last_seq > actor.saved_seq:

@@ -1,103 +1,91 @@
-"""Which customer an event belongs to.
+"""Whose each identity is: a bounded memory over the store.
 
-Owned by `actors.runtime`. A user id names a customer by itself. An anonymous id belongs to the
-customer it was last seen together with, else to an anonymous customer of its own.
+Owned by `actors.intake`. A user id names a customer by itself. An anonymous id belongs to the
+customer it was last seen together with, else to an anonymous customer of its own; any other
+identity to who was first seen with it, or to nobody.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from actors.ports import Store
-from engine.events import Event, EventKind, Input, Receipt
+from engine.events import Key
+from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, USER
 
-ANONYMOUS = "anonymous_id"
-ANONYMOUS_PREFIX = "anon:"
 CACHE_MAX = 100_000
+NOBODY = ""
 
 Link = tuple[str, str, str]  # (namespace, value, customer)
 
 
 class Identity:
-    """Links from anonymous ids to customers: a bounded cache over the store."""
+    """The owners of identities, as they will be once all that was decided is durable."""
 
     def __init__(
         self,
         store: Store,
-        resolved: Callable[[str], None],
-        failed: Callable[[str, Exception], None],
+        resolved: Callable[[Sequence[Key]], None],
+        failed: Callable[[Sequence[Key], Exception], None],
     ) -> None:
+        """`resolved` and `failed` hear of the identities that were asked for."""
         self._store = store
         self._resolved = resolved
         self._failed = failed
-        self._known: OrderedDict[str, str] = OrderedDict()
-        self.moving: set[str] = set()  # being handed over: whose they are is said when that is done
-        self._wanted: list[str] = []
+        self._known: OrderedDict[Key, str] = OrderedDict()
+        self._wanted: dict[Key, None] = {}
         self._loading: asyncio.Task[None] | None = None
+        self._age = 0  # what was asked before everything was forgotten is not believed
 
-    def customer(self, given: Input) -> str | None:
-        """Name the customer, or None when it can't be told yet.
+    def find(self, key: Key) -> str | None:
+        """Tell whose an identity is, `NOBODY` where it is free, None where it must be asked."""
+        return self._known.get(key)
 
-        Where the store must be asked, `resolved` is called; where an id moves, who moves it knows.
-        """
-        assert isinstance(given, (Event, Receipt))
-        if given.user:
-            return given.user
-        assert isinstance(given, Event)
-        assert given.anonymous is not None
-        if given.anonymous in self.moving:
-            return None
-        known = self._known.get(given.anonymous)
-        if known is None:
-            self.ask(given.anonymous)
-        return known
-
-    def find(self, anonymous: str) -> str | None:
-        """Tell whose an anonymous id is on disk, None where the store must be asked."""
-        return self._known.get(anonymous)
-
-    def ask(self, anonymous: str) -> None:
+    def ask(self, keys: Iterable[Key]) -> None:
         """Ask the store; `resolved` or `failed` is called."""
-        self._wanted.append(anonymous)
+        for key in keys:
+            self._wanted[key] = None
         if self._loading is None:
             self._loading = asyncio.get_running_loop().create_task(self._load())
 
-    def link(self, event: Event) -> Link | None:
-        """Give the link an event establishes, if it is news or is just being made."""
-        if event.user is None:
-            return None
-        anonymous = event.anonymous
-        if event.kind is EventKind.ALIAS:
-            previous = event.properties.get("previousId")
-            anonymous = previous if isinstance(previous, str) else anonymous
-        if not anonymous or anonymous == event.user:
-            return None
-        if anonymous not in self.moving and self._known.get(anonymous) == event.user:
-            return None
-        return (ANONYMOUS, anonymous, event.user)
-
-    def remember(self, anonymous: str, customer: str) -> None:
-        """Note whose an anonymous id is on disk."""
-        self._known[anonymous] = customer
-        if len(self._known) > CACHE_MAX:
+    def remember(self, keys: Iterable[Key], customer: str) -> None:
+        """Note whose identities are from here on."""
+        for key in keys:
+            self._known[key] = customer
+        while len(self._known) > CACHE_MAX:
             self._known.popitem(last=False)
+
+    def forget(self) -> None:
+        """Believe nothing any more: what was noted may have been lost with a commit."""
+        self._known.clear()
+        self._age += 1
 
     async def _load(self) -> None:
         try:
             while self._wanted:
-                wanted, self._wanted = list(dict.fromkeys(self._wanted)), []
+                wanted, self._wanted = list(self._wanted), {}
                 try:
                     await self._resolve(wanted)
                 except Exception as error:  # noqa: BLE001 - whatever it was, each caller is told
-                    for value in wanted:
-                        self._failed(value, error)
+                    self._failed(wanted, error)
         finally:
             self._loading = None
 
-    async def _resolve(self, wanted: list[str]) -> None:
-        found = await self._store.resolve([(ANONYMOUS, value) for value in wanted])
-        for value in wanted:
-            if value not in self._known:
-                self.remember(value, found.get((ANONYMOUS, value), ANONYMOUS_PREFIX + value))
-        for value in wanted:  # after all of them are known: a submission may wait for several
-            self._resolved(value)
+    async def _resolve(self, wanted: list[Key]) -> None:
+        age = self._age
+        found = await self._store.resolve(wanted)
+        if age != self._age:
+            self.ask(wanted)
+            return
+        for key in wanted:
+            if key not in self._known:
+                self.remember((key,), found.get(key) or default_owner(key))
+        self._resolved(wanted)
+
+
+def default_owner(key: Key) -> str:
+    """Tell whose an identity is that was linked with nobody."""
+    namespace, value = key
+    if namespace == ANONYMOUS:
+        return ANONYMOUS_PREFIX + value
+    return value if namespace == USER else NOBODY

@@ -4,26 +4,25 @@
 has in memory, for the command line. Nothing is made resident for a reader.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import NamedTuple
 
 import msgspec
 
+from actors.audience import Audience, DecisionListener
 from actors.directory import Directory, decode_entry, revive
-from actors.identity import ANONYMOUS, ANONYMOUS_PREFIX
 from actors.outbox import Outbox
 from actors.ports import Entry, Store, StoreState
 from actors.reviews import Reviews
+from actors.snapshots import Snapshots
 from actors.timers import Timers
 from engine.eligibility import Eligibility, assess
 from engine.errors import NextbeatError
 from engine.evolve import fold
+from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX
 from engine.profile import Profile
 from engine.program.program import Message, Program
-from engine.records import Decided
-
-DecisionListener = Callable[[Sequence[tuple[str, Decided]]], None]
 
 _DECODER = msgspec.msgpack.Decoder(Profile)
 _NAME_MAX = 80
@@ -53,19 +52,14 @@ class Reading:
     timers: Timers
     outbox: Outbox
     reviews: Reviews
-    _listeners: list[DecisionListener]
-    _queued = 0
-    _durable_seq = 0
-    _covered_seq = 0
+    _audience: Audience
+    _snapshots: Snapshots
+    _queued: int
+    _durable_seq: int
 
     def subscribe(self, listener: DecisionListener) -> Callable[[], None]:
         """Call `listener` with decisions as they become durable; gives the way to stop it."""
-        self._listeners = [*self._listeners, listener]
-
-        def stop() -> None:
-            self._listeners = [other for other in self._listeners if other is not listener]
-
-        return stop
+        return self._audience.join(listener)
 
     def gauges(self) -> dict[str, float]:
         """Tell how much there is of what comes and goes, for metrics."""
@@ -75,7 +69,7 @@ class Reading:
             "mailbox_depth": self._queued,
             "deferred_depth": len(self.timers),
             "journal_seq": self._durable_seq,
-            "journal_tail": self._durable_seq - self._covered_seq,
+            "journal_tail": self._durable_seq - self._snapshots.covered_seq,
             "outbox_depth": self.outbox.depth(),
             "segment_review_left": self.reviews.left(),
         }
@@ -89,12 +83,17 @@ class Reading:
         return _DECODER.decode(actor.snapshot_copy()) if actor.last_seq else None
 
     async def seek(self, given: str) -> Profile | None:
-        """Read the profile of a customer named by its id, or by an anonymous id."""
+        """Read the profile of a customer named by its id, or by an anonymous id.
+
+        Who turned out to be another customer is that one.
+        """
         profile = await self.profile(given)
-        if profile is not None:
-            return profile
-        linked = await self.resolve(ANONYMOUS, given)
-        return await self.profile(linked or ANONYMOUS_PREFIX + given)
+        if profile is None:
+            linked = await self.resolve(ANONYMOUS, given)
+            profile = await self.profile(linked or ANONYMOUS_PREFIX + given)
+        while profile is not None and profile.merged_into:
+            profile = await self.profile(profile.merged_into)
+        return profile
 
     async def timeline(self, customer: str, before: int | None, limit: int) -> list[Entry]:
         """List a customer's journal entries, newest first; `before` is the seq seen last."""
@@ -160,11 +159,12 @@ def _suggest(word: str, known: list[str]) -> str:
 async def recall(store: Store, state: StoreState, given: str) -> Profile | None:
     """Read a customer, named by its id or an anonymous id, from a store nobody has in memory."""
     linked = (await store.resolve([(ANONYMOUS, given)])).get((ANONYMOUS, given))
-    for name in (given, linked or ANONYMOUS_PREFIX + given):
-        profile = await _recall(store, state, name)
-        if profile is not None:
-            return profile
-    return None
+    profile = await _recall(store, state, given)
+    if profile is None:
+        profile = await _recall(store, state, linked or ANONYMOUS_PREFIX + given)
+    while profile is not None and profile.merged_into:
+        profile = await _recall(store, state, profile.merged_into)
+    return profile
 
 
 async def _recall(store: Store, state: StoreState, name: str) -> Profile | None:

@@ -11,13 +11,15 @@ one heap of timers. The same inputs give the same decisions, byte for byte.
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 
-from actors.identity import ANONYMOUS_PREFIX
+from actors.customer import Customer, Move
+from actors.identity import default_owner
+from actors.merges import conclude
 from engine.effects import Unwake, Wake
-from engine.events import Event, EventKind, Handover, Input, Receipt, Tick
+from engine.events import Event, Input, Key, Linked, Receipt, Tick
+from engine.identities import Step, judge, keys_of
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.records import Decided
-from engine.seen import hand_out, pick_unknown
 from engine.step import step
 
 Decision = tuple[str, Decided]
@@ -29,7 +31,8 @@ class Replay:
     def __init__(self, program: Program) -> None:
         self._program = program
         self.profiles: dict[str, Profile] = {}
-        self._links: dict[str, str] = {}
+        self._owners: dict[Key, str] = {}
+        self._whose = ""  # the input's that is taken now
         self._heap: list[tuple[int, int, str, int]] = []
         self._live: dict[tuple[str, int], None] = {}
         self._set_count = 0
@@ -46,8 +49,8 @@ class Replay:
                 break
             yield from self._fire(given.at - 1)
             self.now = given.at
-            yield from self._take(self._customer(given), given)
-            self._link(given)
+            yield from self._identify(given)
+            yield from self._take(self._whose, given)
         yield from self._fire(until_at if until_at is not None else self.now)
 
     def _fire(self, until_at: int) -> Iterator[Decision]:
@@ -74,32 +77,51 @@ class Replay:
             if isinstance(record, Decided):
                 yield customer, record
 
-    def _customer(self, given: Event | Receipt) -> str:
-        if given.user:
-            return given.user
-        assert isinstance(given, Event)
-        assert given.anonymous is not None
-        return self._links.get(given.anonymous, ANONYMOUS_PREFIX + given.anonymous)
-
-    def _link(self, given: Event | Receipt) -> None:
-        """Have an anonymous id belong to the customer an event names with it."""
-        if isinstance(given, Receipt) or not given.user:
+    def _identify(self, given: Event | Receipt) -> Iterator[Decision]:
+        """Find out whose an input is; what that leads to is decided on the way."""
+        self._whose = given.user or ""
+        if isinstance(given, Receipt):
             return
-        previous = given.anonymous
-        if given.kind is EventKind.ALIAS:
-            stated = given.properties.get("previousId")
-            previous = stated if isinstance(stated, str) else previous
-        if previous and self._links.get(previous) != given.user:
-            self._links[previous] = given.user
-            self._hand_over(previous, given.user)
+        rules = self._program.identity
+        keys = keys_of(given, rules)
+        if not self._whose:
+            self._whose = self._owner(keys[0])
+        self._whose = self._current(self._whose)
+        for key in keys:
+            owner = self._owner(key)
+            if owner == self._whose:
+                continue
+            step_due = judge(self._whose, key, owner, rules) if owner else None
+            if step_due is not None and step_due.winner != step_due.other:
+                yield from self._settle(step_due)
+                self._whose = self._current(self._whose)
+            elif not owner:
+                self._owners[key] = self._whose
+                yield from self._take(self._whose, Linked((key,), (), self.now))
 
-    def _hand_over(self, anonymous: str, customer: str) -> None:
-        """Let a customer know what was seen of an anonymous one, as a shard does."""
-        visitor, profile = (
-            self.profiles.get(name) for name in (ANONYMOUS_PREFIX + anonymous, customer)
-        )
-        if visitor is None or profile is None:
-            return
-        seen = pick_unknown(profile.seen, hand_out(visitor.seen, self.now))
-        if seen:
-            step(profile, Handover(anonymous, seen, self.now), self._program, self.now)
+    def _owner(self, key: Key) -> str:
+        return self._current(self._owners.get(key) or default_owner(key))
+
+    def _current(self, customer: str) -> str:
+        """Tell who a customer is by now."""
+        profile = self.profiles.get(customer)
+        while profile is not None and profile.merged_into:
+            customer = profile.merged_into
+            profile = self.profiles.get(customer)
+        return customer
+
+    def _settle(self, due: Step) -> Iterator[Decision]:
+        """Do what `actors.merges` does, on profiles at hand."""
+        source = Customer(due.other)
+        source.profile = self.profiles.get(due.other)
+        source.last_seq = self.steps
+        move = Move(due.winner, due.other, (due.key,), merges=due.merges, because=due.key[0])
+        move.source = source if source.profile is not None else None
+        profile = self.profiles.setdefault(due.winner, Profile(due.winner))
+        found = conclude(move, profile, self._program.identity, self.now)
+        if found.winner is not None:
+            yield from self._take(due.winner, found.winner)
+        if found.other is not None:
+            yield from self._take(due.other, found.other)
+        for key in found.keys:
+            self._owners[key] = due.winner

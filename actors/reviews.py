@@ -12,22 +12,22 @@ read in small portions that stay nobody's: only who must come in, leave or be wo
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from actors.carrier import Floor
 from actors.commits import Committer
 from actors.directory import Directory
 from actors.ports import Clock, ReviewRow, Store
 from engine.errors import StoreError
 from engine.events import Review
 from engine.profile import Profile
-from engine.program.program import Program
 from engine.segments import foresee, needs_review
 
 PORTION = 16  # customers looked at before the traffic has its turn: about 1 ms
 PAUSE_S = 0.01
 BUSY_PAUSE_S = 0.1
 RETRY_S = 1.0
-BUSY_QUEUE = 500  # inputs that wait: with more of them nothing is looked at
+BUSY_ENTRIES = 500  # entries that wait for the store: with more of them the pause is longer
 
 _log = logging.getLogger("nextbeat.reviews")
 
@@ -35,25 +35,19 @@ _log = logging.getLogger("nextbeat.reviews")
 class Reviews:
     """Where the shard stands with looking at its customers."""
 
-    def __init__(  # noqa: PLR0913 - each is another part of the shard it works beside
+    def __init__(
         self,
         store: Store,
         clock: Clock,
         directory: Directory,
         commits: Committer,
-        *,
-        program: Callable[[], Program],
-        post: Callable[[str, Review], None],
-        waiting: Callable[[], int],
+        floor: Floor,
     ) -> None:
-        """`post` puts into a mailbox; `waiting` tells how many inputs wait to be decided."""
         self._store = store
         self._clock = clock
         self._directory = directory
         self._commits = commits
-        self._program = program
-        self._post = post
-        self._waiting = waiting
+        self._floor = floor
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()
         self._open_count = 0
@@ -93,7 +87,7 @@ class Reviews:
 
     async def _look(self) -> None:
         self._is_lost = False
-        version = self._program().membership.version
+        version = self._floor.program.membership.version
         row = self.row = await self._store.review()
         if row is None and not version:
             return
@@ -142,7 +136,7 @@ class Reviews:
         self._settled.clear()
         self._open_count += len(changed)
         for name in changed:
-            self._post(name, Review(version, self._clock.now()))
+            self._floor.post(name, Review(version, self._clock.now()))
         await self._settled.wait()
         if self._is_lost:
             raise StoreError("a commit was lost meanwhile")
@@ -165,10 +159,11 @@ class Reviews:
         return found
 
     def _concerns(self, profile: Profile) -> bool:
-        program = self._program()
+        program = self._floor.program
         if profile.segments_version == program.membership.version:
             return False
         return needs_review(profile, foresee(profile, program, self._clock.now()))
 
     async def _pause(self) -> None:
-        await asyncio.sleep(BUSY_PAUSE_S if self._waiting() > BUSY_QUEUE else PAUSE_S)
+        waiting = len(self._commits.open.commit.entries)
+        await asyncio.sleep(BUSY_PAUSE_S if waiting > BUSY_ENTRIES else PAUSE_S)

@@ -14,22 +14,25 @@ Built by `adapters.app`, used by the gateway. This is the whole surface the outs
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
+from actors.audience import Audience, DecisionListener
+from actors.carrier import Carrier
 from actors.commits import Batch, Committer
 from actors.counters import Counters
-from actors.customer import MAILBOX_MAX, Customer
+from actors.customer import MAILBOX_MAX, Customer, Halt, Move
 from actors.deaths import certify
 from actors.directory import Directory
-from actors.handover import Move
+from actors.identity import Link
 from actors.intake import Intake
 from actors.lanes import Pace, Pacing
 from actors.outbox import Outbox
-from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store
-from actors.reading import DecisionListener, Reading
+from actors.partings import Partings
+from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store, TimerRow
+from actors.reading import Reading
 from actors.recovery import recover
 from actors.reviews import Reviews
 from actors.settings import Settings
+from actors.snapshots import Snapshots
 from actors.tickets import Ticket
 from actors.timers import Timers
 from actors.withdrawals import Withdrawals, narrows_consent
@@ -37,15 +40,13 @@ from engine.errors import OverloadError, StoreError
 from engine.events import Event, Input, Receipt, Review, Tick
 from engine.profile import Profile
 from engine.program.program import Program
-from engine.records import Decided, Duplicated, Unmatched
+from engine.records import Duplicated, Unmatched
 from engine.step import step
 
 __all__ = ["Counters", "DecisionListener", "Runtime", "Settings"]
 
 DRAIN_MAX = 2_000  # inputs decided before the event loop gets its turn
 DRAIN_ONE_MAX = 200  # inputs of one customer before the others get theirs
-SNAPSHOTS_MAX = 200  # snapshots in one commit
-SNAPSHOTS_FEW = 4
 STORE_RETRY_MS = 1_000
 TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
 
@@ -73,9 +74,16 @@ class Runtime(Reading):
         self.counters = Counters()
         self.timers = Timers(store)
         self.directory = Directory(
-            store, self._schedule, self._hydration_failed, self.settings.memory_bytes_max
+            store, self.schedule, self._hydration_failed, self.settings.memory_bytes_max
         )
-        self._intake = Intake(store, post=self._post, queued=self._count_queued)
+        self._intake = Intake(
+            store,
+            rules=lambda: self.program.identity,
+            post=self._post,
+            queued=self._count_queued,
+        )
+        self._carrier = Carrier(self._intake, self)
+        self.partings = Partings(store, self.directory, self._intake, clock, self)
         self.outbox = Outbox(
             channels,
             clock,
@@ -89,27 +97,18 @@ class Runtime(Reading):
         self._commits = Committer(
             store, fill=self._add_snapshots, released=self._release, lost=self._roll_back
         )
-        self.reviews = Reviews(
-            store,
-            clock,
-            self.directory,
-            self._commits,
-            program=lambda: self.program,
-            post=self._post_ours,
-            waiting=lambda: self._queued,
-        )
+        self.reviews = Reviews(store, clock, self.directory, self._commits, self)
         self._channels = channels
         self._ready: deque[Customer] = deque()
         self._draining = False
         self._seq = 0
         self._durable_seq = 0
-        self._covered_seq = 0
         self._queued = 0
         self._ticks = 0
         self._now = 0
-        self._snapshot_at = 0
+        self._snapshots = Snapshots(self.directory, self.settings)
         self._retry_at = 0  # when due timers are tried again after a commit that failed
-        self._listeners: list[DecisionListener] = []
+        self._audience = Audience()
         self._tasks: list[asyncio.Task[None]] = []
         self._unready = "not started"
 
@@ -120,7 +119,7 @@ class Runtime(Reading):
         self._unready = "recovering"
         state = await self.store.open()
         self._seq = self._durable_seq = state.last_seq
-        self._covered_seq = state.covered_seq
+        self._snapshots.covered_seq = state.covered_seq
         return await recover(self.store, self.directory, state)
 
     async def start(self) -> None:
@@ -132,7 +131,12 @@ class Runtime(Reading):
         await self._withdrawals.recover(await self.store.outbox_open())
         loop = asyncio.get_running_loop()
         self._tasks = [
-            loop.create_task(self._watch_timers(), name="timers"),
+            loop.create_task(
+                self.timers.watch(
+                    self.clock, self.settings.nap_ms, room=self._count_ticks, fire=self._fire
+                ),
+                name="timers",
+            ),
             loop.create_task(self._keep_house(), name="housekeeping"),
             loop.create_task(self.reviews.run(), name="reviews"),
         ]
@@ -165,7 +169,7 @@ class Runtime(Reading):
         while not self._commits.is_idle() or (
             self.directory.unsaved and self.counters.commit_failures == failures
         ):
-            self._snapshot_at = 0
+            self._snapshots.due_at = 0
             self._commits.flush(force=True)
             await asyncio.sleep(0.001)
 
@@ -215,7 +219,12 @@ class Runtime(Reading):
     def _count_queued(self, more: int) -> None:
         self._queued += more
 
-    def _post(self, customer: str, given: Input | Move, ticket: Ticket | None) -> None:
+    def post(self, customer: str, given: Halt | Input) -> None:
+        """Put something into a mailbox."""
+        self._queued += 1
+        self._post(customer, given, None)
+
+    def _post(self, customer: str, given: Input | Move | Halt, ticket: Ticket | None) -> None:
         actor = self.directory.get(customer)
         mailbox = actor.mailbox
         if len(mailbox) >= MAILBOX_MAX and ticket is not None:
@@ -224,15 +233,13 @@ class Runtime(Reading):
             return
         mailbox.append((given, ticket))
         if not actor.scheduled:
-            self._schedule(actor)
+            self.schedule(actor)
 
-    def _post_ours(self, customer: str, given: Input) -> None:
-        self._queued += 1
-        self._post(customer, given, None)
-
-    def _schedule(self, actor: Customer) -> None:
+    def schedule(self, actor: Customer) -> None:
         """See to it that what waits in a mailbox is decided, once the profile is there."""
-        if actor.profile is not None and actor.mailbox and not actor.scheduled:
+        if actor.profile is None or actor.is_stopped:
+            return
+        if actor.mailbox and not actor.scheduled:
             actor.scheduled = True
             self._ready.append(actor)
             self._wake_drain()
@@ -249,7 +256,9 @@ class Runtime(Reading):
             elif isinstance(given, Review):
                 self.reviews.taken()
             elif isinstance(given, Move) and not given.is_over:
-                self._intake.handovers.fail(given.link[1], reason)
+                self._carrier.fail(given, reason)
+            elif isinstance(given, Halt):
+                given.fail(reason)
         self._queued -= actor.die(reason)
 
     # Deciding: from mailboxes into the open batch.
@@ -269,14 +278,16 @@ class Runtime(Reading):
             mailbox = actor.mailbox
             taken = min(len(mailbox), DRAIN_ONE_MAX)
             left -= taken
-            while taken and actor.profile is not None:
+            while taken and (profile := actor.profile) is not None and not actor.is_stopped:
                 given, ticket = mailbox.popleft()
                 taken -= 1
-                if isinstance(given, Move):
-                    self._carry(actor, actor.profile, given)
+                if isinstance(given, (Move, Halt)):
+                    self._carry(actor, profile, given)
+                elif profile.merged_into and given.__class__ is not Tick:
+                    self._post(profile.merged_into, given, ticket)
                 else:
-                    self._take(actor, actor.profile, given, ticket)
-            if mailbox and actor.profile is not None:
+                    self._take(actor, profile, given, ticket)
+            if mailbox and actor.profile is not None and not actor.is_stopped:
                 ready.append(actor)
             else:
                 actor.scheduled = False
@@ -305,24 +316,34 @@ class Runtime(Reading):
         elif isinstance(given, Review):
             self.reviews.taken()
 
-    def _carry(self, actor: Customer, profile: Profile, move: Move) -> None:
-        """Take a link further that met one of its two customers."""
+    def _carry(self, actor: Customer, profile: Profile, move: Move | Halt) -> None:
+        """Take a move further that met one of its two customers."""
         self._queued -= 1
+        if isinstance(move, Halt):
+            move.arrive(actor)
+            return
         if move.is_over:
             return
-        batch, handovers = self._commits.open, self._intake.handovers
-        given = handovers.carry(move, profile, self._now)
-        if given is not None:
-            try:
-                self._decide(batch, actor, profile, given, counted=False)
-            except Exception as error:  # noqa: BLE001 - as in `_take`
-                self._bury(actor, given, error, counted=False)
-                handovers.fail(given.anonymous, StoreError(f"{actor.id!r:.80} failed: {error}"))
-                return
-        if move.is_carried:
-            batch.link(move.link, move.tickets)
-        if not (actor.last_seq or actor.mailbox):
+        self._carrier.carry(move, actor, profile, self._now)
+        if not (actor.last_seq or actor.mailbox or actor.is_stopped):
             self.directory.discard(actor)  # an anonymous customer there has never been
+
+    def tell(self, actor: Customer, given: Input) -> None:
+        """Decide an input that nobody sent."""
+        assert actor.profile is not None
+        self._decide(self._commits.open, actor, actor.profile, given, counted=False)
+
+    def bury(self, actor: Customer, given: Input, error: Exception) -> None:
+        """Keep an input on which a customer failed."""
+        self._bury(actor, given, error, counted=False)
+
+    def link(self, links: Sequence[Link]) -> None:
+        """Take identities into the open commit."""
+        self._commits.open.commit.links += links
+
+    def durable(self) -> asyncio.Future[None]:
+        """Give what is done when everything up to here is on disk."""
+        return self._accept([])
 
     def _decide(
         self,
@@ -368,23 +389,7 @@ class Runtime(Reading):
     # Committing: what happens around a batch's way to the store.
 
     def _add_snapshots(self, batch: Batch) -> None:
-        """Let snapshots ride along: when it is time, when the tail grows, when memory is short."""
-        rows = self.directory.sweep()
-        due = self._now >= self._snapshot_at
-        behind = self._seq - self._covered_seq > self.settings.tail_max
-        if due or behind:
-            # Somebody waits for a commit that has entries: there a few at a time are enough.
-            limit = SNAPSHOTS_MAX if behind or not batch.commit.entries else SNAPSHOTS_FEW
-            found = self.directory.snapshots(limit)
-            rows += found
-            if due and len(found) < limit:
-                self._snapshot_at = self._now + self.settings.snapshot_after_ms
-        probes = due and bool(self._commits.failing)
-        if rows or probes:
-            batch.commit.snapshots += rows
-            covered_seq = self.directory.covered_seq(self._seq)
-            # SQLite would not write the same value again, and that is what is to be found out.
-            batch.commit.covered_seq = covered_seq - (probes and covered_seq == self._covered_seq)
+        self._snapshots.fill(batch, self._seq, self._commits.failing, self._now)
 
     def _release(self, batch: Batch) -> None:
         """The batch is durable: answer, then act."""
@@ -396,7 +401,7 @@ class Runtime(Reading):
         if commit.entries:
             self._durable_seq = commit.entries[-1].seq
         if commit.covered_seq is not None:
-            self._covered_seq = commit.covered_seq
+            self._snapshots.covered_seq = commit.covered_seq
         batch.settle()
         self.directory.durable(self._durable_seq)
         for row in batch.wakes:
@@ -408,14 +413,8 @@ class Runtime(Reading):
         for customer in batch.withdrawals:  # after the offer: it may be in the same commit
             self._withdrawals.enforce(customer)
         if batch.decided:
-            self._announce(batch.decided)
-        if commit.links:
-            self._intake.handovers.saved(commit.links)
-
-    def _announce(self, decided: list[tuple[str, Decided]]) -> None:
-        self.counters.note_decisions(decided)
-        for listener in self._listeners:
-            listener(decided)
+            counters.note_decisions(batch.decided)
+            self._audience.tell(batch.decided)
 
     def _roll_back(self, batches: list[Batch], reason: StoreError) -> None:
         """Throw away everything decided since the last durable commit, and tell who waited."""
@@ -423,7 +422,7 @@ class Runtime(Reading):
         self._retry_at = self.clock.now() + STORE_RETRY_MS
         self._seq = self._durable_seq
         self.directory.lost_snapshots()
-        self._intake.handovers.fail_all(reason)
+        self._carrier.fail_all(reason)
         self.reviews.lost()
         for batch in batches:
             self.counters.received -= batch.stored + batch.duplicates
@@ -435,7 +434,6 @@ class Runtime(Reading):
             for at, _, _ in batch.commit.timers_cleared:
                 self.timers.reread(at)
             batch.fail(reason)
-        # Actors that waited for this commit to be read again need not wait any more.
         self.directory.durable(self._durable_seq)
 
     def _fail_waiting(self, reason: StoreError) -> None:
@@ -445,28 +443,21 @@ class Runtime(Reading):
                 batch.fail(reason)
         for actor in self.directory.everyone():
             self._abandon(actor, reason)
-        self._intake.fail(reason)
+        self._carrier.fail_all(reason)
 
     # Timers and housekeeping.
 
-    async def _watch_timers(self) -> None:
-        while True:
-            now = self.clock.now()
-            if self.timers.needs_load(now):
-                with suppress(StoreError):  # asked again with the next look
-                    await self.timers.load(now)
-            # While nothing can be stored they would only be decided again and again.
-            waits = self._commits.failing and now < self._retry_at
-            rows = self.timers.due(now, 0 if waits else max(0, TICKS_MAX - self._ticks))
-            self._ticks += len(rows)
-            self._queued += len(rows)
-            for row in rows:
-                self._post(row.customer, Tick(row.timer, row.at), None)
-            next_at = self.timers.next_at()
-            nap_at = now + self.settings.nap_ms
-            if next_at is not None and rows:
-                nap_at = min(nap_at, max(next_at, now + 1))
-            await self.clock.sleep_until(nap_at)
+    def _count_ticks(self, now: int) -> int:
+        """Say how many due timers may be taken; while nothing can be stored, none."""
+        if self._commits.failing and now < self._retry_at:
+            return 0  # they would only be decided again and again
+        return max(0, TICKS_MAX - self._ticks)
+
+    def _fire(self, rows: Sequence[TimerRow]) -> None:
+        self._ticks += len(rows)
+        self._queued += len(rows)
+        for row in rows:
+            self._post(row.customer, Tick(row.timer, row.at), None)
 
     async def _keep_house(self) -> None:
         while True:
@@ -475,7 +466,7 @@ class Runtime(Reading):
             # A store that failed is tried though nobody sends anything: nobody may, until it is
             # known to be well again.
             wanted = self.directory.unsaved or self._commits.failing
-            if wanted and self._now >= self._snapshot_at:
+            if wanted and self._now >= self._snapshots.due_at:
                 self._commits.flush(force=True)
 
     # The outbox: receipts in, changes out.

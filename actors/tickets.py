@@ -5,6 +5,9 @@ Made by `actors.runtime.submit`, carried with each input through mailboxes, sett
 """
 
 import asyncio
+from collections.abc import Sequence
+
+from engine.events import Input
 
 
 class Ticket:
@@ -29,3 +32,21 @@ class Ticket:
         """Tell the submitter that nothing was acknowledged, and why."""
         if not self.done.done():
             self.done.set_exception(error)
+
+
+class Hold:
+    """A submission that waits, from one of its inputs on, and the customers who wait with it."""
+
+    __slots__ = ("inputs", "missing", "names", "number", "place", "ticket")
+
+    def __init__(self, inputs: Sequence[Input], place: int, ticket: Ticket, number: int) -> None:
+        self.inputs = inputs
+        self.place = place
+        self.ticket = ticket
+        self.number = number  # in order of waiting
+        self.names: tuple[str, ...] = ()
+        self.missing = 0  # identities that the store was asked for
+
+    def left(self) -> int:
+        """Count the inputs that are not posted."""
+        return len(self.inputs) - self.place

@@ -9,9 +9,12 @@ on due timers, never early, in the order of (at, seq, place): by time, then as t
 - Instants are whole milliseconds of business time; no event-loop timer carries one.
 """
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from heapq import heappop, heappush
 
-from actors.ports import Store, TimerRow
+from actors.ports import Clock, Store, TimerRow
+from engine.errors import StoreError
 from engine.instants import MINUTE_MS
 
 HORIZON_MS = 10 * MINUTE_MS
@@ -69,6 +72,28 @@ class Timers:
     def reread(self, at: int) -> None:
         """Have what is due from `at` on read from the store again: a commit with it was lost."""
         self.horizon_at = min(self.horizon_at, at - 1)
+
+    async def watch(
+        self,
+        clock: Clock,
+        nap_ms: int,
+        *,
+        room: Callable[[int], int],
+        fire: Callable[[Sequence[TimerRow]], None],
+    ) -> None:
+        """Hand on what comes due, for as long as it runs; `room` says how many may be."""
+        while True:
+            now = clock.now()
+            if self.needs_load(now):
+                with suppress(StoreError):  # asked again with the next look
+                    await self.load(now)
+            rows = self.due(now, room(now))
+            fire(rows)
+            next_at = self.next_at()
+            nap_at = now + nap_ms
+            if next_at is not None and rows:
+                nap_at = min(nap_at, max(next_at, now + 1))
+            await clock.sleep_until(nap_at)
 
     async def load(self, now: int) -> None:
         """Move the horizon on and read what lies before it.

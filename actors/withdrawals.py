@@ -11,7 +11,7 @@ from actors.directory import LOAD_MAX, Directory
 from actors.outbox import Outbox
 from actors.ports import OutboxRow
 from engine.effects import Send
-from engine.events import ConsentStatus, Event, Input
+from engine.events import ConsentStatus, Event, Input, Merged
 from engine.gates.consent import SERVICE, check_consent
 from engine.profile import Profile
 from engine.program.program import Program
@@ -21,6 +21,8 @@ from engine.records import ConsentNoted, Record
 
 def narrows_consent(given: Input, records: Sequence[Record]) -> bool:
     """Say whether a step may have taken back what messages in the outbox rest on."""
+    if isinstance(given, Merged):
+        return True
     if isinstance(given, Event) and given.consents:
         return any(said.status is not ConsentStatus.GRANTED for said in given.consents)
     return any(isinstance(record, ConsentNoted) for record in records)
@@ -50,14 +52,29 @@ class Withdrawals:
         names = list(dict.fromkeys(row.customer for row in rows))
         told: dict[str, Profile] = {}
         for start in range(0, len(names), LOAD_MAX):
-            recalled = await self._directory.recall(names[start : start + LOAD_MAX])
-            for name, actor in recalled.items():
-                assert actor.profile is not None
+            recalled = await self._recall(names[start : start + LOAD_MAX])
+            for name, profile in recalled.items():
                 # Only what consent is judged by: a hundred thousand whole profiles are too much.
-                told[name] = Profile(name, actor.profile.traits, actor.profile.consents)
+                told[name] = Profile(name, profile.traits, profile.consents)
         self._outbox.recover(rows)
         for name, profile in told.items():
             self._stop(name, profile)
+
+    async def _recall(self, names: Sequence[str]) -> dict[str, Profile]:
+        """Read customers from the disk; in place of who became another customer, that one."""
+        told: dict[str, Profile] = {}
+        became = {name: name for name in names}
+        while became:
+            recalled = await self._directory.recall(list(dict.fromkeys(became.values())))
+            went: dict[str, str] = {}
+            for name, current in became.items():
+                profile = recalled[current].profile
+                assert profile is not None
+                if profile.merged_into:
+                    went[name] = profile.merged_into
+                told[name] = profile
+            became = went
+        return told
 
     def _stop(self, customer: str, profile: Profile | None) -> None:
         program = self._program()
@@ -67,4 +84,5 @@ class Withdrawals:
                 return send.purpose != SERVICE
             return check_consent(profile, program, send.purpose, send.channel) is not None
 
-        self._outbox.cancel(customer, is_unwanted, Reason.CONSENT_WITHDRAWN.value)
+        for name in (customer, *(profile.absorbed if profile is not None else ())):
+            self._outbox.cancel(name, is_unwanted, Reason.CONSENT_WITHDRAWN.value)

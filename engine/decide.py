@@ -10,6 +10,8 @@ and puts facts down through the turn.
 - At one instant events come before timers; the runtime sees to that.
 """
 
+from collections.abc import Iterable, Mapping
+
 from engine.choice.channel import candidates, check_named
 from engine.events import (
     ANY,
@@ -33,7 +35,7 @@ from engine.journeys.releases import (
 )
 from engine.journeys.triggers import enter, may_enter, triggered
 from engine.limits import SEGMENT_ROUNDS_MAX
-from engine.profile import Instance, Profile, Sent
+from engine.profile import Instance, Profile, Sent, Timer
 from engine.program.program import HistoryNeed, Op
 from engine.program.scope import Scope
 from engine.proposals import follow, give_up, propose, withdraw
@@ -48,6 +50,7 @@ from engine.records import (
     Truncated,
     Unmatched,
     WakeCleared,
+    WakeSet,
 )
 from engine.segments import (
     Foresight,
@@ -278,20 +281,20 @@ def _follow_segments(turn: Turn) -> None:
         if rounds > SEGMENT_ROUNDS_MAX:
             turn.note(Truncated("segment_rounds", crossings[0].segment))
             break
-        _end_segment_waits(turn, crossings)
+        _end_segment_waits(turn, [one.segment for one in crossings])
         for crossing in crossings:
             _start_by_segment(turn, crossing)
 
 
-def _end_segment_waits(turn: Turn, crossings: list[SegmentEntered | SegmentLeft]) -> None:
-    """End the waits for segments that the customer came into."""
+def _end_segment_waits(turn: Turn, segments: Iterable[str]) -> None:
+    """End the waits for some segments, where the customer is in them by now."""
     if not turn.program.awaits_segments:
         return
-    entered = [one.segment for one in crossings if isinstance(one, SegmentEntered)]
+    entered = [name for name in segments if name in turn.profile.segments]
     for instance in list(turn.profile.instances.values()):
         instruction = current(turn, instance)
         wait = instruction.wait_for if instruction is not None and instance.timer else None
-        if wait is not None and wait.segment in entered and wait.segment in turn.profile.segments:
+        if wait is not None and wait.segment in entered:
             resume(turn, instance, instance.position + 1)
 
 
@@ -343,3 +346,47 @@ def _end_consent(turn: Turn, sent: Sent, receipt: Receipt) -> None:
     turn.note(ConsentNoted(statement))
     if turn.profile.pending:
         _recheck_consent(turn)
+
+
+def decide_reunion(turn: Turn) -> None:
+    """Decide what follows where journeys and deferrals came in with, or back to, a customer.
+
+    Of two stays in one journey the one that began first goes on. Whatever came in waits from here
+    on for what it waited for, and all that is pending is decided again: consent and the ledger are
+    others now.
+    """
+    _leave_doubles(turn)
+    _set_missing_wakes(turn)
+    if turn.profile.pending:
+        _recheck_consent(turn)
+        reconsider(turn)
+    _end_segment_waits(turn, turn.profile.segments)
+    _settle(turn)
+
+
+def _leave_doubles(turn: Turn) -> None:
+    firsts: dict[str, Instance] = {}
+    ordered = sorted(turn.profile.instances.values(), key=lambda one: (one.entered_at, one.id))
+    for instance in ordered:
+        if instance.journey in firsts:
+            leave(turn, instance, "merged")
+        else:
+            firsts[instance.journey] = instance
+
+
+def _set_missing_wakes(turn: Turn) -> None:
+    profile = turn.profile
+    for pending in list(profile.pending.values()):
+        if not pending.timer:
+            number = profile.timer_count + 1
+            turn.note(WakeSet(number, pending.next_eligible, "proposal", pending.proposal))
+    for instance in list(profile.instances.values()):
+        if not instance.timer and instance.waiting_until is not None:
+            number = profile.timer_count + 1
+            turn.note(WakeSet(number, instance.waiting_until, "instance", instance.id))
+
+
+def decide_farewell(turn: Turn, timers: Mapping[int, Timer]) -> None:
+    """Forget the timers of a profile that went, or was replaced."""
+    for number, timer in timers.items():
+        turn.note(WakeCleared(number, timer.at))

@@ -122,13 +122,17 @@ class SeenIds(msgspec.Struct, frozen=True, array_like=True, gc=False):
     keys: bytes
 
 
-class Handover(msgspec.Struct, frozen=True, array_like=True, tag="handover", gc=False):
-    """What an anonymous customer has seen, for the customer its anonymous id now belongs to.
+Key = tuple[str, str]  # an identity: (namespace, value)
 
-    Events that are sent again arrive at the other one from here on, who has to know them.
+
+class Linked(msgspec.Struct, frozen=True, array_like=True, tag="linked", gc=False):
+    """Identities belong to this customer from here on.
+
+    `seen` are the ids of events that another customer took under one of them: events that are sent
+    again arrive here now.
     """
 
-    anonymous: str
+    keys: tuple[Key, ...]
     seen: tuple[SeenIds, ...]  # oldest first
     at: int
 
@@ -140,4 +144,53 @@ class Review(msgspec.Struct, frozen=True, array_like=True, tag="review", gc=Fals
     at: int
 
 
-Input = Event | Receipt | Tick | Handover | Review
+class Unlinked(msgspec.Struct, frozen=True, array_like=True, tag="unlinked", gc=False):
+    """Identities of this customer belong to another one from here on."""
+
+    keys: tuple[Key, ...]
+    to: str
+    at: int
+
+
+class Merged(msgspec.Struct, frozen=True, array_like=True, tag="merged", gc=False):
+    """Another customer turned out to be this one: everything of it came here.
+
+    `profile` is the other one as it was after its entry `seq`, as a snapshot holds it. `keys` are
+    the identities by which it was found out, `because` says how.
+    """
+
+    customer: str
+    seq: int
+    profile: bytes
+    keys: tuple[Key, ...]
+    because: str
+    at: int
+
+
+class Departed(msgspec.Struct, frozen=True, array_like=True, tag="departed", gc=False):
+    """The customer turned out to be another one: everything of it went there."""
+
+    into: str
+    because: str
+    at: int
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused", gc=False):
+    """A merge with another customer was not made, though an identity spoke for it."""
+
+    key: Key
+    customer: str
+    because: str
+    at: int
+
+
+class Restored(msgspec.Struct, frozen=True, array_like=True, tag="restored", gc=False):
+    """Two customers are two again: this one as their events make it, as a snapshot holds it."""
+
+    profile: bytes
+    apart: str  # from whom
+    at: int
+
+
+Belonging = Linked | Unlinked | Merged | Departed | Refused | Restored
+Input = Event | Receipt | Tick | Belonging | Review

@@ -14,15 +14,26 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, cast
 
+from engine.belongings import (
+    evolve_departed,
+    evolve_linked,
+    evolve_merged,
+    evolve_refused,
+    evolve_restored,
+    evolve_unlinked,
+)
+from engine.consents import note_consent
 from engine.events import (
-    ConsentStatement,
-    ConsentStatus,
+    Departed,
     Event,
     EventKind,
-    Handover,
     Input,
-    Review,
-    Tick,
+    Linked,
+    Merged,
+    Receipt,
+    Refused,
+    Restored,
+    Unlinked,
 )
 from engine.ids import dedup_key
 from engine.instants import NEVER_AT
@@ -55,7 +66,7 @@ from engine.records import (
     WakeCleared,
     WakeSet,
 )
-from engine.seen import note_seen, take_over
+from engine.seen import note_seen
 
 JsonObject = dict[str, Any]
 
@@ -72,15 +83,15 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
 
     Gives False, having changed nothing, where an input of this id was taken before.
     """
-    if isinstance(given, (Tick, Handover, Review)):
-        if isinstance(given, Handover):
-            take_over(profile.seen, given.seen, now)
-        return True
-    if not note_seen(profile.seen, dedup_key(given.id), now):
-        return False
     if isinstance(given, Event):
+        if not note_seen(profile.seen, dedup_key(given.id), now):
+            return False
         _evolve_event(profile, given)
-    return True
+        return True
+    if isinstance(given, Receipt):
+        return note_seen(profile.seen, dedup_key(given.id), now)
+    belong = _BELONGINGS.get(type(given))
+    return belong is None or belong(profile, given, now)
 
 
 def evolve(profile: Profile, record: Record, now: int) -> None:
@@ -112,7 +123,7 @@ def _evolve_event(profile: Profile, event: Event) -> None:
     elif at > profile.active_at:
         profile.active_at = at
     for statement in event.consents:
-        _evolve_consent(profile, statement)
+        note_consent(profile.consents, statement)
 
 
 def _merge_traits(traits: dict[str, Any], event: Event) -> None:
@@ -135,20 +146,6 @@ def _evolve_context(profile: Profile, event: Event) -> None:
     device = context.get("device")
     if isinstance(device, dict) and (token := cast("JsonObject", device).get("token")):
         profile.traits["push_token"] = token
-
-
-def _evolve_consent(profile: Profile, statement: ConsentStatement) -> None:
-    key = f"{statement.purpose}/{statement.channel}"
-    known = profile.consents.get(key)
-    if known is None or _outranks(statement, known):
-        profile.consents[key] = statement
-
-
-def _outranks(statement: ConsentStatement, known: ConsentStatement) -> bool:
-    """Say whether a statement replaces another: the later one does, then the stricter one."""
-    if statement.at != known.at:
-        return statement.at > known.at
-    return known.status is ConsentStatus.GRANTED
 
 
 def _evolve_decided(profile: Profile, decided: Decided, now: int) -> None:
@@ -328,7 +325,7 @@ def _evolve_session(profile: Profile, record: SessionBegan, _now: int) -> None:
 
 
 def _evolve_noted_consent(profile: Profile, record: ConsentNoted, _now: int) -> None:
-    _evolve_consent(profile, record.statement)
+    note_consent(profile.consents, record.statement)
 
 
 def _evolve_segment_entered(profile: Profile, record: SegmentEntered, _now: int) -> None:
@@ -359,4 +356,13 @@ _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     SegmentEntered: _evolve_segment_entered,
     SegmentLeft: _evolve_segment_left,
     SegmentsReviewed: _evolve_segments_reviewed,
+}
+
+_BELONGINGS: dict[type[Any], Callable[[Profile, Any, int], bool]] = {
+    Linked: evolve_linked,
+    Unlinked: evolve_unlinked,
+    Merged: evolve_merged,
+    Departed: evolve_departed,
+    Refused: evolve_refused,
+    Restored: evolve_restored,
 }

@@ -27,6 +27,9 @@ LEDGER_MAX = 1_000
 SENDS_MAX = 200
 SENDS_EVENT_MAX = 10  # sends that keep the event of their journey, for a channel that fails later
 TRAITS_MAX = 1_000
+IDENTITIES_MAX = 100  # of one namespace
+REFUSALS_MAX = 100
+PARTING_ENTRIES_MAX = 200_000  # of the customer who is made two again, read at once
 INSTANCES_MAX = 100
 PENDING_MAX = 100
 

@@ -28,6 +28,7 @@ from phonenumbers import (
     is_possible_number,
     is_valid_number,
     is_valid_number_for_region,
+    national_significant_number,
     number_type,
     parse,
     region_code_for_number,
@@ -90,6 +91,15 @@ def phone_zones(number: str, default_country: str) -> tuple[str, ...]:
 def phone_subdivision(number: str, default_country: str) -> str:
     """Tell the state (of the US) or province (of Canada) of a number's area code, else ""."""
     return _read(number, default_country).subdivision
+
+
+@lru_cache(_LINES_MAX)
+def e164(number: str, default_country: str) -> str:
+    """Write a number as the world knows it, like `+27821234567`; "" where it can't be one."""
+    parsed = _parse(number.strip(), default_country)
+    if parsed is None:
+        return ""
+    return f"+{parsed.country_code}{national_significant_number(parsed)}"
 
 
 @lru_cache(_LINES_MAX)

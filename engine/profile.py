@@ -120,6 +120,11 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     decision_count: int = 0
     journeys_done: dict[str, int] = {}  # "journey/reason" -> how often
     tallies: list[Tally] = []  # the ledger once more, by what caps tell apart
+    identities: dict[str, dict[str, int]] = {}  # namespace -> value -> since when it is theirs
+    absorbed: dict[str, int] = {}  # customers who turned out to be this one -> their last entry
+    merged_into: str = ""  # who this customer turned out to be; then nothing else is here
+    apart: list[str] = []  # customers this one is not, whatever identities say
+    refused: list[str] = []  # merges that were not made, as `namespace/customer`
     segments: dict[str, int] = {}  # those the customer is in -> since
     segments_version: int = 0  # of the segments that were looked at for this customer
     segments_timer: int = 0  # the latest timer for a change by time alone; its numbers go down

@@ -13,7 +13,7 @@ down who entered and left; `decide` then starts the journeys that wait for that.
   no journey.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from engine.events import Event
@@ -139,21 +139,28 @@ def assign(turn: Turn, trait: str, value: Any) -> None:  # noqa: ANN401 - any JS
         _assess(turn, _in_order(turn, concerned))
 
 
-def reassess(turn: Turn) -> None:
+def reassess(turn: Turn, *, reviewed: bool = False) -> None:
     """Look at all segments, as after a merge, which may have changed anything."""
     membership = turn.program.membership
     _stop_timer(turn)
-    _assess(turn, membership.segments.values())
+    _assess(turn, membership.segments.values(), reviewed=reviewed)
 
 
-def leave_all(turn: Turn) -> None:
-    """Leave all segments, for a customer who is none any more; no journey is started by it."""
-    for name in list(turn.profile.segments):
+def keep_up(turn: Turn, before: Mapping[str, int]) -> None:
+    """Put down what became of membership where the whole profile was replaced, or united.
+
+    `before` is what it was. Nothing happened to the customer: it is as after a review.
+    """
+    known = turn.profile.segments
+    came = [name for name in known if name not in before]
+    gone = [name for name in before if name not in known]
+    for name in came:
+        _note(turn, SegmentEntered(name, turn.now, reviewed=True))
+    for name in gone:
         _note(turn, SegmentLeft(name, turn.now, reviewed=True))
-    _stop_timer(turn)
 
 
-def _assess(turn: Turn, segments: Iterable[Segment]) -> None:
+def _assess(turn: Turn, segments: Iterable[Segment], *, reviewed: bool = False) -> None:
     """Put down who entered and left, and see to it that the next change by time is not missed."""
     now, known = turn.now, turn.profile.segments
     scope = turn.scope()
@@ -164,9 +171,9 @@ def _assess(turn: Turn, segments: Iterable[Segment]) -> None:
         soonest_at = min(soonest_at, changes_at)
         if holds:
             if name not in known:
-                _note(turn, SegmentEntered(name, now))
+                _note(turn, SegmentEntered(name, now, reviewed))
         elif name in known:
-            _note(turn, SegmentLeft(name, now))
+            _note(turn, SegmentLeft(name, now, reviewed))
     if soonest_at < turn.profile.segments_at and soonest_at <= INSTANT_MAX:
         _stop_timer(turn)
         timer = turn.profile.segments_timer - 1

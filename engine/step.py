@@ -14,16 +14,33 @@ from typing import Any
 
 import msgspec
 
-from engine.decide import decide_event, decide_receipt, decide_review, decide_tick
+from engine.decide import (
+    decide_event,
+    decide_farewell,
+    decide_receipt,
+    decide_reunion,
+    decide_review,
+    decide_tick,
+)
 from engine.effects import Effect, Send, Unwake, Wake
-from engine.events import Event, Handover, Input, Receipt, Tick
+from engine.events import (
+    Belonging,
+    Departed,
+    Event,
+    Input,
+    Merged,
+    Receipt,
+    Restored,
+    Review,
+    Tick,
+)
 from engine.evolve import evolve_input
 from engine.journeys.releases import contact_facts
 from engine.limits import RECORDS_MAX
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.records import Decided, Duplicated, Record, WakeCleared, WakeSet
-from engine.segments import foresee, needs_review, review
+from engine.segments import Foresight, foresee, keep_up, needs_review, reassess, review
 from engine.turn import Turn
 
 
@@ -53,27 +70,74 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
         if foresight is not None:
             review(turn, foresight)
         decide_event(turn, given, active_before_at, facts_before)
-    elif isinstance(given, Receipt):
-        if not evolve_input(profile, given, now):
-            return StepResult([Duplicated(given.id)], [], program.version)
-        turn = Turn(profile, program, "receipt", given.id, now)
-        if foresight is not None:
-            review(turn, foresight)
-        decide_receipt(turn, given)
-    elif isinstance(given, Tick):
-        turn = Turn(profile, program, "timer", str(given.timer), now)
-        decide_tick(turn, given, foresight)
-    elif isinstance(given, Handover) or foresight is None or not needs_review(profile, foresight):
-        evolve_input(profile, given, now)
-        return StepResult([], [], program.version)
     else:
-        turn = Turn(profile, program, "review", str(given.version), now)
-        review(turn, foresight)
-        decide_review(turn)
+        found = _take(profile, given, program, foresight, now)
+        if not isinstance(found, Turn):
+            return StepResult(found, [], program.version)
+        turn = found
     records = turn.records
     assert len(records) <= RECORDS_MAX
     effects = effects_of(profile.customer, records) if records else []
     return StepResult(records, effects, program.version)
+
+
+def _take(
+    profile: Profile,
+    given: Receipt | Tick | Belonging | Review,
+    program: Program,
+    foresight: Foresight | None,
+    now: int,
+) -> Turn | list[Record]:
+    """Take an input that is no event; where that leads nowhere, gives what is to be said of it."""
+    if isinstance(given, Receipt):
+        if not evolve_input(profile, given, now):
+            return [Duplicated(given.id)]
+        turn = Turn(profile, program, "receipt", given.id, now)
+        if foresight is not None:
+            review(turn, foresight)
+        decide_receipt(turn, given)
+        return turn
+    if isinstance(given, Tick):
+        turn = Turn(profile, program, "timer", str(given.timer), now)
+        decide_tick(turn, given, foresight)
+        return turn
+    if isinstance(given, Review):
+        if foresight is None or not needs_review(profile, foresight):
+            return []
+        turn = Turn(profile, program, "review", str(given.version), now)
+        review(turn, foresight)
+        decide_review(turn)
+        return turn
+    found = _take_belonging(profile, given, program, foresight, now)
+    return [Duplicated(given.__class__.__name__.lower())] if found is None else found
+
+
+def _take_belonging(
+    profile: Profile, given: Belonging, program: Program, foresight: Foresight | None, now: int
+) -> Turn | None:
+    """Take what was found out of who is who; None where it was known."""
+    timers, segments = dict(profile.timers), dict(profile.segments)
+    if not evolve_input(profile, given, now):
+        return None
+    if isinstance(given, Merged):
+        turn = Turn(profile, program, "merge", given.customer, now)
+        if foresight is not None:
+            review(turn, foresight)
+        keep_up(turn, segments)
+        reassess(turn)
+        decide_reunion(turn)
+    elif isinstance(given, Restored):
+        turn = Turn(profile, program, "unmerge", given.apart, now)
+        decide_farewell(turn, timers)
+        keep_up(turn, segments)
+        reassess(turn, reviewed=True)
+        decide_reunion(turn)
+    else:
+        turn = Turn(profile, program, "merge", profile.merged_into, now)
+        if isinstance(given, Departed):
+            decide_farewell(turn, timers)
+            keep_up(turn, segments)
+    return turn
 
 
 def effects_of(customer: str, records: Sequence[Record]) -> list[Effect]:

@@ -27,6 +27,7 @@ _CURSOR_LENGTH_MAX = 64
 _NAME_CURSOR_LENGTH_MAX = 8 * ID_LENGTH_MAX  # four bytes a character, and base64
 _NUMBER_MAX = 2**63 - 1
 _NO_CURSOR = "is not a cursor of this list: give back `next` of the page before, unchanged"
+_KIND = f"^({'|'.join(typing.get_args(InputKind))})?$"
 
 Limit = Annotated[
     int, msgspec.Meta(ge=1, le=PAGE_LIMIT_MAX, description="How many at most on a page.")
@@ -40,7 +41,7 @@ After = Annotated[str, msgspec.Meta(description="The `next` of the page before."
 class TimelineParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to show of a customer's journal."""
 
-    kind: Annotated[str, msgspec.Meta(pattern="^(event|receipt|timer|handover|review)?$")] = ""
+    kind: Annotated[str, msgspec.Meta(pattern=_KIND)] = ""
     name: Name = ""
     since: Since = ""
     until: Until = ""

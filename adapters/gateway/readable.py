@@ -4,7 +4,7 @@ Called by `query`. Only reads; what a decision looks like is `engine.transcript`
 the API, the feed and replay files show the same object.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Literal, cast
 
@@ -31,7 +31,21 @@ from adapters.gateway.views import (
     TraceLine,
 )
 from engine.eligibility import ChannelAnswer as ChannelFinding
-from engine.events import Event, Handover, Input, Receipt, Review, Tick
+from engine.events import (
+    Belonging,
+    Departed,
+    Event,
+    Input,
+    Key,
+    Linked,
+    Merged,
+    Receipt,
+    Refused,
+    Restored,
+    Review,
+    Tick,
+    Unlinked,
+)
 from engine.instants import format_instant
 from engine.limits import SENDS_MAX
 from engine.localtime import zone as find_zone
@@ -152,12 +166,33 @@ def name_input(given: Input | None) -> tuple[InputKind, str]:
             return "receipt", given.status.value
         case Tick():
             return "timer", "wake"
-        case Handover():
-            return "handover", given.anonymous
         case Review():
             return "review", "segments"
         case None:
             return "event", "unreadable"
+        case _:
+            return _name_belonging(given)
+
+
+def _name_belonging(given: Belonging) -> tuple[InputKind, str]:
+    """Say what was found out of who is who, and of whom or of which identities."""
+    match given:
+        case Linked():
+            return "linked", _namespaces(given.keys)
+        case Unlinked():
+            return "unlinked", _namespaces(given.keys)
+        case Merged():
+            return "merged", given.customer
+        case Refused():
+            return "refused", given.customer
+        case Departed():
+            return "departed", given.into
+        case Restored():
+            return "restored", given.apart
+
+
+def _namespaces(keys: Iterable[Key]) -> str:
+    return ", ".join(namespace for namespace, _ in keys)
 
 
 def quarantine_view(row: QuarantineRow) -> QuarantinedItem:

@@ -173,7 +173,18 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     segments: dict[str, Instant]  # those they are in, and since when
 
 
-InputKind = Literal["event", "receipt", "timer", "handover", "review"]
+InputKind = Literal[
+    "event",
+    "receipt",
+    "timer",
+    "linked",
+    "unlinked",
+    "merged",
+    "departed",
+    "refused",
+    "restored",
+    "review",
+]
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,8 +1,9 @@
 """No cap is ever exceeded, however often and in whatever order the world tells us things.
 
 A customer lives through events that come late, twice or out of order, failures that give slots
-back, receipts that make them count as engaged, and timers that decide again. A book is kept of what
-was sent, from the records alone, and every window that ends with a send is counted in it.
+back, receipts that make them count as engaged, and timers that decide again. Visitors live through
+the same and turn out to be that customer: from then on what they were sent counts. A book is kept
+of what was sent, from the records alone, and every window that ends with a send is counted in it.
 """
 
 from collections.abc import Callable
@@ -11,12 +12,13 @@ from fractions import Fraction
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings, strategies as st
 from msgspec.structs import replace
 
 from engine.effects import Unwake, Wake
-from engine.events import Event, EventKind, Input, Receipt, ReceiptStatus, Tick
+from engine.events import Event, EventKind, Input, Merged, Receipt, ReceiptStatus, Tick
 from engine.profile import Profile
 from engine.program.captext import read_cap
 from engine.program.compile import compile_source
@@ -123,10 +125,16 @@ class Book:
         if record.status in ENGAGED:
             self.engaged.add(record.message_id)
 
+    def take_over(self, other: "Book") -> None:
+        """Enter what somebody else was sent, who turned out to be the same."""
+        self.sent = sorted([*self.sent, *other.sent], key=lambda one: one.at)
+        self.released |= other.released
+        self.engaged |= other.engaged
+
     def check(self, profile: Profile) -> None:
         """Compare the book with the slots the profile keeps, in both of their forms."""
         kept = [one.message_id for one in self.sent if one.message_id not in self.released]
-        assert [slot.message_id for slot in profile.ledger] == kept
+        assert sorted(slot.message_id for slot in profile.ledger) == sorted(kept)
         tallied = sorted(at for tally in profile.tallies for at in tally.sent_at)
         assert tallied == [slot.at for slot in profile.ledger]
 
@@ -164,15 +172,24 @@ def _among(channels: list[str] | None, purposes: list[str] | None) -> Callable[[
 class Life:
     """One customer online: inputs when they arrive, timers when they are due."""
 
-    def __init__(self, workspace: dict[str, Any], traits: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        workspace: dict[str, Any],
+        traits: dict[str, Any],
+        customer: str = "u1",
+        now: int = ORIGIN,
+    ) -> None:
         self.program = compile_source(workspace)
-        self.profile = Profile("u1")
+        self.profile = Profile(customer)
         self.book = Book(workspace, traits)
-        self.now = ORIGIN
+        self.now = now
+        self.visitor: Life | None = None
+        self._drawn = (workspace, traits)
+        self._visits = 0
         self.inputs: list[Event | Receipt] = []
         self._wakes: list[tuple[int, int]] = []
         self._live: set[int] = set()
-        self._take(_event("e", EventKind.IDENTIFY, "Identified", ORIGIN, traits=traits))
+        self._take(_event("e", EventKind.IDENTIFY, "Identified", now, traits=traits))
 
     def wait(self, until_at: int) -> None:
         """Let time pass, and timers fire."""
@@ -182,27 +199,56 @@ class Life:
                 self.now = max(self.now, at)
                 self._take(Tick(timer, at))
         self.now = until_at
+        if self.visitor is not None:
+            self.visitor.wait(until_at)
 
     def do(self, act: "Act") -> None:
         """Live through one thing after a while."""
         self.wait(self.now + act.after_ms)
+        if act.kind == "merge":
+            self._merge()
+            return
+        if act.by_visitor:
+            if self.visitor is None:
+                self._visits += 1
+                self.visitor = Life(*self._drawn, f"anon:v{self._visits}", self.now)
+            self.visitor.do(act._replace(after_ms=0, by_visitor=False))
+            return
         heard = self._hear(act, len(self.inputs))
         if heard is not None:
             self.inputs.append(heard)
             self._take(heard)
 
+    def _merge(self) -> None:
+        """The visitor turns out to be this customer: what either was sent now counts for both."""
+        visitor, self.visitor = self.visitor, None
+        if visitor is None:
+            return
+        profile = visitor.profile
+        self.book.take_over(visitor.book)
+        self.inputs += visitor.inputs  # any of them may come again
+        body = msgspec.msgpack.encode(profile)
+        self._take(Merged(profile.customer, 1, body, (), "test", self.now))
+
     def _hear(self, act: "Act", number: int) -> Event | Receipt | None:
         if act.kind == "again":
             return self.inputs[-1 - act.place % number] if number else None
         if act.kind not in _RECEIPTS:
-            return _event(f"e{number}", EventKind.TRACK, act.kind, self.now, late_ms=act.late_ms)
+            name = f"{self.profile.customer} e{number}"
+            return _event(name, EventKind.TRACK, act.kind, self.now, late_ms=act.late_ms)
         if not self.book.sent:
             return None
         sent = self.book.sent[-1 - act.place % len(self.book.sent)]
         status, at = ReceiptStatus(act.kind), self.now - act.late_ms
         is_permanent = act.place % 3 > 0
         return Receipt(
-            f"r{number}", "u1", sent.message_id, status, at, self.now, permanent=is_permanent
+            f"{self.profile.customer} r{number}",
+            "u1",
+            sent.message_id,
+            status,
+            at,
+            self.now,
+            permanent=is_permanent,
         )
 
     def _take(self, taken: Input) -> None:
@@ -238,6 +284,7 @@ class Act(NamedTuple):
     after_ms: int
     late_ms: int
     place: int
+    by_visitor: bool = False
 
 
 _caps = st.builds(
@@ -253,6 +300,10 @@ _acts = st.builds(
     st.sampled_from([0, 0, 1, 10 * MINUTE, HOUR, 2 * HOUR, 6 * HOUR, DAY]),
     st.sampled_from([0, 0, 5 * MINUTE, 3 * HOUR, 2 * DAY]),
     st.integers(0, 5),
+)
+_merging = st.one_of(
+    st.builds(lambda act, by: act._replace(by_visitor=by), _acts, st.booleans()),
+    st.builds(Act, st.just("merge"), st.sampled_from([0, MINUTE, HOUR]), st.just(0), st.just(0)),
 )
 
 
@@ -320,12 +371,41 @@ def live(drawn: tuple[dict[str, Any], dict[str, Any]], acts: list[Act]) -> None:
     for act in acts:
         life.do(act)
     life.wait(life.now + 7 * DAY)
+    event(f"{min(len(life.profile.absorbed), 2)} merged")
     event(f"{min(len(life.book.sent), 6)} sent, {min(len(life.book.released), 2)} given back")
 
 
 @given(workspaces(), st.lists(_acts, min_size=4, max_size=30))
 @some(800)
 def test_no_window_ever_holds_more_than_its_cap(
+    drawn: tuple[dict[str, Any], dict[str, Any]], acts: list[Act]
+) -> None:
+    live(drawn, acts)
+
+
+@given(workspaces(), st.lists(_merging, min_size=6, max_size=40))
+@some(800)
+def test_no_window_holds_more_though_customers_turn_out_to_be_one(
+    drawn: tuple[dict[str, Any], dict[str, Any]], acts: list[Act]
+) -> None:
+    live(drawn, acts)
+
+
+def test_ledgers_that_are_not_united_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.merge._unite_ledgers", lambda *_given: None)
+    quick = settings(some(100), phases=(Phase.generate,), report_multiple_bugs=False)
+
+    def hold(drawn: tuple[dict[str, Any], dict[str, Any]], acts: list[Act]) -> None:
+        live(drawn, acts)
+
+    with pytest.raises(AssertionError):
+        quick(given(workspaces(), st.lists(_merging, min_size=20, max_size=30))(hold))()
+
+
+@pytest.mark.long
+@given(workspaces(), st.lists(_merging, min_size=6, max_size=60))
+@settings(some(20_000), derandomize=False)
+def test_no_window_holds_more_though_customers_turn_out_to_be_one_at_length(
     drawn: tuple[dict[str, Any], dict[str, Any]], acts: list[Act]
 ) -> None:
     live(drawn, acts)

@@ -54,7 +54,7 @@ PROMISES = (
             "test_kills.py::test_a_server_that_is_killed_loses_and_doubles_nothing",
             "test_runtime_contract.py::test_an_event_sent_again_is_answered_and_stored_once",
             "test_runtime_commits.py::test_a_duplicate_is_known_after_its_customer_left_memory",
-            "test_handover.py::test_it_is_a_duplicate_wherever_the_process_ends",
+            "test_merges.py::test_it_is_a_duplicate_wherever_the_process_ends",
             "test_decisions_hold.py::test_the_same_input_twice_changes_nothing",
         ),
     ),

@@ -16,15 +16,20 @@ from engine.effects import Send
 from engine.events import (
     ConsentStatement,
     ConsentStatus,
+    Departed,
     Event,
     EventKind,
-    Handover,
     Input,
+    Linked,
+    Merged,
     Receipt,
     ReceiptStatus,
+    Refused,
+    Restored,
     Review,
     SeenIds,
     Tick,
+    Unlinked,
 )
 from engine.ledger import Slot, Tally
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
@@ -108,9 +113,16 @@ VALUES: dict[str, msgspec.Struct] = {
         source="esp",
     ),
     "tick": Tick(9, AT),
-    "handover": Handover(
-        "a1", (SeenIds(AT - 9, AT, b"\xff\x00\xfe34567"), SeenIds(AT, AT, b"01234567")), AT
+    "linked": Linked(
+        (("anonymous_id", "a1"), ("email", "ada@example.com")),
+        (SeenIds(AT - 9, AT, b"\xff\x00\xfe34567"), SeenIds(AT, AT, b"01234567")),
+        AT,
     ),
+    "unlinked": Unlinked((("anonymous_id", "a1"),), "u2", AT),
+    "merged": Merged("anon:a1", 7, b"\x91\xa2u1", (("anonymous_id", "a1"),), "anonymous_id", AT),
+    "departed": Departed("u1", "anonymous_id", AT),
+    "refused": Refused(("email", "ada@example.com"), "u2", "they were parted by hand", AT),
+    "restored": Restored(b"\x91\xa2u1", "anon:a1", AT),
     "review": Review(77, AT),
     "decided": Decided(
         "d_1",
@@ -198,6 +210,11 @@ VALUES: dict[str, msgspec.Struct] = {
         7,
         {"welcome/completed": 2},
         [Tally("email", "marketing", "promo", counts=True, sent_at=[AT])],
+        {"anonymous_id": {"a1": AT}},
+        {"anon:a1": 7},
+        "u2",
+        ["u3"],
+        ["email/u4"],
         {"vip": AT},
         77,
         -8,

@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-import actors.handover
+import actors.carrier
+import actors.merges
 import actors.recovery
 import engine.decide
 import engine.evolve
@@ -26,17 +27,18 @@ import engine.gates.caps
 import engine.gates.order
 import engine.journeys.releases
 import engine.localtime
+import engine.merge
 import engine.proposals
 from actors.commits import Batch, Committer
-from actors.customer import Customer
+from actors.customer import Customer, Move
 from actors.directory import Directory
-from actors.handover import Handovers
-from actors.identity import Link
+from actors.intake import Intake
 from actors.memory import MemoryStore
+from actors.merges import Conclusion
 from actors.outbox import Outbox, OutboxState
 from actors.ports import Commit, Entry, OutboxRow, SnapshotRow, Store, StoreState, Temporary
 from actors.runtime import Runtime
-from actors.tickets import Ticket
+from actors.tickets import Hold
 from actors.timers import Timers
 from actors.withdrawals import Withdrawals
 from engine.effects import Effect, Send, Unwake
@@ -444,30 +446,35 @@ def duplicates_taken_again(patch: Patch) -> None:
 
 
 @planted
-def seen_of_a_visitor_not_handed_over(patch: Patch) -> None:
-    patch.setattr(actors.handover, "hand_out", lambda _parts, _now: ())
+def seen_of_a_visitor_forgotten(patch: Patch) -> None:
+    patch.setattr(engine.merge, "take_over", lambda *_given: None)
 
 
 @planted
-def link_durable_before_what_was_seen(patch: Patch) -> None:
-    real = Handovers.begin
-
-    def begin(self: Handovers, link: Link, ticket: Ticket) -> None:
-        real(self, link, ticket)
-        self._identity.moving.discard(link[1])
-        self._identity.remember(link[1], link[2])
-
-    patch.setattr(Handovers, "begin", begin)
+def ledgers_not_united(patch: Patch) -> None:
+    patch.setattr(engine.merge, "_unite_ledgers", lambda *_given: None)
 
 
 @planted
-def link_not_waited_for(patch: Patch) -> None:
-    real = Handovers.begin
+def merge_not_waited_for(patch: Patch) -> None:
+    real = Intake._begin
 
-    def begin(self: Handovers, link: Link, _ticket: Ticket) -> None:
-        real(self, link, Ticket(asyncio.get_running_loop().create_future(), 0))
+    def begin(self: Intake, move: Move, hold: Hold) -> None:
+        real(self, move, hold)
+        self._identity.remember(move.keys, move.winner)
+        self._resume(hold)
 
-    patch.setattr(Handovers, "begin", begin)
+    patch.setattr(Intake, "_begin", begin)
+
+
+@planted
+def links_not_in_the_commit(patch: Patch) -> None:
+    real = actors.merges.conclude
+
+    def conclude(*given: Any) -> Conclusion:
+        return msgspec.structs.replace(real(*given), keys=())
+
+    patch.setattr(actors.carrier, "conclude", conclude)
 
 
 @planted

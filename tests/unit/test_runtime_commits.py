@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from actors.directory import decode_entry
 from actors.memory import MemoryStore, settle
 from actors.ports import Commit, QuarantineRow
 from engine.errors import OverloadError, StoreError
+from engine.events import Event
 from tests.shards import GatedStore, Shard
 
 ODD = QuarantineRow(0, 5, "http", "odd", "$.x", "not that", b"{}")
@@ -361,9 +363,11 @@ async def test_a_submission_keeps_its_order_while_an_anonymous_id_is_looked_up(
     store.release_reads()
     await done
     entries = await cold.runtime.timeline("u1", None, 5)
-    assert [b"First" in entry.input for entry in entries] == [False, False, False, False, True]
-    assert (await cold.profile("anon:a2")).history["First"].count == 1
-    assert "Third" in (await cold.profile("u1")).history
+    given = [decode_entry(entry)[0] for entry in reversed(entries)]
+    names = [one.name for one in given if isinstance(one, Event)]
+    assert names == ["First", "Second", "Identified", "Third"]
+    assert (await cold.profile("anon:a2")).merged_into == "u1"
+    assert (await cold.profile("u1")).history["First"].count == 2
     await cold.runtime.stop()
 
 

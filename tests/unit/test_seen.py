@@ -1,6 +1,6 @@
 """Ids that were seen, and those a customer takes over from an anonymous one."""
 
-from engine.events import Handover, SeenIds
+from engine.events import Linked, SeenIds
 from engine.evolve import evolve_input
 from engine.limits import SEEN_KEEP_MS, SEEN_MAX, SEEN_PART_MAX, SEEN_PART_MS
 from engine.profile import Profile
@@ -24,7 +24,7 @@ def test_ids_taken_over_are_known_and_stay_apart_from_where_they_came() -> None:
     visitor, profile = Profile("anon:a1"), Profile("u1")
     note_seen(visitor.seen, key(1), AT)
     note_seen(profile.seen, key(2), AT + 5)
-    given = Handover("a1", hand_out(visitor.seen, AT + 9), AT + 9)
+    given = Linked((("anonymous_id", "a1"),), hand_out(visitor.seen, AT + 9), AT + 9)
     assert evolve_input(profile, given, AT + 9)
     assert not note_seen(profile.seen, key(1), AT + 10)
     assert not note_seen(profile.seen, key(2), AT + 10)

@@ -2,16 +2,17 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.effects import Wake
-from engine.events import Event, EventKind, Input, Review, Tick
+from engine.events import Departed, Event, EventKind, Input, Merged, Restored, Review, Tick
 from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, NEVER_AT
 from engine.profile import Profile
 from engine.program.compile import compile_source
 from engine.program.program import Program
 from engine.records import Entered, SegmentEntered, SegmentLeft, SegmentsReviewed, Truncated
-from engine.segments import leave_all, reassess
+from engine.segments import reassess
 from engine.step import StepResult, step
 from engine.turn import Turn
 from tests.stories import Story, at
@@ -241,9 +242,6 @@ def test_after_a_merge_everything_is_looked_at_again() -> None:
     turn = Turn(customer.profile, customer.program, "event", "merge", 5)
     reassess(turn)
     assert customer.profile.segments == {"hot": 0, "vip": 5}
-    leave_all(turn)
-    assert customer.profile.segments == {}
-    assert customer.profile.segments_at == NEVER_AT
 
 
 # When somebody is woken.
@@ -338,3 +336,49 @@ def test_hours_and_days_change_where_the_clocks_are_even_when_they_are_set(
         found.extend((now, one == "+one") for one in told)
     assert found == expected
     assert len(found) >= 2
+
+
+# Two who are one.
+
+
+def merged(customer: Customer, other: Customer, now: int) -> list[str]:
+    other.profile.customer = "anon:a1"
+    body = msgspec.msgpack.encode(other.profile)
+    given = Merged("anon:a1", 9, body, (("anonymous_id", "a1"),), "anonymous_id", now)
+    return customer.take(given, now)
+
+
+def test_a_merge_carries_membership_over_and_what_is_new_by_it_starts_journeys() -> None:
+    segments = {"seen": 'count("Seen", "1h") >= 1', "often": 'count("Seen", "1h") >= 2'}
+    journeys = {"come": by_segment("seen", "a"), "more": by_segment("often", "b")}
+    one, other = Customer(segments, **journeys), Customer(segments, **journeys)
+    one.track("Other", 0)
+    other.track("Seen", 1)
+    assert merged(one, other, 5) == ["+seen?"]  # as the other one was: nothing to be started by
+    assert not any(isinstance(record, Entered) for record in one.result.records)
+    two = Customer(segments, **journeys)
+    two.track("Seen", 2)
+    assert merged(two, other, 5) == ["+often"]
+    assert [record.journey for record in two.result.records if isinstance(record, Entered)] == [
+        "more"
+    ]
+    assert wakes(two.result) == [HOUR_MS + 1]
+
+
+def test_who_turned_out_to_be_another_is_in_no_segment_and_is_not_woken() -> None:
+    customer = Customer({"seen": 'count("Seen", "1h") >= 1'})
+    customer.track("Seen", 0)
+    assert customer.take(Departed("u2", "anonymous_id", 5), 5) == ["-seen?"]
+    assert customer.profile.segments_at == NEVER_AT
+    assert customer.profile.timers == {}
+
+
+def test_two_who_are_two_again_are_where_their_own_events_take_them() -> None:
+    segments = {"seen": 'count("Seen", "1h") >= 1', "often": 'count("Seen", "1h") >= 2'}
+    one, alone = Customer(segments), Customer(segments)
+    one.track("Seen", 0)
+    alone.track("Seen", 0)
+    one.track("Seen", 1)
+    body = msgspec.msgpack.encode(alone.profile)
+    assert one.take(Restored(body, "anon:a1", 5), 5) == ["-often?"]
+    assert one.profile.segments_at == HOUR_MS

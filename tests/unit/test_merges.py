@@ -1,4 +1,4 @@
-"""An anonymous id turns out to be a customer: what is sent again is known, whatever happens."""
+"""A visitor turns out to be a customer: all of it goes over, whatever happens meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,8 +12,7 @@ from actors.memory import settle
 from actors.replay import Replay
 from adapters.gateway.readable import entry_view
 from engine.errors import StoreError
-from engine.events import Event, Handover, Input
-from engine.ids import dedup_key
+from engine.events import Departed, Event, Input, Linked, Merged, Unlinked
 from engine.profile import Profile
 from engine.program.compile import compile_source
 from engine.step import StepResult, step as real_step
@@ -66,18 +65,19 @@ async def test_it_is_a_duplicate(shard: Shard) -> None:
     assert shard.runtime.counters.duplicates == 1
     assert await seen_count(shard, "anon:a1", "u1") == 1
     given = await inputs_of(shard, "u1")
-    assert [type(one) for one in given] == [Event, Handover]
-    assert isinstance(given[1], Handover)
-    assert (given[1].anonymous, given[1].at) == ("a1", AT)
-    assert [ids.keys for ids in given[1].seen] == [dedup_key(event.id)]
+    assert [type(one) for one in given] == [Merged, Event]
+    assert isinstance(given[0], Merged)
+    assert (given[0].customer, given[0].at) == ("anon:a1", AT)
+    assert [type(one) for one in await inputs_of(shard, "anon:a1")] == [Event, Departed]
     assert shard.balance() == (3, 3)
 
 
-async def test_a_handover_is_shown_in_the_timeline(shard: Shard) -> None:
+async def test_a_merge_is_shown_in_the_timelines_of_both(shard: Shard) -> None:
     await shard.submit(shard.anonymous("a1"), shard.identify("u1", anonymous="a1"))
-    shown = entry_view((await shard.runtime.timeline("u1", None, 1))[0])
-    assert (shown.kind, shown.name, shown.records) == ("handover", "a1", [])
-    assert [ids["keys"] for ids in shown.input["seen"]] == [{"bytes": 8}]
+    shown = entry_view((await shard.runtime.timeline("u1", None, 2))[1])
+    assert (shown.kind, shown.name, shown.records) == ("merged", "anon:a1", [])
+    left = entry_view((await shard.runtime.timeline("anon:a1", None, 1))[0])
+    assert (left.kind, left.name) == ("departed", "u1")
 
 
 async def test_it_is_a_duplicate_though_nothing_of_it_was_answered(shard: Shard) -> None:
@@ -122,8 +122,8 @@ async def test_it_is_a_duplicate_of_what_waits_for_the_anonymous_customer_to_be_
     await settle()
     store_of(shard).release_reads()
     await asyncio.gather(*waiting)
-    assert await seen_count(shard, "anon:a1") == 1
-    assert await seen_count(shard, "u1") == 0
+    assert await seen_count(shard, "anon:a1") == 0
+    assert await seen_count(shard, "u1") == 1
     assert shard.runtime.counters.duplicates == 1
     await shard.runtime.stop()
 
@@ -157,7 +157,7 @@ async def test_it_is_a_duplicate_wherever_the_process_ends(commits: int) -> None
     again = await shard.crash()
     rows = await again.store.resolve([("anonymous_id", "a1")])
     kinds = [type(given) for given in await inputs_of(again, "u1")]
-    assert bool(rows) == (Handover in kinds)  # in one commit
+    assert bool(rows) == (Merged in kinds)  # in one commit
     await again.submit(event)
     await again.submit(introduction)
     await again.submit(event)
@@ -184,42 +184,39 @@ async def test_an_answer_to_a_link_means_that_the_link_is_there(commits: int) ->
 # What a link does to others, and does not.
 
 
-async def test_the_event_that_links_is_decided_at_once(shard: Shard) -> None:
-    store_of(shard).hold_reads()
-    await shard.submit()
-    cold = shard.runtime.submit([shard.known("u1")])
-    store_of(shard).release_reads()
-    await cold
-    store_of(shard).hold_reads()  # nothing is found out of the anonymous id
-    event = msgspec.structs.replace(shard.track("u1", "Pay"), anonymous="a1")
-    done = shard.runtime.submit([event])
-    await settle()
-    assert shard.told() == ["u1 paper send sent email"]
-    assert not done.done()
-    store_of(shard).release_reads()
-    await done
+async def test_the_event_that_links_is_decided_by_all_that_is_known() -> None:
+    """What the visitor was sent is in the ledger before anything more is decided."""
+    strict = compile_source({**WORKSPACE, "policies": {"same_message": "24h"}})
+    shard = await Shard(GatedStore(), program=strict).start()
+    visitor = msgspec.structs.replace(shard.anonymous("a1", "Buy"), traits={"email": "a@b.example"})
+    await shard.submit(visitor)
+    event = msgspec.structs.replace(shard.track("u1", "Buy"), anonymous="a1")
+    await shard.submit(event)
+    assert shard.told() == ["anon:a1 offer send sent email", "u1 offer drop same_message "]
+    await shard.runtime.stop()
 
 
 async def test_events_held_meanwhile_arrive_in_order(shard: Shard) -> None:
     await shard.submit(shard.anonymous("a1"))
-    store_of(shard).hold()
+    store_of(shard).hold_reads()
     waiting = [
         shard.runtime.submit([shard.identify("u1", anonymous="a1"), shard.anonymous("a1", "A")]),
         shard.runtime.submit([shard.anonymous("a1", "B"), shard.track("u1", "C")]),
         shard.runtime.submit([shard.anonymous("a1", "D")]),
     ]
     await settle()
-    assert shard.runtime.gauges()["mailbox_depth"] == 4
-    store_of(shard).release()
+    assert shard.runtime.gauges()["mailbox_depth"] == 6  # five inputs and the move
+    store_of(shard).release_reads()
     await asyncio.gather(*waiting)
     names = [given.name for given in await inputs_of(shard, "u1") if isinstance(given, Event)]
     assert names == ["Identified", "A", "B", "C", "D"]
+    assert (await shard.profile("anon:a1")).merged_into == "u1"
     assert shard.runtime.gauges()["mailbox_depth"] == 0
 
 
-async def test_where_nothing_was_seen_nothing_is_journaled(shard: Shard) -> None:
+async def test_where_there_was_no_visitor_only_the_link_is_journaled(shard: Shard) -> None:
     await shard.submit(shard.identify("u1", anonymous="a1"), shard.anonymous("a1"))
-    assert [type(given) for given in await inputs_of(shard, "u1")] == [Event, Event]
+    assert [type(given) for given in await inputs_of(shard, "u1")] == [Linked, Event, Event]
     assert await shard.runtime.resolve("anonymous_id", "a1") == "u1"
     assert shard.runtime.directory.find("anon:a1") is None
 
@@ -233,20 +230,29 @@ async def test_a_link_that_is_known_is_not_made_again(shard: Shard) -> None:
     await again.submit(again.identify("u1", anonymous="a1"))  # it has to ask
     assert again.runtime.directory.find("anon:a1") is None or again.folded
     kinds = [type(given) for given in await inputs_of(again, "u1")]
-    assert kinds == [Event, Handover, Event, Event]
+    assert kinds == [Merged, Event, Event, Event]
     await again.runtime.stop()
 
 
-async def test_an_id_that_goes_to_another_customer_is_handed_over_again(shard: Shard) -> None:
+async def test_a_device_that_changes_hands_takes_nothing_along(shard: Shard) -> None:
+    await shard.submit(shard.anonymous("a1"), shard.identify("u1", anonymous="a1"))
+    await shard.submit(shard.identify("u2", anonymous="a1"))
+    assert await seen_count(shard, "u1") == 1
+    assert await seen_count(shard, "u2") == 0
+    assert await shard.runtime.resolve("anonymous_id", "a1") == "u2"
+    kinds = [type(given) for given in await inputs_of(shard, "u1")]
+    assert kinds == [Merged, Event, Unlinked]
+
+
+async def test_what_was_seen_under_an_id_is_known_wherever_it_goes(shard: Shard) -> None:
+    await shard.submit(shard.identify("u1", anonymous="a1"))
     event = shard.anonymous("a1")
-    await shard.submit(event, shard.identify("u1", anonymous="a1"))
+    await shard.submit(event)  # it is u1's, and nobody was told so
     await shard.submit(shard.identify("u2", anonymous="a1"), event)
     assert await seen_count(shard, "anon:a1", "u1", "u2") == 1
-    assert await shard.runtime.resolve("anonymous_id", "a1") == "u2"
-    await shard.submit(shard.identify("u1", anonymous="a1"), event)  # who knows all of it
-    kinds = [type(given) for given in await inputs_of(shard, "u1")]
-    assert kinds == [Event, Handover, Event]
+    await shard.submit(shard.identify("u1", anonymous="a1"), event)
     assert await seen_count(shard, "anon:a1", "u1", "u2") == 1
+    assert shard.runtime.counters.duplicates == 2
 
 
 async def test_of_links_made_meanwhile_the_last_one_stands(shard: Shard) -> None:
@@ -260,7 +266,8 @@ async def test_of_links_made_meanwhile_the_last_one_stands(shard: Shard) -> None
     store_of(shard).release()
     await asyncio.gather(*waiting)
     assert await shard.runtime.resolve("anonymous_id", "a1") == "u4"
-    assert await seen_count(shard, "anon:a1", *users) == 1
+    assert await seen_count(shard, "anon:a1", *dict.fromkeys(users)) == 1
+    assert [type(given) for given in await inputs_of(shard, "u1")][-2:] == [Event, Unlinked]
     assert shard.balance() == (9, 9)
     assert shard.runtime.gauges()["mailbox_depth"] == 0
 
@@ -365,7 +372,7 @@ async def test_a_customer_who_dies_of_it_is_told_to_all_who_wait(
     shard: Shard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def step(profile: Profile, given: Input, *more: Any) -> StepResult:
-        if isinstance(given, Handover):
+        if isinstance(given, Merged):
             raise ZeroDivisionError
         return real_step(profile, given, *more)
 
@@ -400,8 +407,8 @@ async def test_an_anonymous_customer_who_dies_hands_over_when_read_again(
     store_of(shard).release()
     await asyncio.gather(*waiting)
     assert shard.runtime.counters.deaths == 1
-    assert await seen_count(shard, "anon:a1") == 1
-    assert await seen_count(shard, "u1") == 1  # its own
+    assert await seen_count(shard, "anon:a1") == 0
+    assert await seen_count(shard, "u1") == 2  # one of them its own
     received, became = shard.balance()
     assert received == became
 
@@ -434,10 +441,10 @@ async def test_a_stop_that_takes_too_long_answers_all_who_wait() -> None:
     await again.abandon()
 
 
-def test_a_file_of_events_hands_over_as_a_shard_does() -> None:
+def test_a_file_of_events_merges_as_a_shard_does() -> None:
     shard = Shard()
     event = shard.anonymous("a1")
     replay = Replay(compile_source(WORKSPACE))
     list(replay.run([event, shard.identify("u1", anonymous="a1"), event], None))
-    assert "Seen" not in replay.profiles["u1"].history
-    assert replay.steps == 3
+    assert replay.profiles["u1"].history["Seen"].count == 1
+    assert replay.profiles["anon:a1"].merged_into == "u1"

@@ -1,0 +1,156 @@
+"""Identities on their way to a customer, and the customers who turn out to be others.
+
+Owned by `actors.intake`, which begins a move for every identity that is news; `actors.runtime`
+meets moves in mailboxes, where they stand among the inputs, and asks `arrive` and `conclude`.
+
+A move that takes something from another customer goes to that one's mailbox first, behind all that
+is there, and stops it: nothing more is decided there until the move has come up in the mailbox of
+the customer it goes to. Then both are in memory, and what each of them is told becomes durable in
+one commit with the identity itself.
+
+*Rules*
+- The call that makes a move waits for it, so that it is decided about one customer who knows all.
+- No customer is stopped by two moves, and none is moved into one that is itself on its way.
+- What is in a departed customer's mailbox goes on to the customer it became.
+- A commit that fails ends every move: what one carries may be of what was just lost.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+
+import msgspec
+
+from actors.customer import Customer, Move
+from engine.events import Belonging, Departed, Key, Linked, Merged, Refused, Unlinked
+from engine.identities import ANONYMOUS, USER, IdentityRules, is_anonymous, why_not
+from engine.profile import Profile
+from engine.seen import hand_out, pick_unknown
+
+
+class Place(Enum):
+    """Where a move stands after it was looked at."""
+
+    STOPPED = "stopped"  # at the customer it takes from, who waits
+    AWAY = "away"  # it went on to another mailbox
+    THERE = "there"  # at the customer it goes to
+    NOWHERE = "nowhere"  # the two are one already
+
+
+class Conclusion(msgspec.Struct, frozen=True):
+    """What the two customers of a move are told, in one commit, and whose identities are then."""
+
+    winner: Belonging | None
+    other: Belonging | None
+    keys: tuple[Key, ...]
+
+
+class Merges:
+    """The moves under way."""
+
+    def __init__(self, post: Callable[[str, Move], None]) -> None:
+        """`post` puts a move into a customer's mailbox."""
+        self._post = post
+        self._leaving: dict[str, Move] = {}
+        self.became: dict[str, str] = {}  # departed customers that moves met
+
+    def begin(self, move: Move) -> bool:
+        """Send a move on its way; False where another one must end first, and `await_` which."""
+        other = move.other
+        if not other:
+            self._post(move.winner, move)
+            return True
+        if self._in_the_way(move) is not None:
+            return False
+        self._leaving[other] = move
+        self._post(other, move)
+        return True
+
+    def await_(self, move: Move) -> Move:
+        """Give the move that must end before this one can begin."""
+        blocking = self._in_the_way(move)
+        assert blocking is not None
+        return blocking
+
+    def _in_the_way(self, move: Move) -> Move | None:
+        return self._leaving.get(move.other) or self._leaving.get(move.winner)
+
+    def arrive(self, move: Move, actor: Customer, profile: Profile) -> Place:
+        """Take a move further that came up in a mailbox."""
+        if actor.id == move.other and move.source is None and not move.is_passed:
+            move.is_passed = True
+            if actor.last_seq and not profile.merged_into:
+                move.source = actor
+                actor.is_stopped = True
+                self._post(move.winner, move)
+                return Place.STOPPED
+            self._post(move.winner, move)
+            return Place.AWAY
+        if not profile.merged_into:
+            return Place.THERE
+        self.became[actor.id] = move.winner = profile.merged_into
+        if move.winner == move.other:
+            return Place.NOWHERE
+        self._post(move.winner, move)
+        return Place.AWAY
+
+    def whose(self, customer: str) -> str:
+        """Tell who a customer is by now, as far as moves have met it."""
+        while customer in self.became:
+            customer = self.became[customer]
+        return customer
+
+    def end(self, move: Move) -> None:
+        """Let whoever was stopped go on."""
+        if self._leaving.get(move.other) is move:
+            del self._leaving[move.other]
+        if move.source is not None:
+            move.source.is_stopped = False
+
+    def end_all(self) -> list[Move]:
+        """End every move that stopped a customer, or is about to."""
+        moves = list(self._leaving.values())
+        for move in moves:
+            move.is_over = True
+            self.end(move)
+        self.became.clear()
+        return moves
+
+
+def conclude(move: Move, profile: Profile, rules: IdentityRules, now: int) -> Conclusion:
+    """Say what both customers of a move are told, who are in memory now."""
+    other = move.source.profile if move.source is not None else None
+    if other is None:
+        keys = tuple(key for key in move.keys if key[0] != USER)
+        return Conclusion(Linked(keys, (), now) if keys else None, None, keys)
+    assert move.source is not None
+    if not move.merges:
+        return _hand_over(move, profile, other, now)
+    key = move.keys[0] if move.keys else (USER, other.customer)
+    reason = why_not(profile, other, key, rules) if move.said is None else ""
+    if reason and key[0] == ANONYMOUS:
+        return _hand_over(move, profile, other, now)
+    if reason:
+        return Conclusion(Refused(key, other.customer, reason, now), None, ())
+    body = move.source.snapshot_copy()
+    merged = Merged(other.customer, move.source.last_seq, body, move.keys, move.because, now)
+    departed = Departed(profile.customer, move.because, now)
+    return Conclusion(merged, departed, (*move.keys, *_keys_of(other)))
+
+
+def _keys_of(other: Profile) -> tuple[Key, ...]:
+    """Name all identities of a customer; the one its own name stands for is among them."""
+    keys = [(name, value) for name, values in other.identities.items() for value in values]
+    if is_anonymous(other.customer):
+        keys.append((ANONYMOUS, other.customer.partition(":")[2]))
+    return tuple(keys)
+
+
+def _hand_over(move: Move, profile: Profile, other: Profile, now: int) -> Conclusion:
+    """Have identities go from one customer to another, and what was seen under them meanwhile.
+
+    Who was an anonymous visitor before tells all it has seen.
+    """
+    since_at = min(other.identities.get(name, {}).get(value, 0) for name, value in move.keys)
+    seen = hand_out((part for part in other.seen if part.last_at >= since_at), now)
+    linked = Linked(move.keys, pick_unknown(profile.seen, seen), now)
+    return Conclusion(linked, Unlinked(move.keys, profile.customer, now), move.keys)

@@ -1,0 +1,134 @@
+"""What people say of who is who: two customers made one, or two again.
+
+`Partings` is the part of `actors.runtime` that the gateway asks. A merge that somebody asks for is
+a move like those that identities bring about. To part two, both are stopped, the journal of the one
+who stayed is read, and both are told what they are without each other, in one commit.
+
+*Rules*
+- Only one parting is under way at a time.
+- What comes for either meanwhile waits in its mailbox.
+"""
+
+import asyncio
+
+import msgspec
+
+from actors.carrier import Floor
+from actors.customer import Customer, Halt, Move
+from actors.directory import Directory, decode_entry
+from actors.intake import Intake
+from actors.ports import Clock, Store
+from engine.errors import InputError, OverloadError, StoreError
+from engine.events import Key, Restored
+from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, USER, is_anonymous
+from engine.limits import PARTING_ENTRIES_MAX
+from engine.profile import Profile
+from engine.unmerge import Happening, Parted, part
+
+_PORTION = 500
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Partings:
+    """Merges and partings that somebody asks for."""
+
+    def __init__(
+        self, store: Store, directory: Directory, intake: Intake, clock: Clock, floor: Floor
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._intake = intake
+        self._clock = clock
+        self._floor = floor
+        self._one_at_a_time = asyncio.Lock()
+
+    async def merge(self, customer: str, other: str) -> None:
+        """Make two customers one; `customer` stays.
+
+        Raises InputError, OverloadError, StoreError.
+        """
+        if customer == other:
+            raise InputError("same_customer", "expected another customer than this one", "other")
+        async with self._one_at_a_time:
+            for path, name in (("customer", customer), ("other", other)):
+                await self._check_there(name, path)
+            move = Move(customer, other, _names_of(other), merges=True, because="said so")
+            move.said = asyncio.get_running_loop().create_future()
+            if not self._intake.merges.begin(move):
+                message = "one of the two is just being merged with another"
+                raise OverloadError(message)
+            await move.said
+        await self._floor.durable()
+
+    async def _check_there(self, name: str, path: str) -> None:
+        actor = (await self._directory.recall([name]))[name]
+        assert actor.profile is not None
+        if not actor.last_seq:
+            raise InputError("unknown_customer", f"there is no customer {name!r:.80}", path)
+        if actor.profile.merged_into:
+            into = actor.profile.merged_into
+            raise InputError("merged", f"{name!r:.80} is {into!r:.80} by now", path)
+
+    async def unmerge(self, customer: str, other: str) -> None:
+        """Make a customer and one that was merged into it two again.
+
+        Raises InputError where they are not one, or where the journal does not reach back to when
+        they were two; StoreError.
+        """
+        async with self._one_at_a_time:
+            ours, theirs = await self._halt(customer), await self._halt(other)
+            try:
+                await self._floor.durable()
+                parted = part(customer, other, await self._read(ours))
+                self._tell_both(ours, theirs, parted)
+            finally:
+                for actor in (ours, theirs):
+                    actor.is_stopped = False
+                    self._floor.schedule(actor)
+        await self._floor.durable()
+
+    async def _halt(self, customer: str) -> Customer:
+        halt = Halt()
+        self._floor.post(customer, halt)
+        return await halt.there
+
+    async def _read(self, actor: Customer) -> list[Happening]:
+        """Read all of a customer's entries, oldest first."""
+        told: list[Happening] = []
+        seq = actor.last_seq
+        while seq:
+            portion = await self._store.entries(seq, _PORTION)
+            if not portion or portion[-1].customer != actor.id:
+                message = "the journal no longer has all that happened to this customer"
+                raise InputError("too_old", message, "customer")
+            told += [Happening(*decode_entry(entry), entry.at) for entry in portion]
+            if len(told) > PARTING_ENTRIES_MAX:
+                message = f"more than {PARTING_ENTRIES_MAX} things happened to this customer"
+                raise InputError("too_long", message, "customer")
+            seq = portion[-1].prev
+        return told[::-1]
+
+    def _tell_both(self, ours: Customer, theirs: Customer, parted: Parted) -> None:
+        for actor in (ours, theirs):
+            if actor.profile is None or self._directory.find(actor.id) is not actor:
+                raise StoreError("a commit failed meanwhile: ask again")
+        now = self._clock.now()
+        pairs = ((ours, parted.ours, theirs.id), (theirs, parted.theirs, ours.id))
+        for actor, profile, apart in pairs:
+            self._floor.tell(actor, Restored(_encode(profile), apart, now))
+        keys = _keys_of(parted.theirs)
+        self._floor.link([(namespace, value, theirs.id) for namespace, value in keys])
+        self._intake.noted(keys, theirs.id)
+        self._intake.merges.became.pop(theirs.id, None)
+
+
+def _keys_of(profile: Profile) -> list[Key]:
+    keys = [(name, value) for name, values in profile.identities.items() for value in values]
+    return [*keys, *_names_of(profile.customer)]
+
+
+def _names_of(customer: str) -> tuple[Key, ...]:
+    """Give the identity that a customer's name stands for."""
+    if is_anonymous(customer):
+        return ((ANONYMOUS, customer.removeprefix(ANONYMOUS_PREFIX)),)
+    return ((USER, customer),)

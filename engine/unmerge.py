@@ -1,0 +1,262 @@
+"""Two customers who were taken for one, made two again from what happened to them.
+
+Used by `actors.partings`, which reads the journal of the customer who stayed. Nothing is decided
+here: both profiles are folded from inputs and records, each of which goes to the one it is of.
+
+*Rules*
+- Before the merge everything is as it was, of both.
+- After it an event is the other one's only where it carries none but the other one's identities.
+  Journeys and deferrals that came with the other one go back with it, with what they led to.
+- A send after the merge keeps its slot with both: caps may be too strict for a while, never too
+  loose. What was said of consent goes with the event that said it.
+- Both know every event they could be sent again.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from engine.errors import InputError
+from engine.events import Event, Input, Merged, Receipt, Restored, Tick
+from engine.evolve import evolve, evolve_input
+from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, is_anonymous
+from engine.ids import dedup_key
+from engine.instants import NEVER_AT
+from engine.ledger import Slot, enter_slot
+from engine.merge import Offsets
+from engine.profile import Profile
+from engine.records import (
+    Decided,
+    Entered,
+    Exited,
+    Moved,
+    ReceiptNoted,
+    Record,
+    WakeCleared,
+    WakeSet,
+)
+from engine.seen import note_seen
+
+_decode_profile = msgspec.msgpack.Decoder(Profile).decode
+
+
+class Happening(NamedTuple):
+    """One journal entry of the customer who stayed."""
+
+    given: Input
+    records: Sequence[Record]
+    at: int
+
+
+class Parted(NamedTuple):
+    """The two as they are without each other."""
+
+    ours: Profile
+    theirs: Profile
+
+
+def part(customer: str, other: str, told: Sequence[Happening]) -> Parted:
+    """Make two of one; `told` is all that was journaled of `customer`, oldest first.
+
+    Raises InputError where they are not one.
+    """
+    places = _find_merges(other, told)
+    parting = _Parting(Profile(customer))
+    for place, happening in enumerate(told):
+        if place in places:
+            parting.come(happening)
+        else:
+            parting.take(happening)
+    return parting.finish(other)
+
+
+def _find_merges(other: str, told: Sequence[Happening]) -> set[int]:
+    """Find the merges that do not count: with the other one, and those undone since."""
+    undone, places = {other}, set[int]()
+    for place in range(len(told) - 1, -1, -1):
+        given = told[place].given
+        if isinstance(given, Restored):
+            undone.add(given.apart)
+        elif isinstance(given, Merged) and given.customer in undone:
+            undone.remove(given.customer)
+            places.add(place)
+    if other in undone:
+        raise InputError(
+            "not_merged", f"{other!r:.80} was not merged into this customer, or not any more"
+        )
+    return places
+
+
+class _Other:
+    """Somebody who came in and is to go, with the numbers of what came with it."""
+
+    def __init__(self, merged: Merged, offsets: Offsets) -> None:
+        self.profile = _decode_profile(merged.profile)
+        _forget_timers(self.profile)  # those it has from here on have numbers of the other one
+        self.keys = merged.keys
+        self._offsets = {"instance": offsets.instance, "proposal": offsets.proposal}
+        self._came = {
+            "instance": self.profile.instance_count,
+            "proposal": self.profile.proposal_count,
+        }
+        self._later: dict[str, set[int]] = {"instance": set(), "proposal": set()}
+        names = set(self.profile.identities.get(ANONYMOUS, {}))
+        if is_anonymous(merged.customer):
+            names.add(merged.customer.removeprefix(ANONYMOUS_PREFIX))
+        self._anonymous = names
+        self._users = {
+            name for name in (merged.customer, *self.profile.absorbed) if not is_anonymous(name)
+        }
+
+    def did(self, given: Input) -> bool:
+        """Say whether an input is this one's and nobody else's."""
+        if isinstance(given, Tick):
+            return given.timer in self.profile.timers
+        if not isinstance(given, Event):
+            return False
+        return given.user in self._users if given.user else given.anonymous in self._anonymous
+
+    def has(self, kind: str, number: int) -> bool:
+        """Say whether an instance or a proposal is this one's."""
+        was = number - self._offsets.get(kind, 0)
+        return number in self._later.get(kind, ()) or 0 < was <= self._came.get(kind, 0)
+
+    def number(self, kind: str, number: int) -> int:
+        """Give the number something had before it came; what began later keeps its own."""
+        was = number - self._offsets[kind]
+        return was if 0 < was <= self._came[kind] else number
+
+    def add(self, kind: str, number: int) -> None:
+        """Note that something new is this one's."""
+        self._later[kind].add(number)
+
+    def evolve(self, record: Decided | Moved | Exited | WakeSet, now: int) -> None:
+        """Take in a record under the numbers of before."""
+        if isinstance(record, WakeSet):
+            target = self.number(record.kind, record.target)
+            evolve(self.profile, msgspec.structs.replace(record, target=target), now)
+            return
+        instance = self.number("instance", record.instance)
+        if isinstance(record, Decided):
+            proposal = self.number("proposal", record.proposal)
+            own = msgspec.structs.replace(record, instance=instance, proposal=proposal)
+            evolve(self.profile, own, now)
+        else:
+            evolve(self.profile, msgspec.structs.replace(record, instance=instance), now)
+
+
+class _Parting:
+    """The one who stays and those who are to go, on their way through what happened."""
+
+    def __init__(self, ours: Profile) -> None:
+        self._ours = ours
+        self._others: dict[str, _Other] = {}
+
+    def _everyone(self) -> list[Profile]:
+        return [self._ours, *(other.profile for other in self._others.values())]
+
+    def come(self, happening: Happening) -> None:
+        """Have somebody come in who is to go: nothing is united, only the numbers are used up."""
+        merged, records, now = happening
+        assert isinstance(merged, Merged)
+        ours = self._ours
+        offsets = Offsets(ours.instance_count, ours.proposal_count, ours.timer_count)
+        other = self._others[merged.customer] = _Other(merged, offsets)
+        ours.instance_count += other.profile.instance_count
+        ours.proposal_count += other.profile.proposal_count
+        ours.timer_count += other.profile.timer_count
+        self._take_records(None, records, now)
+
+    def take(self, happening: Happening) -> None:
+        """Give an input, and what it led to, to the one it is of."""
+        given, records, now = happening
+        if isinstance(given, Restored):
+            self._others.pop(given.apart, None)
+            _forget_timers(self._ours)
+            self._take_records(None, records, now)
+            return
+        owner = next((other for other in self._others.values() if other.did(given)), None)
+        evolve_input(self._ours if owner is None else owner.profile, given, now)
+        if isinstance(given, (Event, Receipt)) and self._others:
+            for profile in self._everyone():
+                note_seen(profile.seen, dedup_key(given.id), now)
+        self._take_records(owner, records, now)
+
+    def _take_records(self, owner: _Other | None, records: Iterable[Record], now: int) -> None:
+        for record in records:
+            if isinstance(record, (ReceiptNoted, WakeCleared)):
+                for profile in self._everyone():
+                    evolve(profile, record, now)
+            elif isinstance(record, (Decided, Moved, Exited, WakeSet)):
+                self._take_move(record, now)
+            else:
+                if owner is not None and isinstance(record, Entered):
+                    owner.add("instance", record.instance)
+                evolve(self._ours if owner is None else owner.profile, record, now)
+
+    def _take_move(self, record: Decided | Moved | Exited | WakeSet, now: int) -> None:
+        """Give a record about an instance or a proposal to whose that is."""
+        owner = self._whose(record)
+        if owner is None:
+            evolve(self._ours, record, now)
+        else:
+            owner.evolve(record, now)
+            self._ours.decision_count += isinstance(record, Decided)  # no id is given twice
+        if isinstance(record, Decided) and record.message_id:
+            for profile in self._everyone():
+                if profile is not (self._ours if owner is None else owner.profile):
+                    enter_slot(profile.ledger, profile.tallies, _slot(record, now), now)
+
+    def _whose(self, record: Decided | Moved | Exited | WakeSet) -> _Other | None:
+        for other in self._others.values():
+            if isinstance(record, WakeSet):
+                if other.has(record.kind, record.target):
+                    return other
+            elif isinstance(record, Decided):
+                if other.has("proposal", record.proposal):
+                    return other
+                if record.instance and other.has("instance", record.instance):
+                    other.add("proposal", record.proposal)
+                    return other
+            elif other.has("instance", record.instance):
+                return other
+        return None
+
+    def finish(self, name: str) -> Parted:
+        """Have nothing of either be the other's."""
+        ours, leaving = self._ours, self._others[name]
+        theirs = leaving.profile
+        for namespace, value in leaving.keys:
+            ours.identities.get(namespace, {}).pop(value, None)
+        ours.identities = {key: values for key, values in ours.identities.items() if values}
+        for profile, other in ((ours, theirs), (theirs, ours)):
+            profile.apart = list(dict.fromkeys([*profile.apart, other.customer]))
+            profile.timer_count = max(profile.timer_count, other.timer_count)
+            profile.segments_timer = min(profile.segments_timer, other.segments_timer)
+            profile.instance_count = max(profile.instance_count, other.instance_count)
+            profile.proposal_count = max(profile.proposal_count, other.proposal_count)
+            _forget_timers(profile)
+        return Parted(ours, theirs)
+
+
+def _slot(decided: Decided, now: int) -> Slot:
+    return Slot(
+        now,
+        decided.message_id,
+        decided.message,
+        decided.channel,
+        decided.purpose,
+        decided.message_type,
+        decided.counts,
+    )
+
+
+def _forget_timers(profile: Profile) -> None:
+    """Leave timers to be set anew by who decides."""
+    profile.timers = {}
+    profile.segments_at = NEVER_AT
+    for pending in profile.pending.values():
+        pending.timer = 0
+    for instance in profile.instances.values():
+        instance.timer = 0

@@ -1,0 +1,186 @@
+"""Two customers made one because somebody says so, and two again because somebody says so."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from engine.errors import InputError
+from engine.events import ConsentStatement, ConsentStatus, Event
+from engine.instants import HOUR_MS, MINUTE_MS
+from tests.shards import GatedStore, Shard
+
+
+@pytest.fixture
+async def shard() -> AsyncIterator[Shard]:
+    shard = await Shard(GatedStore()).start()
+    yield shard
+    await shard.runtime.stop()
+
+
+def with_address(event: Event, address: str = "a@b.example") -> Event:
+    return msgspec.structs.replace(event, traits={"email": address})
+
+
+def withdrawing(event: Event) -> Event:
+    said = ConsentStatement("marketing", "*", ConsentStatus.WITHDRAWN, event.at, "test")
+    return msgspec.structs.replace(event, consents=(said,))
+
+
+async def merged(shard: Shard) -> None:
+    """A customer who waits for a paper, and a visitor who does, turn out to be one."""
+    await shard.submit(shard.known("u1"), shard.track("u1", "Wait"))
+    visitor = with_address(shard.anonymous("a1", "Later"), "v@b.example")
+    await shard.submit(visitor, shard.anonymous("a1", "Seen"))
+    await shard.submit(shard.identify("u1", anonymous="a1"))
+
+
+async def test_a_merge_takes_journeys_along(shard: Shard) -> None:
+    await merged(shard)
+    profile = await shard.profile("u1")
+    assert sorted(one.journey for one in profile.instances.values()) == ["later", "wait"]
+    assert len(profile.timers) == 2
+    await shard.advance(2 * HOUR_MS + MINUTE_MS)
+    told = [line for line in shard.told() if "paper" in line]
+    assert told == ["u1 paper send sent email", "u1 paper send sent email"]
+
+
+async def test_parted_customers_are_as_if_they_had_never_met(shard: Shard) -> None:
+    apart = await Shard(GatedStore()).start()
+    await apart.submit(apart.known("u1"), apart.track("u1", "Wait"))
+    visitor = with_address(apart.anonymous("a1", "Later"), "v@b.example")
+    await apart.submit(visitor, apart.anonymous("a1", "Seen"), apart.identify("u1"))
+    await merged(shard)
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    for name in ("u1", "anon:a1"):
+        was, now = await apart.profile(name), await shard.profile(name)
+        assert now.traits == was.traits
+        assert {k: h.count for k, h in now.history.items()} == {
+            k: h.count for k, h in was.history.items()
+        }
+        assert [i.journey for i in now.instances.values()] == [
+            i.journey for i in was.instances.values()
+        ]
+        assert [timer.at for timer in now.timers.values()] == [
+            timer.at for timer in was.timers.values()
+        ]
+    assert await shard.runtime.resolve("anonymous_id", "a1") == "anon:a1"
+    await shard.advance(2 * HOUR_MS + MINUTE_MS)
+    told = sorted(line for line in shard.told() if "paper" in line)
+    assert told == ["anon:a1 paper send sent email", "u1 paper send sent email"]
+    await apart.runtime.stop()
+
+
+async def test_what_happened_since_goes_to_whom_it_names(shard: Shard) -> None:
+    await merged(shard)
+    await shard.submit(shard.anonymous("a1", "Since"), shard.track("u1", "Since"))
+    assert (await shard.profile("u1")).history["Since"].count == 2
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    assert (await shard.profile("u1")).history["Since"].count == 1
+    assert (await shard.profile("anon:a1")).history["Since"].count == 1
+    await shard.submit(shard.anonymous("a1", "Since"))
+    assert (await shard.profile("anon:a1")).history["Since"].count == 2
+
+
+async def test_parted_customers_stay_parted_though_a_device_names_both(shard: Shard) -> None:
+    await merged(shard)
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    await shard.submit(shard.identify("u1", anonymous="a1"))
+    assert (await shard.profile("anon:a1")).merged_into == ""
+    assert await shard.runtime.resolve("anonymous_id", "a1") == "u1"
+
+
+async def test_a_send_after_the_merge_keeps_its_slot_with_both(shard: Shard) -> None:
+    await merged(shard)
+    await shard.submit(shard.track("u1", "Buy"))
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    ours, theirs = await shard.profile("u1"), await shard.profile("anon:a1")
+    assert [slot.message for slot in ours.ledger] == ["offer"]
+    assert [slot.message for slot in theirs.ledger] == ["offer"]
+    assert not theirs.sends
+
+
+async def test_consent_goes_with_who_said_it(shard: Shard) -> None:
+    await shard.submit(shard.known("u1"), withdrawing(shard.anonymous("a1")))
+    await shard.submit(shard.identify("u1", anonymous="a1"))
+    assert "marketing/*" in (await shard.profile("u1")).consents
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    assert "marketing/*" not in (await shard.profile("u1")).consents
+    assert "marketing/*" in (await shard.profile("anon:a1")).consents
+
+
+async def test_a_visitor_who_had_said_no_stops_what_waits(shard: Shard) -> None:
+    await shard.submit(shard.known("u1"), withdrawing(shard.anonymous("a1")))
+    event = msgspec.structs.replace(shard.track("u1", "Buy"), anonymous="a1")
+    await shard.submit(event)
+    assert shard.told() == ["u1 offer drop no_consent email"]
+
+
+async def test_everything_is_as_before_after_a_restart(shard: Shard) -> None:
+    await merged(shard)
+    await shard.submit(shard.track("u1", "Buy"), shard.anonymous("a1", "Since"))
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    before = await shard.state("u1", "anon:a1")
+    again = await shard.crash()
+    assert await again.state("u1", "anon:a1") == before
+    await again.submit(again.anonymous("a1", "Since"))
+    assert (await again.profile("anon:a1")).history["Since"].count == 2
+    await again.runtime.stop()
+
+
+async def test_several_are_parted_one_after_another(shard: Shard) -> None:
+    await merged(shard)
+    await shard.submit(with_address(shard.anonymous("a2", "Later"), "w@b.example"))
+    await shard.submit(shard.identify("u1", anonymous="a2"), shard.anonymous("a2", "Since"))
+    await shard.submit(shard.anonymous("a1", "Since"))
+    await shard.runtime.partings.unmerge("u1", "anon:a2")
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    ours = await shard.profile("u1")
+    assert "Since" not in ours.history
+    assert [one.journey for one in ours.instances.values()] == ["wait"]
+    for name in ("anon:a1", "anon:a2"):
+        assert (await shard.profile(name)).history["Since"].count == 1
+
+
+async def test_known_customers_are_merged_when_somebody_says_so(shard: Shard) -> None:
+    await shard.submit(shard.known("u1"), shard.known("u2"), shard.track("u2", "Later"))
+    await shard.runtime.partings.merge("u1", "u2")
+    await shard.submit(shard.track("u2", "Since"))
+    profile = await shard.profile("u1")
+    assert profile.history["Since"].count == 1
+    assert [one.journey for one in profile.instances.values()] == ["later"]
+    assert profile.absorbed.keys() == {"u2"}
+    await shard.runtime.partings.unmerge("u1", "u2")
+    assert (await shard.profile("u2")).history["Since"].count == 1
+    await shard.submit(shard.track("u2", "Since"))
+    assert (await shard.profile("u2")).history["Since"].count == 2
+    await shard.runtime.partings.merge("u1", "u2")
+    assert (await shard.profile("u1")).history["Since"].count == 2
+
+
+async def test_an_alias_makes_known_customers_one(shard: Shard) -> None:
+    await shard.submit(shard.known("old"), shard.track("old", "Seen"))
+    await shard.submit(shard.alias("new", "old"), shard.track("old", "Seen"))
+    assert (await shard.profile("new")).history["Seen"].count == 2
+    assert (await shard.profile("old")).merged_into == "new"
+
+
+@pytest.mark.parametrize(
+    ("customer", "other", "code"),
+    [("u1", "u1", "same_customer"), ("u1", "u9", "unknown_customer"), ("u1", "anon:a1", "merged")],
+)
+async def test_a_merge_that_can_not_be_is_explained(
+    shard: Shard, customer: str, other: str, code: str
+) -> None:
+    await merged(shard)
+    with pytest.raises(InputError) as caught:
+        await shard.runtime.partings.merge(customer, other)
+    assert caught.value.code == code
+
+
+async def test_only_what_was_merged_can_be_parted(shard: Shard) -> None:
+    await merged(shard)
+    with pytest.raises(InputError, match="was not merged into this customer"):
+        await shard.runtime.partings.unmerge("u1", "u9")
+    await shard.submit(shard.track("u1"), shard.track("u9"))
+    assert shard.runtime.gauges()["mailbox_depth"] == 0
