@@ -162,21 +162,23 @@ def keep_up(turn: Turn, before: Mapping[str, int]) -> None:
 
 def _assess(turn: Turn, segments: Iterable[Segment], *, reviewed: bool = False) -> None:
     """Put down who entered and left, and see to it that the next change by time is not missed."""
-    now, known = turn.now, turn.profile.segments
-    scope = turn.scope()
+    profile, now = turn.profile, turn.now
+    known = profile.segments
+    scope = Scope(profile, now)
     soonest_at = NEVER_AT
     for segment in segments:
         name = segment.name
         holds, changes_at = segment.flip(scope)
-        soonest_at = min(soonest_at, changes_at)
+        if changes_at < soonest_at:  # noqa: PLR1730 - for each event that matters: no call
+            soonest_at = changes_at
         if holds:
             if name not in known:
                 _note(turn, SegmentEntered(name, now, reviewed))
         elif name in known:
             _note(turn, SegmentLeft(name, now, reviewed))
-    if soonest_at < turn.profile.segments_at and soonest_at <= INSTANT_MAX:
+    if soonest_at < profile.segments_at and soonest_at <= INSTANT_MAX:
         _stop_timer(turn)
-        timer = turn.profile.segments_timer - 1
+        timer = profile.segments_timer - 1
         turn.note(WakeSet(timer, max(soonest_at, now + 1), "segments", 0))
 
 

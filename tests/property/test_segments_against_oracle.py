@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from engine.effects import Unwake, Wake
 from engine.events import Event, EventKind, Input, Receipt, ReceiptStatus, Tick
@@ -34,6 +34,15 @@ WORKSPACE: dict[str, Any] = {
     "messages": {"hello": {"type": "note", "content": {"email": {"subject": "s", "body": "b"}}}},
     "journeys": {"greet": {"trigger": {"event": "Greet"}, "steps": [{"send": "hello"}]}},
 }
+
+
+def some(count: int) -> settings:
+    """Take so many cases, the same ones every time."""
+    return settings(
+        max_examples=count,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
 
 
 class Watcher:
@@ -105,7 +114,7 @@ def greeted(happened: Sequence[Happening]) -> list[Happening]:
 
 
 @given(made=segments(), happened=happenings())
-@settings(max_examples=400)
+@some(400)
 def test_who_comes_into_a_segment_and_leaves_it_does_so_at_the_very_millisecond(
     made: dict[str, Expression], happened: list[Happening]
 ) -> None:
@@ -115,7 +124,7 @@ def test_who_comes_into_a_segment_and_leaves_it_does_so_at_the_very_millisecond(
 
 
 @given(made=segments(), happened=happenings())
-@settings(max_examples=100)
+@some(100)
 def test_the_journal_folds_to_the_same_memberships_and_is_decided_so_again(
     made: dict[str, Expression], happened: list[Happening]
 ) -> None:

@@ -68,17 +68,22 @@ def _flip(node: Typed) -> Flip:
 
 def _chain(parts: Sequence[Flip], *, stops_at: bool) -> Flip:
     """Join terms: one that is `stops_at` decides, and then all that are so hold it there."""
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = _pair(joined, part, stops_at=stops_at)
+    return joined
 
+
+def _pair(one: Flip, two: Flip, *, stops_at: bool) -> Flip:
     def flip(scope: Scope) -> Answer:
-        soonest, latest, stopped = NEVER_AT, 0, False
-        for part in parts:
-            truth, at = part(scope)
-            if truth is stops_at:
-                stopped = True
-                latest = max(latest, at)
-            elif at < soonest:
-                soonest = at
-        return (stops_at, latest) if stopped else (not stops_at, soonest)
+        truth, at = one(scope)
+        other, other_at = two(scope)
+        if truth is not stops_at:
+            if other is stops_at or other_at < at:
+                return other, other_at
+        elif other is stops_at and other_at > at:
+            return other, other_at
+        return truth, at
 
     return flip
 
@@ -125,53 +130,60 @@ def _times(scope: Scope, name: str) -> Sequence[int]:
 
 
 def _count_flip(node: Operation, op: str, number: float) -> Flip:
-    name, window_ms = _text(node.args[0]), _ms(node.args[1])
-    return _number_flip(lambda scope: _times(scope, name), window_ms, op, number)
+    return _number_flip(_text(node.args[0]), _ms(node.args[1]), op, number, is_event=True)
 
 
 def _engagement_flip(node: Operation, op: str, number: float) -> Flip:
-    name, window_ms = f"{_text(node.args[0])}/{_text(node.args[1])}", _ms(node.args[2])
-    return _number_flip(lambda scope: scope.owner.engagement.get(name, ()), window_ms, op, number)
+    name = f"{_text(node.args[0])}/{_text(node.args[1])}"
+    return _number_flip(name, _ms(node.args[2]), op, number, is_event=False)
 
 
-def _number_flip(
-    times_of: Callable[[Scope], Sequence[int]], window_ms: int, op: str, number: float
-) -> Flip:
+def _number_flip(name: str, window_ms: int, op: str, number: float, *, is_event: bool) -> Flip:
     if not math.isfinite(number):
         return _fixed(_compare(0, op, number))
     if op in ("==", "!="):
-        return _equal_flip(times_of, window_ms, number, is_equal=op == "==")
+        return _equal_flip(name, window_ms, number, is_equal=op == "==", is_event=is_event)
     least = math.ceil(number) if op in (">=", "<") else math.floor(number) + 1
-    return _enough_flip(times_of, window_ms, least, is_enough=op in (">=", ">"))
+    return _enough_flip(name, window_ms, least, is_enough=op in (">=", ">"), is_event=is_event)
 
 
-def _enough_flip(
-    times_of: Callable[[Scope], Sequence[int]], window_ms: int, least: int, *, is_enough: bool
-) -> Flip:
+# The two below are most of what segments cost: they look at the profile themselves.
+
+
+def _enough_flip(name: str, window_ms: int, least: int, *, is_enough: bool, is_event: bool) -> Flip:
     """Flip when the `least`-th newest leaves the window: until then there are at least so many."""
     if least <= 0:
         return _fixed(is_enough)
+    too_few = not is_enough, NEVER_AT
 
     def flip(scope: Scope) -> Answer:
-        times = times_of(scope)
+        if is_event:
+            history = scope.owner.history.get(name)
+            if history is None:
+                return too_few
+            times = history.recent_at
+        else:
+            times = scope.owner.engagement.get(name, [])
         if len(times) >= least:
             ends_at = times[-least] + window_ms
             if ends_at > scope.now:
                 return is_enough, ends_at
-        return not is_enough, NEVER_AT
+        return too_few
 
     return flip
 
 
 def _equal_flip(
-    times_of: Callable[[Scope], Sequence[int]], window_ms: int, number: float, *, is_equal: bool
+    name: str, window_ms: int, number: float, *, is_equal: bool, is_event: bool
 ) -> Flip:
     if number < 0 or number != int(number):
         return _fixed(not is_equal)
     wanted = int(number)
 
     def flip(scope: Scope) -> Answer:
-        times = times_of(scope)
+        times = _times(scope, name) if is_event else scope.owner.engagement.get(name, ())
+        if not times:
+            return is_equal is (not wanted), NEVER_AT
         there = len(times) - bisect_right(times, scope.now - window_ms)
         if there > wanted:
             return not is_equal, times[-wanted - 1] + window_ms
