@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from engine.effects import Unwake, Wake
@@ -27,6 +28,8 @@ from tests.property.segments_oracle import (
     segments,
 )
 
+pytestmark = pytest.mark.slow
+
 WORKSPACE: dict[str, Any] = {
     "workspace": "oracle",
     "channels": {"email": {"adapter": "log", "identity": "email"}},
@@ -41,7 +44,9 @@ def some(count: int) -> settings:
     return settings(
         max_examples=count,
         deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        derandomize=True,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
 
 
