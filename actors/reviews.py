@@ -23,9 +23,10 @@ from engine.events import Review
 from engine.profile import Profile
 from engine.segments import foresee, needs_review
 
-PORTION = 16  # customers looked at before the traffic has its turn: about 1 ms
-PAUSE_S = 0.01
-BUSY_PAUSE_S = 0.1
+PORTION = 8  # customers looked at before the traffic has its turn: about 1 ms
+QUIET_PAUSE_S = 0.001  # between portions while there is no traffic …
+PAUSE_S = 0.01  # … while there is some: a tenth of the time at most …
+BUSY_PAUSE_S = 0.1  # … and while it piles up
 RETRY_S = 1.0
 BUSY_ENTRIES = 500  # entries that wait for the store: with more of them the pause is longer
 
@@ -165,5 +166,7 @@ class Reviews:
         return needs_review(profile, foresee(profile, program, self._clock.now()))
 
     async def _pause(self) -> None:
+        """Let the traffic have its turn, the longer the more there is of it."""
+        pause_s = QUIET_PAUSE_S if self._commits.is_idle() else PAUSE_S
         waiting = len(self._commits.open.commit.entries)
-        await asyncio.sleep(BUSY_PAUSE_S if waiting > BUSY_ENTRIES else PAUSE_S)
+        await asyncio.sleep(BUSY_PAUSE_S if waiting > BUSY_ENTRIES else pause_s)

@@ -33,10 +33,21 @@ from actors.commits import Batch, Committer
 from actors.customer import Customer, Move
 from actors.directory import Directory
 from actors.intake import Intake
+from actors.members import Members
 from actors.memory import MemoryStore
 from actors.merges import Conclusion
 from actors.outbox import Outbox, OutboxState
-from actors.ports import Commit, Entry, OutboxRow, SnapshotRow, Store, StoreState, Temporary
+from actors.ports import (
+    Commit,
+    Entry,
+    MemberChange,
+    OutboxRow,
+    ReviewRow,
+    SnapshotRow,
+    Store,
+    StoreState,
+    Temporary,
+)
 from actors.runtime import Runtime
 from actors.tickets import Hold
 from actors.timers import Timers
@@ -475,6 +486,16 @@ def links_not_in_the_commit(patch: Patch) -> None:
         return msgspec.structs.replace(real(*given), keys=())
 
     patch.setattr(actors.carrier, "conclude", conclude)
+
+
+@planted
+def members_who_left_stay_listed(patch: Patch) -> None:
+    real = Members.apply
+
+    def apply(self: Members, changes: list[MemberChange], review: ReviewRow | None) -> None:
+        real(self, [one for one in changes if one.is_in], review)
+
+    patch.setattr(Members, "apply", apply)
 
 
 @planted
