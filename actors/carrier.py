@@ -8,12 +8,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+from actors.counters import Counters
 from actors.customer import Customer, Halt, Move
-from actors.identity import Link
+from actors.identity import NOBODY, Link
 from actors.intake import Intake
 from actors.merges import Place, conclude
 from engine.errors import StoreError
-from engine.events import Belonging, Input, Key
+from engine.events import Belonging, Departed, Input, Key, Merged, Refused, Unlinked
+from engine.identities import excess_keys
 from engine.profile import Profile
 from engine.program.program import Program
 
@@ -22,6 +24,7 @@ class Floor(Protocol):
     """What the runtime lets its parts do to customers and to the open commit."""
 
     program: Program
+    counters: Counters
 
     def post(self, customer: str, given: Halt | Input) -> None:
         """Put something into a mailbox."""
@@ -78,8 +81,22 @@ class Carrier:
                 self._floor.bury(one, given, error)
                 self.fail(move, StoreError(f"{one.id!r:.80} failed: {error}"))
                 return
+        if isinstance(found.other, Departed):
+            self._intake.merges.note(move.other, actor.id)
+        self._floor.counters.merges += isinstance(found.winner, Merged)
+        self._floor.counters.merges_refused += isinstance(found.winner, Refused)
         self._floor.link([(name, value, actor.id) for name, value in found.keys])
         self._settle(move, found.keys)
+        if found.keys:
+            self._shed(actor, profile, now)
+
+    def _shed(self, actor: Customer, profile: Profile, now: int) -> None:
+        """Have identities be nobody's again that a customer has too many of."""
+        keys = excess_keys(profile, self._floor.program.identity)
+        if keys:
+            self._floor.tell(actor, Unlinked(keys, NOBODY, now))
+            self._floor.link([(name, value, NOBODY) for name, value in keys])
+            self._intake.drop(keys)
 
     def _settle(self, move: Move, keys: Sequence[Key]) -> None:
         self._intake.settled(move, keys)

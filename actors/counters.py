@@ -27,6 +27,8 @@ class Counters(msgspec.Struct):
     commits: int = 0
     commit_failures: int = 0
     deaths: int = 0
+    merges: int = 0
+    merges_refused: int = 0
     timers_fired: int = 0
     timers_early: int = 0  # stays 0: it is counted so that a bench can show it
     timer_lateness: list[int] = msgspec.field(default_factory=lambda: [0] * LATENESS_BUCKETS)

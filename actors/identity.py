@@ -55,6 +55,11 @@ class Identity:
         while len(self._known) > CACHE_MAX:
             self._known.popitem(last=False)
 
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Have identities be nobody's."""
+        for key in keys:
+            self._known[key] = default_owner(key)
+
     def forget(self) -> None:
         """Believe nothing any more: what was noted may have been lost with a commit."""
         self._known.clear()

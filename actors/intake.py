@@ -216,6 +216,10 @@ class Intake:
         self._asking.clear()
         return [move.source for move in moves if move.source is not None]
 
+    def drop(self, keys: Sequence[Key]) -> None:
+        """Have identities be nobody's from here on."""
+        self._identity.drop(keys)
+
     def noted(self, keys: Sequence[Key], customer: str) -> None:
         """Note whose identities are from here on, as somebody said."""
         self._identity.remember(keys, customer)

@@ -22,9 +22,19 @@ import msgspec
 
 from actors.customer import Customer, Move
 from engine.events import Belonging, Departed, Key, Linked, Merged, Refused, Unlinked
-from engine.identities import ANONYMOUS, USER, IdentityRules, is_anonymous, why_not
+from engine.identities import (
+    ANONYMOUS,
+    USER,
+    IdentityRules,
+    identities_of,
+    is_anonymous,
+    name_key,
+    why_not,
+)
 from engine.profile import Profile
 from engine.seen import hand_out, pick_unknown
+
+BECAME_MAX = 10_000
 
 
 class Place(Enum):
@@ -51,7 +61,7 @@ class Merges:
         """`post` puts a move into a customer's mailbox."""
         self._post = post
         self._leaving: dict[str, Move] = {}
-        self.became: dict[str, str] = {}  # departed customers that moves met
+        self.became: dict[str, str] = {}  # known customers who departed, as far as was met
 
     def begin(self, move: Move) -> bool:
         """Send a move on its way; False where another one must end first, and `await_` which."""
@@ -78,20 +88,30 @@ class Merges:
         """Take a move further that came up in a mailbox."""
         if actor.id == move.other and move.source is None and not move.is_passed:
             move.is_passed = True
-            if actor.last_seq and not profile.merged_into:
+            if not profile.merged_into and (actor.last_seq or _stands_for_someone(move)):
                 move.source = actor
                 actor.is_stopped = True
                 self._post(move.winner, move)
                 return Place.STOPPED
+            if profile.merged_into:
+                self.note(actor.id, profile.merged_into)
             self._post(move.winner, move)
             return Place.AWAY
         if not profile.merged_into:
             return Place.THERE
-        self.became[actor.id] = move.winner = profile.merged_into
+        move.winner = profile.merged_into
+        self.note(actor.id, move.winner)
         if move.winner == move.other:
             return Place.NOWHERE
         self._post(move.winner, move)
         return Place.AWAY
+
+    def note(self, departed: str, became: str) -> None:
+        """Remember who a customer is by now; of visitors, identities tell."""
+        if not is_anonymous(departed):
+            if len(self.became) >= BECAME_MAX:
+                self.became.clear()
+            self.became[departed] = became
 
     def whose(self, customer: str) -> str:
         """Tell who a customer is by now, as far as moves have met it."""
@@ -131,18 +151,18 @@ def conclude(move: Move, profile: Profile, rules: IdentityRules, now: int) -> Co
         return _hand_over(move, profile, other, now)
     if reason:
         return Conclusion(Refused(key, other.customer, reason, now), None, ())
-    body = move.source.snapshot_copy()
-    merged = Merged(other.customer, move.source.last_seq, body, move.keys, move.because, now)
+    body, name = move.source.snapshot_copy(), name_key(other.customer)
+    merged = Merged(other.customer, move.source.last_seq, body, (name,), move.because, now)
     departed = Departed(profile.customer, move.because, now)
-    return Conclusion(merged, departed, (*move.keys, *_keys_of(other)))
+    return Conclusion(merged, departed, identities_of(other))
 
 
-def _keys_of(other: Profile) -> tuple[Key, ...]:
-    """Name all identities of a customer; the one its own name stands for is among them."""
-    keys = [(name, value) for name, values in other.identities.items() for value in values]
-    if is_anonymous(other.customer):
-        keys.append((ANONYMOUS, other.customer.partition(":")[2]))
-    return tuple(keys)
+def _stands_for_someone(move: Move) -> bool:
+    """Say whether the other customer counts though nothing happened to it yet.
+
+    One that a rule speaks of does: how many become one by rules has a bound.
+    """
+    return not any(namespace in (ANONYMOUS, USER) for namespace, _ in move.keys)
 
 
 def _hand_over(move: Move, profile: Profile, other: Profile, now: int) -> Conclusion:

@@ -19,10 +19,9 @@ from actors.directory import Directory, decode_entry
 from actors.intake import Intake
 from actors.ports import Clock, Store
 from engine.errors import InputError, OverloadError, StoreError
-from engine.events import Key, Restored
-from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, USER, is_anonymous
+from engine.events import Restored
+from engine.identities import identities_of, name_key
 from engine.limits import PARTING_ENTRIES_MAX
-from engine.profile import Profile
 from engine.unmerge import Happening, Parted, part
 
 _PORTION = 500
@@ -52,7 +51,7 @@ class Partings:
         async with self._one_at_a_time:
             for path, name in (("customer", customer), ("other", other)):
                 await self._check_there(name, path)
-            move = Move(customer, other, _names_of(other), merges=True, because="said so")
+            move = Move(customer, other, (name_key(other),), merges=True, because="said so")
             move.said = asyncio.get_running_loop().create_future()
             if not self._intake.merges.begin(move):
                 message = "one of the two is just being merged with another"
@@ -116,19 +115,7 @@ class Partings:
         pairs = ((ours, parted.ours, theirs.id), (theirs, parted.theirs, ours.id))
         for actor, profile, apart in pairs:
             self._floor.tell(actor, Restored(_encode(profile), apart, now))
-        keys = _keys_of(parted.theirs)
+        keys = identities_of(parted.theirs)
         self._floor.link([(namespace, value, theirs.id) for namespace, value in keys])
         self._intake.noted(keys, theirs.id)
         self._intake.merges.became.pop(theirs.id, None)
-
-
-def _keys_of(profile: Profile) -> list[Key]:
-    keys = [(name, value) for name, values in profile.identities.items() for value in values]
-    return [*keys, *_names_of(profile.customer)]
-
-
-def _names_of(customer: str) -> tuple[Key, ...]:
-    """Give the identity that a customer's name stands for."""
-    if is_anonymous(customer):
-        return ((ANONYMOUS, customer.removeprefix(ANONYMOUS_PREFIX)),)
-    return ((USER, customer),)

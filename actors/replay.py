@@ -16,7 +16,7 @@ from actors.identity import default_owner
 from actors.merges import conclude
 from engine.effects import Unwake, Wake
 from engine.events import Event, Input, Key, Linked, Receipt, Tick
-from engine.identities import Step, judge, keys_of
+from engine.identities import ANONYMOUS, USER, Step, judge, keys_of
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.records import Decided
@@ -113,6 +113,8 @@ class Replay:
     def _settle(self, due: Step) -> Iterator[Decision]:
         """Do what `actors.merges` does, on profiles at hand."""
         source = Customer(due.other)
+        if due.key[0] not in (ANONYMOUS, USER):
+            self.profiles.setdefault(due.other, Profile(due.other))
         source.profile = self.profiles.get(due.other)
         source.last_seq = self.steps
         move = Move(due.winner, due.other, (due.key,), merges=due.merges, because=due.key[0])

@@ -125,22 +125,19 @@ class Runtime(Reading):
     async def start(self) -> None:
         """Begin to take inputs, fire timers and send messages. The store must be open."""
         self._now = self.clock.now()
-        await self.timers.load(self._now)
-        for channel in self._channels.values():
-            await channel.start()
-        await self._withdrawals.recover(await self.store.outbox_open())
         loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(
-                self.timers.watch(
-                    self.clock, self.settings.nap_ms, room=self._count_ticks, fire=self._fire
-                ),
-                name="timers",
-            ),
-            loop.create_task(self._keep_house(), name="housekeeping"),
-            loop.create_task(self.reviews.run(), name="reviews"),
-        ]
-        self.reviews.begin()
+        self._tasks = [loop.create_task(self._keep_house(), name="housekeeping")]
+        if not self.settings.quiet:
+            await self.timers.load(self._now)
+            for channel in self._channels.values():
+                await channel.start()
+            await self._withdrawals.recover(await self.store.outbox_open())
+            watch = self.timers.watch(
+                self.clock, self.settings.nap_ms, room=self._count_ticks, fire=self._fire
+            )
+            self._tasks.append(loop.create_task(watch, name="timers"))
+            self._tasks.append(loop.create_task(self.reviews.run(), name="reviews"))
+            self.reviews.begin()
         self._unready = ""
 
     async def stop(self, timeout_s: float = 5.0) -> None:
@@ -408,7 +405,7 @@ class Runtime(Reading):
             self.timers.push(row)
         for customer, timer in batch.unwakes:
             self.timers.forget(customer, timer)
-        if batch.sends:
+        if batch.sends and not self.settings.quiet:
             self.outbox.offer(batch.sends)
         for customer in batch.withdrawals:  # after the offer: it may be in the same commit
             self._withdrawals.enforce(customer)

@@ -21,3 +21,4 @@ class Settings(msgspec.Struct, frozen=True):
     nap_ms: int = 20  # how long the timer loop sleeps at most, in business time
     snapshot_after_ms: int = 10_000
     house_ms: int = HOUSEKEEPING_MS
+    quiet: bool = False  # take inputs only: timers and messages stay in the store

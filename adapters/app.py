@@ -105,12 +105,13 @@ class App:
         self,
         workspace: Workspace,
         data: Path,
-        gateway_settings: GatewaySettings,
+        gateway_settings: GatewaySettings | None,
         *,
         clock: Clock | None = None,
         settings: Settings | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
+        """Without gateway settings nobody listens; a quiet shard has no channels."""
         self._workspace = workspace
         self._environ = environ
         self._gateway_settings = gateway_settings
@@ -122,8 +123,10 @@ class App:
         )
         clock = clock or WallClock()
         try:
-            self.channels: Mapping[str, Channel] = build_channels(
-                program.channels, data, environ, clock.now
+            self.channels: Mapping[str, Channel] = (
+                {}
+                if settings is not None and settings.quiet
+                else build_channels(program.channels, data, environ, clock.now)
             )
             pacing = build_pacing(program.channels)
             pace = workspace.pace()
@@ -153,12 +156,14 @@ class App:
         try:
             await self.use(self._workspace)
             await self.runtime.start()
-            self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts())
+            if self._gateway_settings is not None:
+                self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts())
         except BaseException:
             await self.runtime.stop()
             raise
         self._lag.start()
-        logger.info("ready", port=self.port, recovered=folded, program=self.runtime.program.version)
+        port = self.port if self._gateway is not None else None
+        logger.info("ready", port=port, recovered=folded, program=self.runtime.program.version)
         return self
 
     def _mounts(self) -> list[Routes]:

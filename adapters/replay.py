@@ -12,7 +12,9 @@ import msgspec
 from actors.replay import Replay
 from engine.errors import InputError
 from engine.events import Event, Receipt
-from engine.intake.normalise import normalise_line
+from engine.intake.mapping import take_in
+from engine.intake.normalise import read_line
+from engine.program.mappings import Mappings
 from engine.program.program import Program
 from engine.transcript import decision_object
 
@@ -52,7 +54,7 @@ def run_replay(
     `progress` hears (inputs done, inputs in all).
     """
     summary = Summary()
-    inputs = _read(events, summary)
+    inputs = _read(events, program.mappings, summary)
     inputs.sort(key=lambda given: given.at)  # stable: ties stay in file order
     summary.events = len(inputs)
     replay = Replay(program)
@@ -73,14 +75,17 @@ def run_replay(
     return summary
 
 
-def _read(events: Path, summary: Summary) -> list[Event | Receipt]:
+def _read(events: Path, mappings: Mappings, summary: Summary) -> list[Event | Receipt]:
     inputs: list[Event | Receipt] = []
     with events.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             try:
-                inputs.append(normalise_line(line))
+                given = take_in(*read_line(line), mappings)
             except InputError as error:
                 summary.rejected.append(Rejected(number, error.code, error.path, error.message))
+            else:
+                if given is not None:
+                    inputs.append(given)
     return inputs

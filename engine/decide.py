@@ -8,6 +8,9 @@ and puts facts down through the turn.
   customer into or out of, suppressions it sets off, consent it changes, goals it meets, waits it
   ends, journeys it starts; then the waits and journeys that segments end and start.
 - At one instant events come before timers; the runtime sees to that.
+- What was loaded from the past is counted, and its consent holds. It begins nothing: no journey, no
+  end of a journey or of a wait for an event; and it sets off only suppressions that still last. Who
+  comes into a segment by it is in it from now on, as after a review.
 """
 
 from collections.abc import Iterable, Mapping
@@ -85,7 +88,7 @@ def decide_event(
         name in membership.by_event
         or profile.segments_at <= turn.now
         or turn.is_reviewed
-        or (membership.has_traits and (event.traits or "device" in event.context))
+        or (membership.has_traits and (event.traits or event.changes or event.context))
     ):
         follow_event(turn, event)
     if facts_before is not None and contact_facts(profile) != facts_before:
@@ -97,12 +100,19 @@ def decide_event(
         _suppress(turn, event, scope)
     if event.consents and profile.pending:
         _recheck_consent(turn)
-    if profile.instances and name in program.awaited:
+    if not event.is_history:
+        _go_on(turn, event, scope)
+    _settle(turn)
+
+
+def _go_on(turn: Turn, event: Event, scope: Scope) -> None:
+    """Move the journeys that were about this event, and start those that begin with it."""
+    program, name = turn.program, event.name
+    if turn.profile.instances and name in program.awaited:
         _meet_goals(turn, event, scope)
         _end_waits(turn, event, scope)
     if name in program.triggers:
         _start_journeys(turn, event, scope)
-    _settle(turn)
 
 
 def _count(turn: Turn, event: Event, need: HistoryNeed) -> None:
@@ -111,7 +121,7 @@ def _count(turn: Turn, event: Event, need: HistoryNeed) -> None:
 
 
 def _suppress(turn: Turn, event: Event, scope: Scope) -> None:
-    for suppressed in rouse(turn.program, scope, event.name, event.at):
+    for suppressed in rouse(turn.program, scope, event.name, at=event.at, now=turn.now):
         turn.note(suppressed)
 
 
@@ -169,7 +179,7 @@ def _end_wait(turn: Turn, number: int, timer: int) -> None:
 
 def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     """Decide what follows from what became of a message."""
-    sent = _find_sent(turn.profile, receipt.message)
+    sent = None if receipt.is_history else _find_sent(turn.profile, receipt.message)
     if sent is None:
         turn.note(Unmatched("receipt"))
         if turn.is_reviewed:

@@ -54,11 +54,29 @@ class ConsentStatement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     source: str = ""
 
 
+class ChangeKind(StrEnum):
+    """How a trait changes from the value it has."""
+
+    INCREASE = "inc"  # by a number, which may be negative; a trait that is not there counts as 0
+    ADD = "add"  # values to the end of a list; those that are in it already move there
+    REMOVE = "remove"  # values from a list
+
+
+class TraitChange(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A change of a trait that rests on the value it has when the event is taken in."""
+
+    trait: str
+    kind: ChangeKind
+    value: int | float | list[Any]  # a number to increase by, else values
+
+
 class Event(msgspec.Struct, frozen=True, array_like=True, tag="event", gc=False):
     """One thing a customer did, or one thing we were told about a customer.
 
     `at` is when it happened by the corrected clock of the sender, `received_at` when it reached
     us. `name` is the track event's name, or the name `KIND_NAMES` gives the other calls.
+    `is_history` marks what was loaded from the past: it is known and counted, but nothing begins
+    with it. `only_existing` is meant for customers we know already, and nothing for others.
     """
 
     id: str
@@ -73,6 +91,9 @@ class Event(msgspec.Struct, frozen=True, array_like=True, tag="event", gc=False)
     context: dict[str, Any] = {}
     consents: tuple[ConsentStatement, ...] = ()
     source: str = ""
+    is_history: bool = False
+    changes: tuple[TraitChange, ...] = ()
+    only_existing: bool = False
 
 
 class ReceiptStatus(StrEnum):
@@ -105,6 +126,7 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, tag="receipt", gc=Fa
     code: str = ""
     permanent: bool = False
     source: str = ""
+    is_history: bool = False  # of a message that was not sent from here
 
 
 class Tick(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False):

@@ -37,6 +37,7 @@ from engine.events import (
 )
 from engine.ids import dedup_key
 from engine.instants import NEVER_AT
+from engine.latest import change_trait, write_traits
 from engine.ledger import Slot, enter_slot, strike_slot
 from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
@@ -44,7 +45,6 @@ from engine.limits import (
     HISTORY_RECENT_MAX,
     SENDS_EVENT_MAX,
     SENDS_MAX,
-    TRAITS_MAX,
 )
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import OF_CALENDAR, Outcome
@@ -86,7 +86,8 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
     if isinstance(given, Event):
         if not note_seen(profile.seen, dedup_key(given.id), now):
             return False
-        _evolve_event(profile, given)
+        if profile.first_at or not given.only_existing:
+            _evolve_event(profile, given)
         return True
     if isinstance(given, Receipt):
         return note_seen(profile.seen, dedup_key(given.id), now)
@@ -114,10 +115,10 @@ def _evolve_event(profile: Profile, event: Event) -> None:
         history.last_at = at
     elif at < history.first_at:
         history.first_at = at
-    if profile.first_at == 0:
+    if at < profile.first_at or profile.first_at == 0:
         profile.first_at = at
-    if event.traits:
-        _merge_traits(profile.traits, event)
+    if event.traits or event.changes:
+        _evolve_traits(profile, event)
     if event.context:
         _evolve_context(profile, event)
     elif at > profile.active_at:
@@ -126,14 +127,11 @@ def _evolve_event(profile: Profile, event: Event) -> None:
         note_consent(profile.consents, statement)
 
 
-def _merge_traits(traits: dict[str, Any], event: Event) -> None:
-    if event.kind is EventKind.GROUP:
-        return  # traits of a group call describe the group, not the customer
-    for name, value in event.traits.items():
-        if value is None:
-            traits.pop(name, None)
-        elif name in traits or len(traits) < TRAITS_MAX:
-            traits[name] = value
+def _evolve_traits(profile: Profile, event: Event) -> None:
+    if event.kind is not EventKind.GROUP:  # its traits describe the group
+        write_traits(profile, event.traits, event.at)
+    for change in event.changes:
+        change_trait(profile, change, event.at)
 
 
 def _evolve_context(profile: Profile, event: Event) -> None:
@@ -141,11 +139,12 @@ def _evolve_context(profile: Profile, event: Event) -> None:
     if event.at > profile.active_at and context.get("active") is not False:
         profile.active_at = event.at
     timezone = context.get("timezone")
-    if timezone and timezone.__class__ is str:
+    if timezone and timezone.__class__ is str and event.at >= profile.context_at:
         profile.context_timezone = timezone
+        profile.context_at = event.at
     device = context.get("device")
     if isinstance(device, dict) and (token := cast("JsonObject", device).get("token")):
-        profile.traits["push_token"] = token
+        write_traits(profile, {"push_token": token}, event.at)
 
 
 def _evolve_decided(profile: Profile, decided: Decided, now: int) -> None:
@@ -280,11 +279,8 @@ def _evolve_exited(profile: Profile, record: Exited, _now: int) -> None:
                 sent.is_over = True
 
 
-def _evolve_assigned(profile: Profile, record: Assigned, _now: int) -> None:
-    if record.value is None:
-        profile.traits.pop(record.trait, None)
-    elif record.trait in profile.traits or len(profile.traits) < TRAITS_MAX:
-        profile.traits[record.trait] = record.value
+def _evolve_assigned(profile: Profile, record: Assigned, now: int) -> None:
+    write_traits(profile, {record.trait: record.value}, now)
 
 
 def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:

@@ -7,7 +7,8 @@ from outside.
 - A user id names a customer, an anonymous id one until it is linked. Other namespaces count only
   where the workspace names them.
 - Values are compared as they are normalised: e-mail addresses in lower case, phone numbers as
-  E.164, anything else without spaces around it. What is worthless is no identity.
+  E.164, names without regard to case, anything else without spaces around it. What is worthless
+  is no identity.
 - An anonymous id goes to whoever was seen with it last, and what an anonymous visitor did goes
   with it. A device that changes hands takes nothing along.
 - A namespace a rule names joins customers of whom at most one has a user id, unless the workspace
@@ -49,11 +50,12 @@ class Namespace(msgspec.Struct, frozen=True):
 
     name: str
     traits: tuple[str, ...]
-    reading: str  # text, email or phone
+    reading: str  # text, name, email or phone
     priority: Priority
     count_max: int
     is_unique: bool = False  # a value belongs to whoever has it last
     is_hashed: bool = False  # kept as SHA-256 only
+    is_indexed: bool = True  # else it is looked at only together with others, by a rule
 
 
 class JoinRule(msgspec.Struct, frozen=True):
@@ -110,7 +112,9 @@ def _stated(traits: Mapping[str, Any], rules: IdentityRules) -> list[Key]:
         value = read_value(namespace, traits, rules)
         if value:
             told[namespace.name] = value
-    keys: list[Key] = [(name, value) for name, value in told.items() if name in rules.namespaces]
+    keys: list[Key] = [
+        (name, value) for name, value in told.items() if rules.namespaces[name].is_indexed
+    ]
     for rule in rules.rules:
         if len(rule.parts) > 1 and all(part in told for part in rule.parts):
             joined = "\x1f".join(told[part] for part in rule.parts)
@@ -137,7 +141,7 @@ def normalise_value(namespace: Namespace, stated: str, home: str) -> str:
         return text.lower() if text.count("@") == 1 and not text.startswith("@") else ""
     if namespace.reading == "phone":
         return e164(text, home)
-    return text
+    return " ".join(text.casefold().split()) if namespace.reading == "name" else text
 
 
 def _is_worthless(value: str, patterns: Sequence[str]) -> bool:
@@ -175,6 +179,19 @@ def is_anonymous(customer: str) -> bool:
     return customer.startswith(ANONYMOUS_PREFIX)
 
 
+def name_key(customer: str) -> Key:
+    """Give the identity that a customer's own name stands for."""
+    if is_anonymous(customer):
+        return ANONYMOUS, customer.removeprefix(ANONYMOUS_PREFIX)
+    return USER, customer
+
+
+def identities_of(profile: Profile) -> tuple[Key, ...]:
+    """Name all identities of a customer, its own name first."""
+    told = ((name, value) for name, values in profile.identities.items() for value in values)
+    return tuple(dict.fromkeys([name_key(profile.customer), *told]))
+
+
 def why_not(winner: Profile, other: Profile, key: Key, rules: IdentityRules) -> str:
     """Say why two customers are not made one though an identity speaks for it, or ""."""
     if other.customer in winner.apart or winner.customer in other.apart:
@@ -191,6 +208,23 @@ def why_not(winner: Profile, other: Profile, key: Key, rules: IdentityRules) -> 
         if namespace.priority is Priority.PERSON and len(values) > namespace.count_max:
             return f"one customer would have {len(values)} of {name}, {namespace.count_max} at most"
     return ""
+
+
+def excess_keys(profile: Profile, rules: IdentityRules) -> tuple[Key, ...]:
+    """Name the identities a customer has too many of: those it had first."""
+    keys: list[Key] = []
+    for name, values in profile.identities.items():
+        known = rules.namespaces.get(name)
+        if name == ANONYMOUS:
+            count_max = rules.anonymous_ids_max
+        elif known is None:
+            continue
+        else:
+            count_max = known.count_max
+        if len(values) > count_max:
+            oldest = sorted(values, key=lambda value: (values[value], value))
+            keys += [(name, value) for value in oldest[: len(values) - count_max]]
+    return tuple(keys)
 
 
 def _persons(profile: Profile) -> int:

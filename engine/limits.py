@@ -15,6 +15,8 @@ ID_LENGTH_MAX = 256
 NAME_LENGTH_MAX = 256
 FUTURE_SKEW_MS_MAX = DAY_MS  # an event further ahead of the clock than this is a wrong clock
 
+INT_MIN, INT_MAX = -(2**63), 2**64 - 1  # what msgpack and most databases can hold
+
 # What one customer may hold.
 SEEN_KEEP_MS = 48 * HOUR_MS  # message ids remembered for dedup; clients retry for up to 12 hours
 SEEN_MAX = 10_000
@@ -30,6 +32,7 @@ TRAITS_MAX = 1_000
 IDENTITIES_MAX = 100  # of one namespace
 REFUSALS_MAX = 100
 PARTING_ENTRIES_MAX = 200_000  # of the customer who is made two again, read at once
+TRAIT_ITEMS_MAX = 500  # values of a list that is added to; the oldest go first
 INSTANCES_MAX = 100
 PENDING_MAX = 100
 

@@ -19,13 +19,13 @@ from heapq import merge
 from typing import NamedTuple
 
 from engine.consents import unite_consents
+from engine.latest import write_trait, written_at
 from engine.ledger import enter_slot
 from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
     HISTORY_NAMES_MAX,
     HISTORY_RECENT_MAX,
     SENDS_MAX,
-    TRAITS_MAX,
 )
 from engine.profile import History, Instance, Pending, Profile, Sent
 from engine.seen import hand_out, take_over
@@ -73,9 +73,12 @@ def latest(ours: Mapping[str, int], theirs: Mapping[str, int]) -> dict[str, int]
 
 def _unite_traits(profile: Profile, other: Profile) -> None:
     for name, value in other.traits.items():
-        if name not in profile.traits and len(profile.traits) < TRAITS_MAX:
-            profile.traits[name] = value
-    profile.context_timezone = profile.context_timezone or other.context_timezone
+        at = written_at(other, name)
+        if name not in profile.traits and at >= written_at(profile, name):
+            write_trait(profile, name, value, at)
+    if not profile.context_timezone:
+        profile.context_timezone = other.context_timezone
+        profile.context_at = other.context_at
 
 
 def _unite_history(ours: dict[str, History], theirs: Mapping[str, History]) -> None:

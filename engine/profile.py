@@ -125,6 +125,9 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     merged_into: str = ""  # who this customer turned out to be; then nothing else is here
     apart: list[str] = []  # customers this one is not, whatever identities say
     refused: list[str] = []  # merges that were not made, as `namespace/customer`
+    traits_at: int = 0  # the last writing that named all traits; see `latest`
+    written: dict[str, int] = {}  # trait -> its last writing, where that was another
+    context_at: int = 0  # when `context_timezone` was said
     segments: dict[str, int] = {}  # those the customer is in -> since
     segments_version: int = 0  # of the segments that were looked at for this customer
     segments_timer: int = 0  # the latest timer for a change by time alone; its numbers go down

@@ -184,7 +184,7 @@ class Duplicated(msgspec.Struct, frozen=True, array_like=True, tag="duplicated",
 
 
 class Unmatched(msgspec.Struct, frozen=True, array_like=True, tag="unmatched", gc=False):
-    """A receipt or a tick found nothing it could speak of."""
+    """A receipt or a tick found nothing it could speak of; an event, not the customer it is for."""
 
     what: str
 

@@ -83,28 +83,33 @@ def needs_review(profile: Profile, foresight: Foresight) -> bool:
 
 
 def follow_event(turn: Turn, event: Event) -> None:
-    """Bring membership up to date after an event, which is in the profile already."""
+    """Bring membership up to date after an event, which is in the profile already.
+
+    What was loaded from the past did not happen just now: it counts as a review.
+    """
+    membership, reviewed = turn.program.membership, event.is_history
     if turn.is_reviewed:
-        reassess(turn)
+        reassess(turn, reviewed=reviewed)
         return
-    membership = turn.program.membership
     concerned: dict[str, Segment] = {}
     if turn.profile.segments_at <= turn.now:
         _stop_timer(turn)
         _add(concerned, membership.by_time)
     if membership.has_traits:
-        for trait in event.traits:
-            _add(concerned, membership.by_trait.get(trait, ()))
-        if "device" in event.context:
-            _add(concerned, membership.by_trait.get(_PUSH_TOKEN, ()))
-        if event.traits or "device" in event.context:
-            _add(concerned, membership.by_any_trait)
+        for trait in _traits_of(event):
+            _add(concerned, membership.by_trait.get(trait, membership.by_any_trait))
     heeding = membership.by_event.get(event.name, ())
-    if not concerned:
-        _assess(turn, heeding)
-        return
-    _add(concerned, heeding)
-    _assess(turn, _in_order(turn, concerned))
+    if concerned:
+        _add(concerned, heeding)
+        _assess(turn, _in_order(turn, concerned), reviewed=reviewed)
+    elif heeding:
+        _assess(turn, heeding, reviewed=reviewed)
+
+
+def _traits_of(event: Event) -> list[str]:
+    """Name the traits that an event may have written."""
+    written = [*event.traits, *(change.trait for change in event.changes)]
+    return [*written, _PUSH_TOKEN] if "device" in event.context else written
 
 
 def catch_up(turn: Turn) -> None:
@@ -133,8 +138,7 @@ def assign(turn: Turn, trait: str, value: Any) -> None:  # noqa: ANN401 - any JS
     if not membership.has_traits:
         return
     concerned: dict[str, Segment] = {}
-    _add(concerned, membership.by_trait.get(trait, ()))
-    _add(concerned, membership.by_any_trait)
+    _add(concerned, membership.by_trait.get(trait, membership.by_any_trait))
     if concerned:
         _assess(turn, _in_order(turn, concerned))
 

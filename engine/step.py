@@ -6,6 +6,7 @@ made durable, it is thrown away and rebuilt.
 
 *Rules*
 - An input whose id was seen before changes nothing and leads to nothing.
+- An event that is meant for existing customers leads to nothing for another.
 - Effects are derived from records, so they are known again after a crash.
 """
 
@@ -39,7 +40,7 @@ from engine.journeys.releases import contact_facts
 from engine.limits import RECORDS_MAX
 from engine.profile import Profile
 from engine.program.program import Program
-from engine.records import Decided, Duplicated, Record, WakeCleared, WakeSet
+from engine.records import Decided, Duplicated, Record, Unmatched, WakeCleared, WakeSet
 from engine.segments import Foresight, foresee, keep_up, needs_review, reassess, review
 from engine.turn import Turn
 
@@ -66,6 +67,8 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
         facts_before = contact_facts(profile) if waits else None
         if not evolve_input(profile, given, now):
             return StepResult([Duplicated(given.id)], [], program.version)
+        if given.only_existing and not profile.first_at:
+            return StepResult([Unmatched("customer")], [], program.version)
         turn = Turn(profile, program, "event", given.id, now)
         if foresight is not None:
             review(turn, foresight)

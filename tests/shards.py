@@ -137,7 +137,7 @@ class Shard:
             self.clock,
             program or compile_source(WORKSPACE),
             {"email": self.email, "sms": self.sms},
-            settings=Settings(**self.settings),
+            settings=msgspec.convert(self.settings, Settings),
             pacing=pacing or {},
         )
         self.decided: list[tuple[str, Decided]] = []

@@ -24,6 +24,7 @@ _COMMANDS = {
     "check": "Check a workspace and list what is wrong with it.",
     "schema": "Print the JSON Schema of workspace files, for editors.",
     "regions": "List the built-in rules of law: whom they concern, and since when.",
+    "ingest": "Load a file of events: history, unless it is to count as now.",
     "replay": "Decide over a file of events, with their time as the clock.",
     "sim": "Run the engine in a simulated world of faults and check its promises.",
     "segments": "Show how many customers are in each segment, and who is in one.",
@@ -31,6 +32,8 @@ _COMMANDS = {
     "verify": "Check that a data folder is what was written, and would be decided so again.",
     "backup": "Copy a data folder while the server runs.",
     "restore": "Make a data folder of a backup.",
+    "merge": "Make two customers one: they are the same person.",
+    "unmerge": "Make two customers of one again.",
     "quarantine": "Show items that were not understood, and take them in again.",
 }
 _EPILOG = "Start with `nextbeat demo`, then try `nextbeat explain` on a customer it shows."

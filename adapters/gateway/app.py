@@ -12,11 +12,13 @@ from aiohttp import web
 
 from actors.runtime import Runtime
 from adapters.gateway import (
+    braze,
     cloudevents,
     consent,
     customerio,
     feed,
     health,
+    identities,
     lines,
     metrics,
     openapi,
@@ -39,6 +41,7 @@ Dispatch = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _MODULES: tuple[Routes, ...] = (
     segment.routes,
+    braze.routes,
     customerio.routes,
     cloudevents.routes,
     receipts.routes,
@@ -48,6 +51,7 @@ _MODULES: tuple[Routes, ...] = (
     query.routes,
     quarantine.routes,
     segments.routes,
+    identities.routes,
     feed.routes,
     health.routes,
     metrics.routes,

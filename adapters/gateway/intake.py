@@ -20,7 +20,10 @@ from engine.errors import InputError, OverloadError, StoreError
 from engine.events import Event, Receipt
 from engine.intake.clocks import Envelope
 from engine.intake.item import check_size, convert_item, read_item
-from engine.intake.normalise import normalise
+from engine.intake.mapping import take_in
+from engine.program.mappings import Mappings
+
+HISTORY_SOURCE = "history"  # of what is told for the record, whichever way it comes
 
 _STORE_RETRY_S = 1
 _BUSY = 429
@@ -34,29 +37,38 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Portion:
     """What one request holds: inputs, and items for quarantine with what was wrong with them."""
 
-    __slots__ = ("envelope", "errors", "inputs", "quarantined")
+    __slots__ = ("envelope", "errors", "inputs", "mappings", "parts", "quarantined")
 
-    def __init__(self, envelope: Envelope) -> None:
+    def __init__(self, envelope: Envelope, mappings: Mappings) -> None:
+        """`mappings` are the rules of the program in force."""
         self.envelope = envelope
+        self.mappings = mappings
         self.inputs: list[Event | Receipt] = []
         self.quarantined: list[QuarantineRow] = []
         self.errors: list[ItemError] = []
+        self.parts: list[tuple[str, int]] = []  # (name, items), where a request has several lists
 
     def take(self, raw: bytes, index: int = 0) -> None:
         """Take one item as JSON."""
         envelope = self.envelope
         try:
-            self.inputs.append(normalise(read_item(raw, envelope.oddities), envelope))
+            given = take_in(read_item(raw, envelope.oddities), envelope, self.mappings)
         except InputError as error:
             self.refuse(error, index, self._whole(raw))
+        else:
+            if given is not None:
+                self.inputs.append(given)
 
     def take_value(self, value: object, index: int = 0, raw: bytes = _UNWRITABLE) -> None:
         """Take one item that was decoded, or put together, before; `raw` is what it was made of."""
         envelope = self.envelope
         try:
-            self.inputs.append(normalise(convert_item(value), envelope))
+            given = take_in(convert_item(value), envelope, self.mappings)
         except InputError as error:
             self.refuse(error, index, _encode_anything(value, raw))
+        else:
+            if given is not None:
+                self.inputs.append(given)
 
     def take_foreign(self, raw: bytes, translate: Translate, index: int = 0) -> None:
         """Take one item of another vocabulary, which `translate` brings into Segment's."""
@@ -117,10 +129,20 @@ def _encode_anything(value: object, raw: bytes) -> bytes:
 
 
 Reader = Callable[[bytes, Portion, web.BaseRequest], None]
+Answer = Callable[[web.BaseRequest, Portion], web.StreamResponse]
+
+
+def _say_success(request: web.BaseRequest, portion: Portion) -> web.StreamResponse:
+    return succeed(request, portion.errors)
 
 
 async def store(
-    host: Host, request: web.BaseRequest, portion: Portion, *, busy_status: int = _BUSY
+    host: Host,
+    request: web.BaseRequest,
+    portion: Portion,
+    *,
+    busy_status: int = _BUSY,
+    answer: Answer = _say_success,
 ) -> web.StreamResponse:
     """Answer 200 once everything is durable, or say when to come back.
 
@@ -141,7 +163,7 @@ async def store(
         host.counters.count_refused("not_stored")
         message = "this could not be stored; send it again later"
         return refuse(503, "not_stored", message, retry_after_s=_STORE_RETRY_S)
-    return succeed(request, portion.errors)
+    return answer(request, portion)
 
 
 def refuse_whole(host: Host, error: InputError) -> web.Response:
@@ -166,7 +188,13 @@ def refuse_slow(host: Host) -> web.Response:
 
 
 def take_body(
-    host: Host, read: Reader, source: str, kind: str = "", *, busy_status: int = _BUSY
+    host: Host,
+    read: Reader,
+    source: str,
+    kind: str = "",
+    *,
+    busy_status: int = _BUSY,
+    answer: Answer = _say_success,
 ) -> Handler:
     """Make a handler that lets in, reads the body, has it `read` into a portion, and stores that.
 
@@ -184,13 +212,14 @@ def take_body(
             body = await read_body(request, deadline_s)
             if admitted is None and not _admits(ring, request, body):
                 return refuse_stranger(host)
-            portion = Portion(Envelope(runtime.clock.now(), source=source, kind=kind))
+            envelope = Envelope(runtime.clock.now(), source=source, kind=kind)
+            portion = Portion(envelope, runtime.program.mappings)
             read(body, portion, request)
         except InputError as error:
             return refuse_whole(host, error)
         except SlowBodyError:
             return refuse_slow(host)
-        return await store(host, request, portion, busy_status=busy_status)
+        return await store(host, request, portion, busy_status=busy_status, answer=answer)
 
     return take
 

@@ -28,6 +28,8 @@ _COUNTERS = (
     ("quarantined", "events_quarantined", "Items that were not understood and were kept."),
     ("commits", "commits", "Group commits made durable."),
     ("commit_failures", "commit_failures", "Group commits the store could not make."),
+    ("merges", "merges", "Customers who turned out to be others."),
+    ("merges_refused", "merges_refused", "Merges an identity spoke for and that were not made."),
     ("deaths", "actor_deaths", "Actors thrown away because they failed on an input."),
     ("timers_fired", "timers_fired", "Timers that came due and were handled."),
 )

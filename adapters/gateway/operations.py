@@ -10,6 +10,7 @@ import msgspec
 
 from adapters.gateway import views
 from adapters.gateway.answers import Success
+from adapters.gateway.braze import Tracked, TrackRequest
 from adapters.gateway.inbox import WirePage
 from adapters.gateway.parameters import (
     DecisionParameters,
@@ -150,6 +151,7 @@ _SEGMENT = (
         _take(path, "Take a batch of calls", Batch)
         for path in ("/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch")
     ),
+    _take("/v1/history", "Take a batch of calls from the past, which begin nothing", Batch),
     *(
         _take(f"/v1/{path}", f"Take one {kind} call", Item)
         for kind in ("identify", "track", "page", "screen", "group", "alias")
@@ -190,6 +192,13 @@ _CUSTOMERIO = (
     _take("/api/v1/metrics", "Customer.io: what became of a message", AnyObject),
     _take("/api/v2/entity", "Customer.io: one call of the second version", AnyObject),
     _take("/api/v2/batch", "Customer.io: several calls of the second version", AnyObject),
+)
+_BRAZE = (
+    msgspec.structs.replace(
+        _take("/users/track", "Braze: track attributes, events and purchases", TrackRequest),
+        answer=Tracked,
+        status=201,
+    ),
 )
 _OTHERS = (
     _take("/v1/cloudevents", "Take CloudEvents: binary, structured or batched", AnyObject),
@@ -252,6 +261,30 @@ _READING = (
         tag="Reading",
         door="admin",
         text="An item that is understood now leaves quarantine; else 400 says what is still wrong.",
+        answer=Success,
+        statuses=(400, 404, 503),
+    ),
+    _show("/v1/identities/{namespace}/{value}", "Tell whose an identity is", views.Owner),
+    Operation(
+        method="post",
+        path="/v1/customers/{id}/merge/{other}",
+        summary="Make two customers one: they are the same person",
+        tag="Reading",
+        door="admin",
+        text="The first stays, and what arrives for the other goes to it. Answered when durable.",
+        answer=Success,
+        statuses=(400, 404, 503),
+    ),
+    Operation(
+        method="post",
+        path="/v1/customers/{id}/unmerge/{other}",
+        summary="Make two customers of one again",
+        tag="Reading",
+        door="admin",
+        text=(
+            "Both become what their own events make them, and are not merged again unless somebody"
+            " says so. Answered when durable."
+        ),
         answer=Success,
         statuses=(400, 404, 503),
     ),
@@ -324,6 +357,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_SEGMENT,
     *_BROWSERS,
     *_CUSTOMERIO,
+    *_BRAZE,
     *_OTHERS,
     *_READING,
     *_RUNNING,

@@ -19,15 +19,18 @@ from aiohttp import web
 from actors.ports import Commit, QuarantineRow
 from adapters.gateway import cloudevents, consent
 from adapters.gateway.answers import refuse, succeed
+from adapters.gateway.braze_words import translate_object
 from adapters.gateway.customerio_words import translate_entity
 from adapters.gateway.host import Host
+from adapters.gateway.intake import HISTORY_SOURCE
 from adapters.gateway.query import UnknownError, guard
 from adapters.gateway.wire import read_object
 from engine.errors import InputError, OverloadError
 from engine.events import Event, EventKind, Input, Receipt
 from engine.intake.clocks import Envelope
 from engine.intake.item import convert_item, read_item
-from engine.intake.normalise import normalise
+from engine.intake.mapping import take_in
+from engine.program.mappings import Mappings
 
 _NUMBER_MAX = 2**63 - 2
 _ENGINE = "engine"  # what an actor failed on is kept as the engine's own struct
@@ -35,6 +38,7 @@ _INTERNAL = "engine/internal"
 
 # Items that failed before they were brought into Segment's shape are kept in their own.
 _TRANSLATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "braze": translate_object,
     "cloudevents": cloudevents.translate_event,
     "consent": consent.translate_statement,
     "customerio": translate_entity,
@@ -48,9 +52,9 @@ def routes(host: Host) -> list[web.RouteDef]:
 
     async def replay(request: web.Request) -> web.StreamResponse:
         row = await _find(host, request.match_info["number"])
-        given = read_again(row)
+        given = read_again(row, host.runtime.program.mappings)
         try:
-            await host.runtime.submit([given])
+            await host.runtime.submit([] if given is None else [given])
         except OverloadError as error:
             message = "too much is waiting to be stored; ask again later"
             return refuse(503, "overloaded", message, retry_after_s=error.retry_after_s)
@@ -60,21 +64,24 @@ def routes(host: Host) -> list[web.RouteDef]:
     return [web.post("/v1/quarantine/{number:[0-9]+}/replay", guard(host, replay))]
 
 
-def read_again(row: QuarantineRow) -> Event | Receipt:
-    """Read an item as if it had just come. Raises InputError with what is still wrong."""
+def read_again(row: QuarantineRow, mappings: Mappings) -> Event | Receipt | None:
+    """Read an item as if it had just come; None where a rule leaves it out by now.
+
+    Raises InputError with what is still wrong.
+    """
     if row.source == _INTERNAL:
         raise _nobody_sent()
     if row.source == _ENGINE:
         return _read_input(row.payload)
-    envelope = Envelope(row.received_at, source=row.source)
+    envelope = Envelope(row.received_at, source=row.source, is_history=row.source == HISTORY_SOURCE)
     translate = _TRANSLATIONS.get(row.source)
     if translate is None:
-        return normalise(read_item(row.payload, envelope.oddities), envelope)
+        return take_in(read_item(row.payload, envelope.oddities), envelope, mappings)
     value = read_object(row.payload, envelope.oddities)
     # What could be brought into Segment's shape before it failed is kept in that shape.
     if value.get("type") not in _CALLS:
         value = translate(value)
-    return normalise(convert_item(value), envelope)
+    return take_in(convert_item(value), envelope, mappings)
 
 
 def _read_input(payload: bytes) -> Event | Receipt:

@@ -83,6 +83,8 @@ def customer_view(
         suppressions=_suppressions(profile, now),
         journeys_done=profile.journeys_done,
         decisions_made=profile.decision_count,
+        merged=list(profile.absorbed),
+        apart=profile.apart,
         segments={name: format_instant(at) for name, at in sorted(profile.segments.items())},
     )
 
@@ -285,10 +287,17 @@ def _identities(profile: Profile, program: Program) -> list[Identity]:
         if namespace:
             channels.setdefault(namespace, []).append(name)
     values = {namespace: profile.traits.get(namespace) for namespace in sorted(channels)}
-    return [
+    addresses = [
         Identity(namespace, str(value), channels[namespace])
         for namespace, value in values.items()
         if value not in (None, "")
+    ]
+    stated = {(one.namespace, one.value) for one in addresses}
+    return addresses + [
+        Identity(namespace, value, [], format_instant(since_at))
+        for namespace, known in sorted(profile.identities.items())
+        for value, since_at in known.items()
+        if (namespace, value) not in stated
     ]
 
 

@@ -9,13 +9,14 @@ from aiohttp import web
 
 from adapters.gateway.cors import allow_browsers
 from adapters.gateway.host import Host
-from adapters.gateway.intake import Handler, Portion, take_body
+from adapters.gateway.intake import HISTORY_SOURCE, Handler, Portion, take_body
 from adapters.gateway.wire import read_batch
 from engine.intake.clocks import measure_skew
 
 SOURCE = "segment"
 
 _BATCH_PATHS = ("/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch")
+_HISTORY_PATH = "/v1/history"
 _KIND_PATHS = {
     "identify": ("/v1/identify", "/v1/i"),
     "track": ("/v1/track", "/v1/t"),
@@ -38,7 +39,8 @@ def routes(host: Host) -> list[web.RouteDef]:
 def hot_routes(host: Host) -> dict[str, Handler]:
     """Give the handlers of POST requests by path, each path with and without a slash at its end."""
     batch = take_body(host, read_calls, SOURCE)
-    handlers = dict.fromkeys(_BATCH_PATHS, batch)
+    handlers: dict[str, Handler] = dict.fromkeys(_BATCH_PATHS, batch)
+    handlers[_HISTORY_PATH] = take_body(host, read_history, HISTORY_SOURCE)
     for kind, paths in _KIND_PATHS.items():
         handlers |= dict.fromkeys(paths, take_body(host, read_call, SOURCE, kind))
     return handlers | {f"{path}/": handler for path, handler in handlers.items()}
@@ -61,3 +63,9 @@ def read_calls(body: bytes, portion: Portion, _request: web.BaseRequest) -> None
     )
     for index, raw in enumerate(batch.batch):
         portion.take(bytes(raw), index)
+
+
+def read_history(body: bytes, portion: Portion, request: web.BaseRequest) -> None:
+    """Read a batch that is told for the record: it is known and counted, and begins nothing."""
+    portion.envelope = msgspec.structs.replace(portion.envelope, is_history=True)
+    read_calls(body, portion, request)

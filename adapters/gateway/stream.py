@@ -239,7 +239,8 @@ class Stream:
                 source=_SOURCE,
                 context=frame.context or {},
                 oddities=oddities,
-            )
+            ),
+            self._host.runtime.program.mappings,
         )
         for index, item in enumerate(frame.items):
             portion.take(item, index)

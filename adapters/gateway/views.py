@@ -66,11 +66,20 @@ class DecisionPage(msgspec.Struct, frozen=True):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """An address of a customer, and the channels it makes them reachable on."""
+    """What a customer is known by, and the channels it makes them reachable on."""
 
     namespace: str
     value: str
     channels: list[str]
+    since: Instant | None = None
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Whose an identity is."""
+
+    namespace: str
+    value: str
+    customer: str
 
 
 class Consent(msgspec.Struct, frozen=True):
@@ -170,6 +179,8 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     suppressions: list[Suppression]
     journeys_done: dict[str, int]
     decisions_made: int
+    merged: list[str]  # customers who turned out to be this one
+    apart: list[str]  # customers this one was parted from
     segments: dict[str, Instant]  # those they are in, and since when
 
 

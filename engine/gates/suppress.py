@@ -18,12 +18,17 @@ DO_NOT_DISTURB = "do_not_disturb"  # trait: true, or an instant up to which
 _NOES = ("", "false", "no", "off", "0")
 
 
-def rouse(program: Program, scope: Scope, event_name: str, at: int) -> list[Suppressed]:
-    """Give the suppressions an event sets off; each holds from when the event happened."""
+def rouse(
+    program: Program, scope: Scope, event_name: str, *, at: int, now: int
+) -> list[Suppressed]:
+    """Give the suppressions an event sets off that still last.
+
+    Each holds from when the event happened: one that came late may set off nothing.
+    """
     return [
         Suppressed(rule.name, at + rule.for_ms)
         for rule in program.suppressions.get(event_name, ())
-        if rule.condition is None or rule.condition.test(scope)
+        if at + rule.for_ms > now and (rule.condition is None or rule.condition.test(scope))
     ]
 
 

@@ -25,6 +25,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     `skew_ms` is how far the sender's clock is behind ours; None where the request doesn't say, and
     then each call may. `kind` is the kind of all of them where the address says it, and `context`
     what each call's own context is laid over. `oddities` collects what was mended in passing.
+    `is_history` says that all of it is told for the record.
     """
 
     received_at: int
@@ -33,6 +34,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     kind: str = ""
     context: dict[str, Any] = {}
     oddities: list[str] = []
+    is_history: bool = False
 
 
 def measure_skew(sent_at: object, received_at: int) -> int | None:
@@ -47,10 +49,14 @@ def measure_skew(sent_at: object, received_at: int) -> int | None:
 
 
 def correct_instant(at: int, skew_ms: int, received_at: int, path: str) -> int:
-    """Move an instant by the skew. What then lies in the future has a clock beyond repair."""
+    """Move an instant by the skew, and at most to now: nothing is told before it happens.
+
+    Else a statement from a clock that is fast would outrank those that are made until then. What
+    lies more than a day in the future has a clock beyond repair.
+    """
     at += skew_ms
     if INSTANT_MIN <= at <= received_at + FUTURE_SKEW_MS_MAX:
-        return at
+        return min(at, received_at)
     if at < INSTANT_MIN:
         raise InputError("bad_timestamp", _EXPECTED, path)
     message = "this is more than a day after it was received: the sender's clock is wrong"

@@ -40,6 +40,7 @@ def _read_statement(entry: object, path: str, at: int, source: str) -> ConsentSt
         said_at = read_instant(entry["at"], f"{path}.at")
         if said_at > at + FUTURE_SKEW_MS_MAX:
             raise _bad("expected an instant that is not in the future", f"{path}.at")
+        said_at = min(said_at, at)  # it was said before it was told
     return ConsentStatement(
         purpose=_read_scope(entry.get("purpose"), f"{path}.purpose"),
         channel=_read_scope(_or_any(entry.get("channel")), f"{path}.channel"),

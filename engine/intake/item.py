@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from engine.errors import InputError
-from engine.intake.mending import INT_MAX, INT_MIN, mend_json, mend_value
+from engine.intake.mending import mend_json, mend_value
 from engine.intake.shapes import is_array, is_object
-from engine.limits import ITEM_BYTES_MAX, ITEM_DEPTH_MAX, ITEM_KEYS_MAX
+from engine.limits import INT_MAX, INT_MIN, ITEM_BYTES_MAX, ITEM_DEPTH_MAX, ITEM_KEYS_MAX
 
 Text = str | int | float | None  # ids and instants: numbers in some clients, null in most
 
@@ -41,6 +41,8 @@ class Item(msgspec.Struct, frozen=True, rename="camel", gc=False):
     status: Any = None
     code: Any = None
     permanent: Any = None
+    trait_changes: Any = None
+    only_existing: Any = None
 
 
 _decode = msgspec.json.Decoder(Item).decode

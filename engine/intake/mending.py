@@ -20,10 +20,9 @@ import msgspec
 
 from engine.errors import InputError
 from engine.intake.shapes import is_array, is_object
+from engine.limits import INT_MAX, INT_MIN
 
 Json = Any  # a decoded value of any shape
-
-INT_MIN, INT_MAX = -(2**63), 2**64 - 1  # what msgpack and most databases can hold
 
 _REPLACEMENT = "\ufffd"
 _UNSTORABLE = re.compile("[\ud800-\udfff\x00]")

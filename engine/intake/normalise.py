@@ -19,13 +19,15 @@ from engine.errors import InputError
 from engine.events import KIND_NAMES, ConsentStatement, Event, EventKind, Receipt, ReceiptStatus
 from engine.ids import stable_hash
 from engine.instants import MINUTE_MS
+from engine.intake.changes import read_changes
 from engine.intake.clocks import Envelope, correct_instant, measure_skew, read_instant
+from engine.intake.commerce import settle_commerce
 from engine.intake.consents import read_consents
 from engine.intake.item import Item, Text, read_item, settle_values
-from engine.intake.names import canonical_name
 from engine.intake.shapes import is_object
 from engine.limits import ID_LENGTH_MAX, NAME_LENGTH_MAX
 from engine.localtime import zone
+from engine.vocabulary import COMMERCE, canonical_name
 
 _KINDS = {kind.value: kind for kind in EventKind}
 _RECEIPT = "receipt"
@@ -55,7 +57,7 @@ def normalise(item: Item, envelope: Envelope) -> Event | Receipt:
     if item.anonymous_id is not None:
         anonymous = _read_id(item.anonymous_id, "anonymousId")
     if kind is _TRACK:
-        name, properties = _read_name(item), item.properties or {}
+        name, properties = _read_track(item, envelope)
     else:
         name, properties = KIND_NAMES[kind], _READERS.get(kind, _gather)(item)
         if kind is _ALIAS and anonymous is None:
@@ -87,18 +89,25 @@ def normalise(item: Item, envelope: Envelope) -> Event | Receipt:
         context or {},
         consents,
         envelope.source,
+        envelope.is_history,
+        read_changes(item.trait_changes) if item.trait_changes is not None else (),
+        item.only_existing is True,
     )
 
 
 def normalise_line(raw: bytes) -> Event | Receipt:
     """Read one line of an event file, where a call's own time is the clock. Raises InputError."""
+    return normalise(*read_line(raw))
+
+
+def read_line(raw: bytes) -> tuple[Item, Envelope]:
+    """Decode one line of an event file, with its own time as the clock. Raises InputError."""
     oddities: list[str] = []
     item = read_item(raw, oddities)
     said = item.original_timestamp or item.timestamp
     if not said:
         raise InputError("bad_timestamp", "an event in a file needs its time", "timestamp")
-    at = read_instant(said, "timestamp")
-    return normalise(item, Envelope(at, skew_ms=0, oddities=oddities))
+    return item, Envelope(read_instant(said, "timestamp"), skew_ms=0, oddities=oddities)
 
 
 def _read_at(item: Item, envelope: Envelope) -> int:
@@ -106,6 +115,8 @@ def _read_at(item: Item, envelope: Envelope) -> int:
     if not said:
         said, path = item.timestamp, "timestamp"
         if not said:
+            if envelope.is_history:
+                raise InputError("bad_timestamp", "an event of the past needs its time", path)
             return envelope.received_at
     at = read_instant(said, path)
     skew_ms = envelope.skew_ms
@@ -136,6 +147,15 @@ def _read_name(item: Item) -> str:
         message = f"a name may have {NAME_LENGTH_MAX} characters, this one has {len(name)}"
         raise InputError("name_too_long", message, "event")
     return canonical_name(name)
+
+
+def _read_track(item: Item, envelope: Envelope) -> tuple[str, dict[str, Any]]:
+    name, properties = _read_name(item), item.properties
+    if not properties:
+        return name, {}
+    if name in COMMERCE:
+        return name, settle_commerce(name, properties, envelope.oddities)
+    return name, properties
 
 
 def _read_page(item: Item) -> dict[str, Any]:
@@ -233,4 +253,5 @@ def _normalise_other(item: Item, envelope: Envelope) -> Receipt:
         code="" if code is None else str(code)[:NAME_LENGTH_MAX],
         permanent=bool(item.permanent),
         source=envelope.source,
+        is_history=envelope.is_history,
     )

@@ -12,6 +12,7 @@ from msgspec import UNSET
 from engine.localtime import zone
 from engine.program.faults import Faults, quote, suggest
 from engine.program.flow import check_flow, walk_steps
+from engine.program.identitymodel import check_identity
 from engine.program.model import (
     ADAPTERS,
     DEFAULT_CONTENT,
@@ -24,6 +25,7 @@ from engine.program.names import Names
 from engine.program.places import Path
 from engine.program.plain import dict_or_none
 from engine.program.policycheck import check_country, check_policies, check_purpose
+from engine.program.wordcheck import check_words
 
 _COUNTRY_DEFAULT = "default"
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -35,6 +37,7 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
     names = Names(raw, faults)
     _check_defaults(spec, faults)
     _check_consent(spec, faults)
+    check_identity(spec.identity, faults)
     for name, channel in spec.channels.items():
         _check_channel(name, channel, names, faults)
     _check_substitutes(spec.channels, faults)
@@ -42,6 +45,7 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
         names.check_all("channels", kind.channels, ("message_types", name, "channels"))
         _check_capabilities(name, spec, faults)
     check_policies(spec, names, faults)
+    check_words(spec, faults)
     for name, message in spec.messages.items():
         _check_message(name, message, spec, names, faults)
     for name, journey in spec.journeys.items():

@@ -18,7 +18,9 @@ from engine.localtime import TZDATA_VERSION
 from engine.phones import PHONES_VERSION
 from engine.program.check import check_workspace
 from engine.program.faults import Faults
+from engine.program.identitymodel import compile_identity
 from engine.program.leaves import Leaves
+from engine.program.mappings import compile_mappings
 from engine.program.model import WorkspaceSpec
 from engine.program.names import Names
 from engine.program.places import Path, Places
@@ -44,6 +46,7 @@ from engine.program.sections import (
 )
 from engine.program.segments import check_segments, compile_membership
 from engine.program.shape import read_shape
+from engine.program.wordcheck import check_event
 
 # What the same workspace means. Raised when a release decides otherwise on the same text, so that
 # decisions of the two are not taken for decisions of one program.
@@ -66,6 +69,8 @@ def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Prog
     _check_segment_uses(leaves, names, faults)
     for where, channel in leaves.channel_uses:
         names.check("channels", channel, where)
+    for where, event in leaves.event_uses:
+        check_event(event, where, faults)
     if faults:
         raise ProgramError(faults.problems())
     return program
@@ -140,6 +145,8 @@ def _compile(
         spread_ms=leaves.duration_or_none(policies.release.spread, (*path, "release", "spread"))
         or 0,
         pacing=compile_pacing(policies),
+        identity=compile_identity(spec.identity, spec.defaults.country),
+        mappings=compile_mappings(spec.mapping),
     ).with_archive({})
 
 

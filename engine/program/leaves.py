@@ -38,6 +38,7 @@ class Leaves:
         self.faults = faults
         self.segment_uses: list[tuple[Path, str]] = []
         self.channel_uses: list[tuple[Path, str]] = []
+        self.event_uses: list[tuple[Path, str]] = []
         self._windows_ms: dict[str, int] = {}
         self._values: dict[str, dict[str, None]] = {}
 
@@ -141,6 +142,7 @@ class Leaves:
             return _NEVER
         for name, window_ms, value in compiled.history:
             self._windows_ms[name] = max(self._windows_ms.get(name, 0), window_ms)
+            self.event_uses.append((path, name))
             values = self._values.setdefault(name, {})
             if value is not None:
                 values[value] = None

@@ -11,6 +11,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from engine.instants import format_duration
 from engine.limits import SESSION_MS_DEFAULT
+from engine.program.identitymodel import IdentitySpec
+from engine.program.mappingmodel import MappingSpec
 from engine.program.policymodel import PoliciesSpec
 from engine.program.texts import (
     CapText,
@@ -338,6 +340,13 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="Named conditions about customers; who is in them is kept up to date."),
     ] = {}
     journeys: dict[str, JourneySpec] = {}
+    identity: Annotated[
+        IdentitySpec, Meta(description="Which identities count, and which make two customers one.")
+    ] = IdentitySpec()
+    mapping: Annotated[
+        tuple[MappingSpec, ...],
+        Meta(description="What is done to events as they come in: renamed, converted, left out."),
+    ] = ()
 
 
 # What the workspace language has words for and this version does not do: refused by name, since a

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from engine.identities import NO_RULES, IdentityRules
+from engine.program.mappings import Mappings
 from engine.program.scope import Scope
 from engine.windows import Window
 
@@ -291,7 +292,7 @@ class Membership(msgspec.Struct, frozen=True):
     segments: Mapping[str, Segment] = {}
     by_event: Mapping[str, tuple[Segment, ...]] = {}
     by_trait: Mapping[str, tuple[Segment, ...]] = {}
-    by_any_trait: tuple[Segment, ...] = ()
+    by_any_trait: tuple[Segment, ...] = ()  # for the traits that are not in `by_trait`
     by_engagement: Mapping[str, tuple[Segment, ...]] = {}  # "channel/status"
     by_time: tuple[Segment, ...] = ()
     starts: Mapping[tuple[str, str], tuple["Journey", ...]] = {}  # by segment and entered or left
@@ -341,6 +342,7 @@ class Program(msgspec.Struct, frozen=True):
     spread_ms: int = 0  # over which customers come out when hours open
     pacing: WorkspacePace | None = None
     identity: IdentityRules = NO_RULES
+    mappings: Mappings = {}  # what is done to calls as they come in, by the name of the event
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""

@@ -70,6 +70,10 @@ def compile_membership(segments: Mapping[str, str], journeys: Iterable[Journey])
     for name in order:
         _take_over(looks[name], [looks[used] for used in looks[name].segments if used in looks])
     made = {name: Segment(name, segments[name], compile_flip(segments[name])) for name in order}
+    named = dict.fromkeys(trait for name in order for trait in looks[name].traits)
+    traits = {
+        name: [*named] if EVERYTHING in looks[name].traits else looks[name].traits for name in order
+    }
     starts: dict[tuple[str, str], tuple[Journey, ...]] = {}
     for journey in journeys:
         key = journey.trigger.segment, journey.trigger.on
@@ -79,7 +83,7 @@ def compile_membership(segments: Mapping[str, str], journeys: Iterable[Journey])
         version=_hash(segments),
         segments=made,
         by_event=_index(made, {name: looks[name].events for name in order}),
-        by_trait=_index(made, {name: looks[name].traits for name in order}),
+        by_trait=_index(made, traits),
         by_any_trait=tuple(made[name] for name in order if EVERYTHING in looks[name].traits),
         by_engagement=_index(made, {name: looks[name].engagements for name in order}),
         by_time=tuple(made[name] for name in order if looks[name].runs_with_time),

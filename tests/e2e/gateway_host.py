@@ -20,6 +20,7 @@ from adapters.gateway.settings import Deadlines, GatewaySettings, hash_keys
 from engine.errors import OverloadError, StoreError
 from engine.events import Event, Input, Receipt
 from engine.instants import parse_instant
+from engine.program.compile import compile_source
 
 NOW = parse_instant("2026-11-22T16:00:00Z")
 KEY = "write-key"
@@ -49,6 +50,7 @@ class KeepingRuntime(Runtime):
         self.store = cast("Store", None)
         self.still = StillClock()
         self.clock = cast("Clock", self.still)
+        self.program = compile_source({"workspace": "kept"})
         self.counters = Counters()
         self.inputs: dict[str, Event | Receipt] = {}
         self.quarantined: list[QuarantineRow] = []

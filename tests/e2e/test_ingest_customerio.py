@@ -59,9 +59,19 @@ async def test_an_id_in_an_address_is_escaped(served: Served, escaped: str, mean
 
 
 async def test_an_event_has_its_data_and_its_time_in_seconds(served: Served) -> None:
-    body = {"name": "purchase", "data": {"price": 23.45}, "timestamp": AT_S, "id": "01HB4HBD"}
+    body = {
+        "name": "subscribed_to_plan",
+        "data": {"price": 23.45},
+        "timestamp": AT_S,
+        "id": "01HB4HBD",
+    }
     event = await take(served, "POST", "/api/v1/customers/u%2F1/events", body)
-    assert (event.id, event.name, event.user, event.at) == ("01HB4HBD", "purchase", "u/1", AT)
+    assert (event.id, event.name, event.user, event.at) == (
+        "01HB4HBD",
+        "subscribed_to_plan",
+        "u/1",
+        AT,
+    )
     assert event.properties == {"price": 23.45}
 
 
@@ -174,7 +184,9 @@ def person(action: str, **said: object) -> dict[str, Any]:
 async def test_the_second_api_says_the_same_in_other_words(served: Served) -> None:
     batch = [
         person("identify", attributes={"plan": "pro"}),
-        person("event", name="purchase", attributes={"price": 1}, id="01H", timestamp=AT_S),
+        person(
+            "event", name="subscribed_to_plan", attributes={"price": 1}, id="01H", timestamp=AT_S
+        ),
         person("page", name="http://x/"),
         person("screen", name="Home"),
         person("add_device", device={"token": "tok-1", "platform": "android"}),
@@ -195,7 +207,7 @@ async def test_the_second_api_says_the_same_in_other_words(served: Served) -> No
     kinds = [(event.kind.value, event.name) for event in served.runtime.events]
     assert kinds == [
         ("identify", "Identified"),
-        ("track", "purchase"),
+        ("track", "subscribed_to_plan"),
         ("page", "Page Viewed"),
         ("screen", "Screen Viewed"),
         ("identify", "Identified"),
@@ -213,8 +225,8 @@ async def test_the_second_api_says_the_same_in_other_words(served: Served) -> No
 
 
 async def test_one_entity_comes_alone(served: Served) -> None:
-    event = await take(served, "POST", "/api/v2/entity", person("event", name="purchase"))
-    assert event.name == "purchase"
+    event = await take(served, "POST", "/api/v2/entity", person("event", name="subscribed_to_plan"))
+    assert event.name == "subscribed_to_plan"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import msgspec
 from aiohttp import ClientSession
 
 from actors.memory import MemoryStore, VirtualClock
@@ -20,7 +21,9 @@ QUIET = {"workspace": "quiet", "channels": {"email": {"adapter": "log", "identit
 async def whole(store: MemoryStore, **limits: int) -> AsyncGenerator[tuple[Served, Runtime]]:
     """Run gateway and runtime together."""
     program = compile_source(QUIET)
-    runtime = Runtime(store, VirtualClock(NOW), program, {}, settings=Settings(**limits))
+    runtime = Runtime(
+        store, VirtualClock(NOW), program, {}, settings=msgspec.convert(limits, Settings)
+    )
     await runtime.open()
     await runtime.start()
     gateway = await serve(runtime, OPEN)
@@ -92,3 +95,32 @@ async def test_an_alias_joins_what_was_done_before_it() -> None:
         profile = await runtime.profile("u1")
         assert profile is not None
         assert set(profile.history) == {"Alias Linked", "Clicked"}
+
+
+async def test_a_history_is_known_and_begins_nothing() -> None:
+    async with whole(MemoryStore()) as (served, runtime):
+        past = call(messageId="m1", event="purchase", timestamp="2025-01-02T03:04:05Z")
+        answer = await served.send("/v1/history", {"batch": [past, call(messageId="m2")]})
+        assert answer.faults() == [(1, "bad_timestamp", "timestamp")]
+        found = (await runtime.directory.recall(["u1"]))["u1"].profile
+        assert found is not None
+        assert found.history["Order Completed"].count == 1
+        kept = await runtime.store.quarantine(None, 10)
+        assert [row.source for row in kept] == ["history"]
+
+
+async def test_a_workspace_maps_what_comes_in_by_http_and_by_websocket() -> None:
+    async with whole(MemoryStore()) as (served, runtime):
+        rules = [{"event": "Clicked", "rename": "Tapped"}, {"event": "Seen", "drop": True}]
+        runtime.use(compile_source(QUIET | {"mapping": rules}))
+        batch = {"batch": [call(messageId="m1"), call(messageId="m2", event="Seen")]}
+        (await served.send("/v1/batch", batch)).accepted()
+        async with served.session.ws_connect(f"{served.url}/v1/stream") as socket:
+            await socket.receive_json()
+            await socket.send_json({"id": 1, "batch": [call(messageId="m3")]})
+            assert (await socket.receive_json())["ack"] == 1
+        found = (await runtime.directory.recall(["u1"]))["u1"].profile
+        assert found is not None
+        assert {name: one.count for name, one in found.history.items()} == {"Tapped": 2}
+        assert served.counters.tolerated == {"dropped": 1}
+        assert accounted(runtime) == (2, 2, 0, 0)

@@ -14,6 +14,7 @@ import pytest
 
 from engine.effects import Send
 from engine.events import (
+    ChangeKind,
     ConsentStatement,
     ConsentStatus,
     Departed,
@@ -29,6 +30,7 @@ from engine.events import (
     Review,
     SeenIds,
     Tick,
+    TraitChange,
     Unlinked,
 )
 from engine.ledger import Slot, Tally
@@ -99,6 +101,12 @@ VALUES: dict[str, msgspec.Struct] = {
         {"timezone": "Asia/Kathmandu"},
         (_SAID,),
         "web",
+        is_history=True,
+        changes=(
+            TraitChange("visits", ChangeKind.INCREASE, 2),
+            TraitChange("sizes", ChangeKind.ADD, ["M"]),
+        ),
+        only_existing=True,
     ),
     "event-bare": Event("e-2", EventKind.TRACK, "Seen", None, "a1", AT, AT),
     "receipt": Receipt(
@@ -111,6 +119,7 @@ VALUES: dict[str, msgspec.Struct] = {
         code="550",
         permanent=True,
         source="esp",
+        is_history=True,
     ),
     "tick": Tick(9, AT),
     "linked": Linked(
@@ -215,10 +224,13 @@ VALUES: dict[str, msgspec.Struct] = {
         "u2",
         ["u3"],
         ["email/u4"],
-        {"vip": AT},
-        77,
-        -8,
-        AT + 70,
+        traits_at=AT - 4,
+        written={"tags": AT - 5},
+        context_at=AT - 6,
+        segments={"vip": AT},
+        segments_version=77,
+        segments_timer=-8,
+        segments_at=AT + 70,
     ),
     "profile-new": Profile("u2"),
 }

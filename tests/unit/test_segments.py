@@ -6,7 +6,18 @@ import msgspec
 import pytest
 
 from engine.effects import Wake
-from engine.events import Departed, Event, EventKind, Input, Merged, Restored, Review, Tick
+from engine.events import (
+    ChangeKind,
+    Departed,
+    Event,
+    EventKind,
+    Input,
+    Merged,
+    Restored,
+    Review,
+    Tick,
+    TraitChange,
+)
 from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, NEVER_AT
 from engine.profile import Profile
 from engine.program.compile import compile_source
@@ -382,3 +393,19 @@ def test_two_who_are_two_again_are_where_their_own_events_take_them() -> None:
     body = msgspec.msgpack.encode(alone.profile)
     assert one.take(Restored(body, "anon:a1", 5), 5) == ["-often?"]
     assert one.profile.segments_at == HOUR_MS
+
+
+def test_a_change_of_a_trait_takes_customers_in_as_a_writing_does() -> None:
+    customer = Customer({"often": "profile.visits >= 2"})
+    customer.track("Other", 0, visits=1)
+    change = TraitChange("visits", ChangeKind.INCREASE, 1)
+    event = Event("c", EventKind.TRACK, "Other", "u1", None, 5, 5, changes=(change,))
+    assert customer.take(event, 5) == ["+often"]
+
+
+def test_what_is_loaded_from_the_past_takes_customers_in_and_starts_no_journey() -> None:
+    customer = Customer({"hot": 'count("Seen", "1h") >= 1'}, come=by_segment("hot", "a"))
+    past = Event("h1", EventKind.TRACK, "Seen", "u1", None, 0, 5, is_history=True)
+    assert customer.take(past, 5) == ["+hot?"]
+    assert not any(isinstance(one, Entered) for one in customer.result.records)
+    assert customer.profile.segments_at == HOUR_MS

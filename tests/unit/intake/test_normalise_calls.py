@@ -36,7 +36,7 @@ def _read(whole: dict[str, Any], envelope: Envelope) -> Event | Receipt:
 
 
 def test_a_track_call_keeps_its_name_and_properties() -> None:
-    event = take({"event": "Order Completed", "properties": {"revenue": 30.5, "items": [1]}})
+    event = take({"event": "Order Completed", "properties": {"revenue": 30.5, "lines": [1]}})
     assert event == Event(
         "m1",
         EventKind.TRACK,
@@ -45,7 +45,7 @@ def test_a_track_call_keeps_its_name_and_properties() -> None:
         None,
         NOW,
         NOW,
-        properties={"revenue": 30.5, "items": [1]},
+        properties={"revenue": 30.5, "lines": [1]},
     )
 
 

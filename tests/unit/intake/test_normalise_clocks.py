@@ -116,8 +116,9 @@ def test_an_impossible_time_is_refused(said: object) -> None:
     assert refused(originalTimestamp=said) == ("bad_timestamp", "originalTimestamp")
 
 
-def test_a_time_up_to_a_day_ahead_is_taken() -> None:
-    assert take(timestamp=NOW + DAY_MS).at == NOW + DAY_MS
+def test_a_time_up_to_a_day_ahead_is_taken_as_now() -> None:
+    assert take(timestamp=NOW + DAY_MS).at == NOW
+    assert take(timestamp=NOW + 1).at == NOW
 
 
 def test_what_lies_in_the_future_is_judged_after_correction() -> None:

@@ -1,0 +1,67 @@
+"""Who is who over HTTP: asked, merged by hand, and made two again."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from actors.memory import MemoryStore
+from actors.runtime import Runtime
+from tests.e2e.gateway_host import Served, call
+from tests.e2e.test_ingest_runtime import whole
+
+Shard = tuple[Served, Runtime]
+
+
+@pytest.fixture
+async def shard() -> AsyncIterator[Shard]:
+    async with whole(MemoryStore()) as (served, runtime):
+        for number, user in enumerate(("u1", "u2", "a/3")):
+            body = call(messageId=f"m{number}", userId=user, anonymousId=f"anon-{user}")
+            (await served.send("/v1/track", body)).accepted()
+        yield served, runtime
+
+
+async def test_whose_an_identity_is(shard: Shard) -> None:
+    served, _ = shard
+    found = await served.send("/v1/identities/anonymous_id/anon-a%2F3", method="GET")
+    assert found.said["customer"] == "a/3"
+    unknown = await served.send("/v1/identities/email/nobody@b.example", method="GET")
+    assert (unknown.status, unknown.said["code"]) == (404, "not_found")
+
+
+async def test_customers_are_merged_and_parted_by_hand(shard: Shard) -> None:
+    served, runtime = shard
+    (await served.send("/v1/customers/u1/merge/a%2F3", b"")).accepted()
+    shown = (await served.send("/v1/customers/a%2F3", method="GET")).said
+    assert (shown["customer"], shown["merged"]) == ("u1", ["a/3"])
+    assert {one["value"] for one in shown["identities"]} >= {"anon-u1", "anon-a/3", "a/3"}
+    again = await served.send("/v1/customers/u2/merge/a%2F3", b"")
+    assert (again.status, again.said["code"]) == (400, "merged")
+    (await served.send("/v1/customers/u1/unmerge/a%2F3", b"")).accepted()
+    shown = (await served.send("/v1/customers/a%2F3", method="GET")).said
+    assert (shown["customer"], shown["apart"]) == ("a/3", ["u1"])
+    assert await runtime.resolve("anonymous_id", "anon-a/3") == "a/3"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("u1/merge/u9", 404, "not_found"),
+        ("u1/merge/u1", 400, "same_customer"),
+        ("u1/unmerge/u2", 400, "not_merged"),
+        ("u1/merge/" + "x" * 300, 400, "bad_id"),
+    ],
+)
+async def test_what_can_not_be_is_explained(
+    shard: Shard, path: str, status: int, code: str
+) -> None:
+    served, _ = shard
+    (await served.send(f"/v1/customers/{path}", b"")).refused(status, code)
+
+
+async def test_a_merge_is_counted(shard: Shard) -> None:
+    served, _ = shard
+    (await served.send("/v1/customers/u1/merge/u2", b"")).accepted()
+    assert (
+        "nextbeat_merges_total 1.0" in (await served.send("/metrics", method="GET")).body.decode()
+    )
