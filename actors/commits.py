@@ -200,6 +200,12 @@ class Committer:
         """Say whether everything decided is durable."""
         return self.flying is None and self.open.is_empty()
 
+    def promise(self) -> "asyncio.Future[None]":
+        """Give a future that is done when what is now in the open batch is durable."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.open.waiters.append(done)
+        return done
+
     def flush(self, *, force: bool = False) -> None:
         """Hand the open batch to the store if nothing is there; `force` an empty one too."""
         if self.flying is not None or (self.open.is_empty() and not force):

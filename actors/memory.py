@@ -10,19 +10,21 @@ from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
-from actors.members import Members
+from actors.aging import DONE_STATES, Aging
+from actors.members import Members, SegmentReads, SegmentTables
 from actors.ports import (
+    ActQuery,
+    ActRow,
     Commit,
-    CrossingsRow,
+    Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
-    MemberRow,
     OutboxRow,
     Page,
     Permanent,
     QuarantineRow,
-    ReviewRow,
+    Retired,
     SnapshotRow,
     StoreState,
     Temporary,
@@ -32,7 +34,6 @@ from engine.effects import Send
 from engine.errors import StoreError
 
 _TAIL_ROWS = 5_000
-_DONE_STATES = ("sent", "failed", "expired", "in_doubt")  # any other is open, as in SQLite
 _SETTLE_PASSES = 16  # turns of the loop that what a woken sleeper does may take
 
 
@@ -111,7 +112,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-class _Tables:
+class _Tables(Aging):
     """What a store remembers; it outlives a crash."""
 
     def __init__(self) -> None:
@@ -129,9 +130,11 @@ class _Tables:
         self.programs: dict[str, tuple[str, int, bytes]] = {}
         self.covered_seq = 0
         self.members = Members()
+        self.acts: list[ActRow] = []
+        self.retired_seq = 0
 
     def last_seq(self) -> int:
-        return self.journal[-1].seq if self.journal else 0
+        return self.journal[-1].seq if self.journal else self.retired_seq
 
     def place_of(self, seq: int) -> int:
         """Find where the entries after `seq` begin."""
@@ -171,6 +174,10 @@ class _Tables:
         if commit.covered_seq is not None:
             self.covered_seq = commit.covered_seq
         self.members.apply(commit.members, commit.review)
+        if commit.retired is not None:
+            self.retire(commit.retired)
+        for act in commit.acts:
+            self.acts.append(act._replace(number=len(self.acts) + 1))
 
     def _apply_outbox(self, commit: Commit) -> None:
         for message in commit.outbox:
@@ -206,7 +213,7 @@ class _Tables:
             del self.timer_order[bisect_left(self.timer_order, _timer_order(row))]
 
 
-class MemoryStore:
+class MemoryStore(SegmentReads):
     """A store in memory: what is committed is kept until the process ends.
 
     `fail_next` makes commits fail, `hold` keeps them waiting as a slow disk does, and `crash` gives
@@ -305,7 +312,7 @@ class MemoryStore:
     async def outbox_open(self) -> list[OutboxRow]:
         """List messages that are not done, in order of storing."""
         self._check_open()
-        return [row for row in self._tables.outbox.values() if row.state not in _DONE_STATES]
+        return [row for row in self._tables.outbox.values() if row.state not in DONE_STATES]
 
     async def tail(self, after_seq: int) -> AsyncIterator[list[Entry]]:
         """Give the entries after a seq, in order, in portions."""
@@ -374,35 +381,26 @@ class MemoryStore:
         rows = reversed(self._tables.quarantine.values())
         return [row for row in rows if before is None or row.number < before][:limit]
 
-    async def customers(self, after: str, limit: int) -> list[str]:
-        """List customers who have snapshots, in the order of their ids, from behind `after` on."""
+    def segment_tables(self) -> SegmentTables:
+        """Give the tables that segments are read from."""
         self._check_open()
-        return sorted(name for name in self._tables.snapshots if name > after)[:limit]
+        return self._tables
 
-    async def customer_count(self) -> int:
-        """Count the customers who have snapshots."""
+    async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
+        """Find what is too old, at most so many rows of each kind."""
         self._check_open()
-        return len(self._tables.snapshots)
+        return self._tables.old(cutoffs, limit)
 
-    async def segment_sizes(self) -> dict[str, int]:
-        """Count who is in each segment; empty segments are left out."""
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
         self._check_open()
-        return self._tables.members.sizes()
+        return [self._tables.outbox[one] for one in ids if one in self._tables.outbox]
 
-    async def members(self, segment: str, after: str, limit: int) -> list[MemberRow]:
-        """List who is in a segment, in the order of their ids, from behind `after` on."""
+    async def acts(self, query: ActQuery) -> list[ActRow]:
+        """List administrative acts, newest first."""
         self._check_open()
-        return self._tables.members.page(segment, after, limit)
-
-    async def crossings(self, since_at: int) -> list[CrossingsRow]:
-        """Count who came into segments and left them, by segment, from an instant on."""
-        self._check_open()
-        return self._tables.members.crossings(since_at)
-
-    async def review(self) -> ReviewRow | None:
-        """Tell how far the customers were looked at since the segments changed, if ever."""
-        self._check_open()
-        return self._tables.members.review
+        rows = reversed(self._tables.acts)
+        return [row for row in rows if _is_asked_for(row, query)][: query.limit]
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:
         """Keep the text of a workspace that comes into force; once for each version."""
@@ -483,4 +481,15 @@ def _is_wanted(row: DecisionRow, query: DecisionQuery) -> bool:
         and query.outcome in ("", row.outcome)
         and (query.since_at is None or row.at >= query.since_at)
         and (query.until_at is None or row.at < query.until_at)
+    )
+
+
+def _is_asked_for(row: ActRow, query: ActQuery) -> bool:
+    return (
+        query.who in ("", row.who)
+        and query.act in ("", row.act)
+        and query.subject in ("", row.subject)
+        and (query.before is None or row.number < query.before)
+        and (query.since_at is None or row.at >= query.since_at)
+        and (query.until_at is None or row.at <= query.until_at)
     )

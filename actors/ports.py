@@ -154,6 +154,50 @@ class QuarantineRow(NamedTuple):
     payload: bytes
 
 
+class ActRow(NamedTuple):
+    """An administrative act: who did what, to whom or what. `number` is 0 until it is stored.
+
+    `who` is the name of a key, or "command line". `subject` is a customer id, a quarantined item's
+    number or a version, as the act has it; of who was erased only a salted hash.
+    """
+
+    number: int
+    at: int
+    who: str
+    act: str
+    subject: str
+    detail: str
+
+
+class Cutoffs(msgspec.Struct, frozen=True):
+    """What is too old to be kept: whatever is from before these instants; None: nothing is."""
+
+    events_at: int | None = None
+    decisions_at: int | None = None
+    outbox_at: int | None = None
+    quarantine_at: int | None = None
+
+
+class Retired(msgspec.Struct, frozen=True):
+    """What one commit takes away because it is old: a portion of each kind.
+
+    Of journal entries up to `seq` the row stays, with its place, its time and its hash, so that the
+    chain still verifies. The instants say from when on everything is still there.
+    """
+
+    seq: int = 0  # 0: no entries
+    events_at: int = 0
+    decisions: list[int] = []  # their numbers
+    decisions_at: int = 0
+    messages: list[str] = []  # that are done
+    outbox_at: int = 0
+    quarantined: list[int] = []
+
+    def is_empty(self) -> bool:
+        """Say whether nothing is too old."""
+        return not (self.seq or self.decisions or self.messages or self.quarantined)
+
+
 class Commit(msgspec.Struct):
     """Everything one group commit makes durable together. Lists may be empty."""
 
@@ -170,6 +214,8 @@ class Commit(msgspec.Struct):
     covered_seq: int | None = None  # all entries up to here are in snapshots
     members: list[MemberChange] = []  # in order
     review: ReviewRow | None = None
+    acts: list[ActRow] = []
+    retired: Retired | None = None
 
     def is_empty(self) -> bool:
         """Say whether there is nothing to write."""
@@ -186,6 +232,8 @@ class Commit(msgspec.Struct):
             or self.covered_seq is not None
             or self.members
             or self.review is not None
+            or self.acts
+            or self.retired
         )
 
 
@@ -206,6 +254,18 @@ class DecisionQuery(msgspec.Struct, frozen=True):
     since_at: int | None = None
     until_at: int | None = None
     before: int | None = None  # the cursor: the `rowid` of the last one seen
+    limit: int = 50
+
+
+class ActQuery(msgspec.Struct, frozen=True):
+    """Which acts to list: newest first, at most `limit`, with numbers below `before`."""
+
+    who: str = ""
+    act: str = ""
+    subject: str = ""
+    since_at: int | None = None
+    until_at: int | None = None
+    before: int | None = None
     limit: int = 50
 
 
@@ -302,6 +362,21 @@ class Store(Protocol):
 
     async def review(self) -> ReviewRow | None:
         """Tell how far the customers were looked at since the segments changed, if ever."""
+        ...
+
+    async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
+        """Find what is too old, at most so many rows of each kind.
+
+        Entries that no snapshot covers, and messages that are not done, are never too old.
+        """
+        ...
+
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
+        ...
+
+    async def acts(self, query: ActQuery) -> list[ActRow]:
+        """List administrative acts, newest first."""
         ...
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:

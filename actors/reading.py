@@ -4,14 +4,16 @@
 has in memory, for the command line. Nothing is made resident for a reader.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
 import msgspec
 
 from actors.audience import Audience, DecisionListener
+from actors.customer import Customer
 from actors.directory import Directory, decode_entry, revive
+from actors.history import History
 from actors.outbox import Outbox
 from actors.ports import Entry, Store, StoreState
 from actors.reviews import Reviews
@@ -101,11 +103,24 @@ class Reading:
             seen = await self.store.entries(before, 1)
             last_seq = seen[0].prev if seen and seen[0].customer == customer else 0
         else:
-            last_seq = self.directory.durable_seq(customer)
-            if not last_seq:
-                row = (await self.store.load([customer])).get(customer)
-                last_seq = row.seq if row else 0
+            last_seq = await self._last_seq(customer)
         return await self.store.entries(last_seq, limit) if last_seq else []
+
+    async def history(self, profile: Profile) -> History:
+        """Give all there is in the journal about a customer, newest first."""
+        last_seq = await self._last_seq(profile.customer)
+        return self.resume(profile, [last_seq, *profile.absorbed.values()])
+
+    def resume(self, profile: Profile, positions: Sequence[int]) -> History:
+        """Go on where the history of a customer was left."""
+        return History(self.store, (profile.customer, *profile.absorbed), positions)
+
+    async def _last_seq(self, customer: str) -> int:
+        last_seq = self.directory.durable_seq(customer)
+        if last_seq:
+            return last_seq
+        row = (await self.store.load([customer])).get(customer)
+        return row.seq if row else 0
 
     async def resolve(self, namespace: str, value: str) -> str | None:
         """Find the customer an identity belongs to (`anonymous_id` → customer id)."""
@@ -158,16 +173,28 @@ def _suggest(word: str, known: list[str]) -> str:
 
 async def recall(store: Store, state: StoreState, given: str) -> Profile | None:
     """Read a customer, named by its id or an anonymous id, from a store nobody has in memory."""
+    found = await recall_history(store, state, given)
+    return found[0] if found is not None else None
+
+
+async def recall_history(
+    store: Store, state: StoreState, given: str
+) -> tuple[Profile, History] | None:
+    """Read a customer as `recall` does, with all there is about them in the journal."""
     linked = (await store.resolve([(ANONYMOUS, given)])).get((ANONYMOUS, given))
-    profile = await _recall(store, state, given)
-    if profile is None:
-        profile = await _recall(store, state, linked or ANONYMOUS_PREFIX + given)
-    while profile is not None and profile.merged_into:
-        profile = await _recall(store, state, profile.merged_into)
-    return profile
+    actor = await _recall(store, state, given)
+    if actor is None:
+        actor = await _recall(store, state, linked or ANONYMOUS_PREFIX + given)
+    while actor is not None and actor.profile is not None and actor.profile.merged_into:
+        actor = await _recall(store, state, actor.profile.merged_into)
+    if actor is None or actor.profile is None:
+        return None
+    profile = actor.profile
+    heads = [actor.last_seq, *profile.absorbed.values()]
+    return profile, History(store, (profile.customer, *profile.absorbed), heads)
 
 
-async def _recall(store: Store, state: StoreState, name: str) -> Profile | None:
+async def _recall(store: Store, state: StoreState, name: str) -> Customer | None:
     # The snapshot after the state: entries up to `covered_seq` are in it, newer ones may be.
     actor = (await revive(store, [name], await store.load([name])))[name]
     assert actor.profile is not None
@@ -177,4 +204,4 @@ async def _recall(store: Store, state: StoreState, name: str) -> Profile | None:
                 given, records = decode_entry(entry)
                 fold(actor.profile, given, records, entry.at)
                 actor.last_seq = entry.seq
-    return actor.profile if actor.last_seq else None
+    return actor if actor.last_seq else None

@@ -58,12 +58,18 @@ class Retrace:
         """`history` gives a customer's entries up to one of them, oldest first."""
         self._find_program = find_program
         self._history = history
+        self.retired_seq = 0  # up to here payloads were taken away for their age
+        self._torn: dict[str, None] = {}  # customers whose first entries are gone
         self._actors: dict[str, Customer] = {}
         self._timers: dict[str, dict[int, TimerRow]] = {}
 
     def customers(self) -> list[str]:
         """Name everybody who had an entry."""
         return list(self._actors)
+
+    def is_torn(self, customer: str) -> bool:
+        """Say whether a customer's first entries were taken away, so that nothing can be folded."""
+        return customer in self._torn
 
     def last_seq(self, customer: str) -> int:
         """Tell a customer's latest entry so far, or 0."""
@@ -85,6 +91,9 @@ class Retrace:
         if actor is None:
             actor = self._actors[entry.customer] = Customer(entry.customer)
             actor.hydrate(None, 0)
+        if actor.last_seq < entry.prev <= self.retired_seq:
+            self._torn[entry.customer] = None
+            actor.last_seq = entry.prev
         if entry.prev != actor.last_seq:
             raise JournalError(
                 entry.seq,
@@ -92,8 +101,10 @@ class Retrace:
                 f" {actor.last_seq or 'none'}",
             )
         given, records = _decode(entry)
-        program = self._find_program(entry.program)
-        difference = self._advance(actor, entry, given, records, program)
+        is_torn = entry.customer in self._torn
+        program = None if is_torn else self._find_program(entry.program)
+        # What a profile was before is not known any more of somebody whose first entries are gone.
+        difference = "" if is_torn else self._advance(actor, entry, given, records, program)
         actor.last_seq = entry.seq
         decisions, sends = self._derive(entry, records) if records else ([], [])
         return Traced(decisions, sends, difference, program is not None)

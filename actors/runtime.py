@@ -15,6 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from actors.acts import Acting
 from actors.audience import Audience, DecisionListener
 from actors.carrier import Carrier
 from actors.commits import Batch, Committer
@@ -53,7 +54,7 @@ TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
 _NOBODY: Mapping[str, Pacing] = {}
 
 
-class Runtime(Reading):
+class Runtime(Reading, Acting):
     """One shard: actors, timers, group commit and outbox over one store."""
 
     def __init__(  # noqa: PLR0913 - each is another part of the world around it
@@ -190,8 +191,7 @@ class Runtime(Reading):
         fails with StoreError when the store could not make it durable.
         """
         if self._unready:
-            message = f"the shard is {self._unready}"
-            raise OverloadError(message, 5)
+            raise OverloadError(f"the shard is {self._unready}", 5)
         if self._queued + len(inputs) > self.settings.queue_max or self.outbox.is_full():
             message = "too much is waiting to be stored or sent"
             raise OverloadError(message)
@@ -472,12 +472,9 @@ class Runtime(Reading):
         return self._accept([receipt])
 
     def _outbox_changed(self, change: OutboxChange) -> asyncio.Future[None]:
-        batch = self._commits.open
-        batch.commit.outbox_changes.append(change)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        batch.waiters.append(done)
+        self._commits.open.commit.outbox_changes.append(change)
         self._wake_drain()
-        return done
+        return self._commits.promise()
 
     def _at_least_once(self, message_type: str) -> bool:
         kind = self.program.types.get(message_type)

@@ -20,7 +20,7 @@ import structlog
 import uvloop
 
 from actors.lanes import Pace
-from actors.ports import Channel, Clock, Store
+from actors.ports import ActQuery, Channel, Clock, Store
 from actors.runtime import Runtime, Settings
 from adapters.channels.registry import (
     build_channels,
@@ -32,9 +32,11 @@ from adapters.files.workspaces import read_workspace, source_bytes
 from adapters.gateway import inbox, unsubscribe
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
+from adapters.retention import Sweeper
 from adapters.signing import Signer
 from adapters.sqlite.ballast import read_ballast_bytes
 from adapters.sqlite.store import SqliteStore, WriterKind
+from adapters.telemetry.logs import mark
 from adapters.telemetry.metrics import LoopLag
 from engine.calendars import warm
 from engine.errors import NextbeatError, Problem, ProgramError, StoreError
@@ -60,6 +62,10 @@ WATCH_EVERY_S = 0.2
 # providers as for requests in progress (`Deadlines.drain_s`), and then this long for the store.
 PROVIDERS_MS = 2_500
 STORE_S = 2.0
+
+
+OPERATOR = "command line"  # who acts, where it is not by a key
+_CHANGED = "changed_workspace"
 
 
 class Workspace(msgspec.Struct, frozen=True):
@@ -142,6 +148,7 @@ class App:
             pace=pace,
         )
         self._gateway: Gateway | None = None
+        self._sweeper = Sweeper(self.store, clock, find_inbox(self.channels))
         self._lag = LoopLag()
 
     @property
@@ -157,7 +164,11 @@ class App:
             await self.use(self._workspace)
             await self.runtime.start()
             if self._gateway_settings is not None:
-                self._gateway = await serve(self.runtime, self._gateway_settings, self._mounts())
+                box = find_inbox(self.channels)
+                self._gateway = await serve(
+                    self.runtime, self._gateway_settings, self._mounts(), box
+                )
+            self._sweeper.start()
         except BaseException:
             await self.runtime.stop()
             raise
@@ -185,6 +196,7 @@ class App:
     ) -> None:
         """Stop listening, finish what was taken, close."""
         self._lag.stop()
+        await self._sweeper.stop()
         # Both at once, so that a client in the middle of a request and a provider that is slow do
         # not add up; with a broken store what a provider says could not be written down.
         patience_ms = 0 if self.store.broken else PROVIDERS_MS
@@ -203,10 +215,21 @@ class App:
         self._check_channels(workspace)
         await self._warm(program)
         archive = await self._archive(program)
+        await self._note(program)
         await self.store.save_program(program.version, self.runtime.clock.now(), workspace.source)
         self.runtime.use(program.with_archive(archive))
+        mark(program.pii)
+        self._sweeper.retention = program.retention
         self.runtime.outbox.repace(pace)
         self._workspace = workspace
+
+    async def _note(self, program: Program) -> None:
+        """Write down that another workspace comes into force than the one that was."""
+        latest = await self.store.acts(ActQuery(act=_CHANGED, limit=1))
+        before = latest[0].subject if latest else ""
+        if before != program.version:
+            detail = f"{program.name}; before: {before or 'none'}"
+            await self.runtime.note_act(OPERATOR, _CHANGED, program.version, detail)
 
     async def _warm(self, program: Program) -> None:
         """Build the calendars of the countries a workspace names, before anybody waits for them.

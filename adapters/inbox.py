@@ -60,6 +60,12 @@ WHERE customer = ? AND number > ? AND dismissed_at IS NULL
 ORDER BY number LIMIT ?
 """  # noqa: S608 - the column names above
 _NEW = f"SELECT {_COLUMNS} FROM inbox WHERE number > ? ORDER BY number"  # noqa: S608 - see above
+_ALL = f"SELECT {_COLUMNS} FROM inbox WHERE customer = ? ORDER BY number"  # noqa: S608 - see above
+_OLD = """
+SELECT number FROM (SELECT number, at FROM inbox ORDER BY number LIMIT ?)
+WHERE at < ? ORDER BY number
+"""
+_FORGET = "DELETE FROM inbox WHERE number <= ? AND at < ?"
 _FIND = f"SELECT {_COLUMNS} FROM inbox WHERE customer = ? AND message_id = ?"  # noqa: S608 - above
 _SEE = """
 UPDATE inbox SET seen_at = coalesce(seen_at, ?), dismissed_at = coalesce(dismissed_at, ?)
@@ -155,6 +161,23 @@ class Inbox:
         limit = max(1, min(limit, INBOX_PAGE_MAX))
         values = (customer, after, self._present(), limit)
         return [_message(row) for row in await self._select(_LIST, values)]
+
+    async def everything(self, customer: str) -> list[InboxMessage]:
+        """Give all that is kept of a customer's, oldest first, expired and put away alike.
+
+        There are at most `INBOX_KEEP_MAX`. Raises StoreError where the file can't be read.
+        """
+        return [_message(row) for row in await self._select(_ALL, (customer,))]
+
+    async def forget(self, before_at: int, limit: int) -> int:
+        """Remove messages from before an instant, at most so many; tells how many there were.
+
+        Raises StoreError where the file can't be written.
+        """
+        rows = await self._select(_OLD, (limit, before_at))
+        if rows:
+            await self._write(_FORGET, (rows[-1][0], before_at))
+        return len(rows)
 
     async def note(
         self, customer: str, message_id: str, *, is_dismissed: bool

@@ -48,6 +48,7 @@ Result = TypeVar("Result")
 Progress = Callable[[int, int], object]
 _RESTORE = "restore the data directory from a backup"
 _HINTS = {
+    "acts": "what was noted of an administrative act is not known any more; nothing else is",
     "quarantine": "the item can't be taken in again; everything else is as it was",
     "outbox": f"what became of this message is not known any more: {_RESTORE}",
 }

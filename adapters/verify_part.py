@@ -130,9 +130,9 @@ class _Walk:
         self._snapshot_seqs = audit.snapshot_seqs()
         self._compared: dict[str, int] = {}  # customer -> the entry of the snapshot that fits
         self._decisions = _Derived(
-            audit.stream(_DECISION, "decisions"), "decisions", _same_decision
+            audit.stream(_DECISION, "decisions"), "decisions", _same_decision, _decided_at
         )
-        self._outbox = _Derived(audit.stream(_OUTBOX, "outbox"), "outbox", _same_send)
+        self._outbox = _Derived(audit.stream(_OUTBOX, "outbox"), "outbox", _same_send, _sent_at)
 
     def run(self) -> None:
         """Walk to the end of the journal as it was, then to where it is now, and compare."""
@@ -153,11 +153,20 @@ class _Walk:
         self.report.found = self._found.ordered()
 
     def _walk(self, after_seq: int, until_seq: int) -> None:
+        self._note_retired()
         for entry in self._audit.entries(after_seq, until_seq):
             traced = self._retrace.take(entry)
             self._note(entry, traced)
             if self._snapshot_seqs.get(entry.customer) == entry.seq:
                 self._compare_snapshot(entry.customer, entry.seq)
+
+    def _note_retired(self) -> None:
+        """Look how far what is too old was taken away by now: nothing is expected of before."""
+        retired = self._audit.retired()
+        self._retrace.retired_seq = retired.get("retired_seq", 0)
+        events_at = retired.get("events_from", 0)
+        self._decisions.from_at = max(events_at, retired.get("decisions_from", 0))
+        self._outbox.from_at = max(events_at, retired.get("outbox_from", 0))
 
     def _note(self, entry: Entry, traced: Traced) -> None:
         if traced.is_decided:
@@ -179,7 +188,7 @@ class _Walk:
 
     def _compare_snapshot(self, customer: str, seq: int) -> None:
         snapshot = self._audit.snapshot(customer)
-        if snapshot is None or snapshot.seq != seq:
+        if snapshot is None or snapshot.seq != seq or self._retrace.is_torn(customer):
             return  # written anew meanwhile: looked at in the end
         self._judge(customer, snapshot, fits=self._retrace.fits(customer, snapshot.body))
 
@@ -206,7 +215,7 @@ class _Walk:
     def _finish_snapshots(self, covered_seq: int) -> None:
         seqs = self._audit.snapshot_seqs()
         for customer, seq in seqs.items():
-            if self._compared.get(customer) != seq:
+            if self._compared.get(customer) != seq and not self._is_beyond(customer, seq):
                 self._compare_late(customer, seq)
         for customer in self._retrace.customers():
             last_seq, seq = self._retrace.last_seq(customer), seqs.get(customer, 0)
@@ -217,6 +226,11 @@ class _Walk:
                 )
                 row = f"customer {customer!r:.80}"
                 self._found.add("snapshots", message, _RESTORE, seq=last_seq, row=row)
+
+    def _is_beyond(self, customer: str, seq: object) -> bool:
+        """Say whether the entries a snapshot was made of are not all there any more."""
+        is_retired = isinstance(seq, int) and 0 < seq <= self._retrace.retired_seq
+        return is_retired or self._retrace.is_torn(customer)
 
     def _first_after(self, customer: str, seq: int) -> int:
         """Find a customer's first entry after another."""
@@ -242,7 +256,7 @@ class _Walk:
         }
         for row in self._audit.timers():
             self.report.timers += 1
-            if unseen.pop((row[1], row[2]), None) != row:
+            if unseen.pop((row[1], row[2]), None) != row and row[3] > self._retrace.retired_seq:
                 message = "nobody waits for this timer, or not for this instant"
                 self._found.add("timers", message, _RESTORE, seq=row[3], row=_name_timer(row))
         failed = self._audit.failed_ticks() if unseen else set[bytes]()
@@ -261,14 +275,22 @@ class _Walk:
         }
         for segment, customer, since in self._audit.members():
             self.report.members += 1
-            if unseen.pop((segment, customer), None) != since:
+            known = unseen.pop((segment, customer), None)
+            if known != since and not self._is_beyond_knowing(customer):
                 message = "the journal does not have this customer in this segment since then"
                 row = f"{segment!r:.80} of {customer!r:.80}"
                 self._found.add("members", message, _RESTORE, row=row)
         for segment, customer in unseen:
+            if self._is_beyond_knowing(customer):
+                continue
             message = "the journal has this customer in this segment, and the table does not"
             row = f"{segment!r:.80} of {customer!r:.80}"
             self._found.add("members", message, _RESTORE, row=row)
+
+    def _is_beyond_knowing(self, customer: str) -> bool:
+        """Say whether what is there of a customer's entries is not all there was."""
+        is_gone = self._retrace.retired_seq and not self._retrace.last_seq(customer)
+        return bool(is_gone) or self._retrace.is_torn(customer)
 
 
 def _find_nothing(_version: str) -> Program | None:
@@ -287,8 +309,14 @@ class _Derived:
     """A table whose rows must be those the journal gives, in order."""
 
     def __init__(
-        self, stream: Stream, table: str, is_same: Callable[[Any, tuple[Any, ...]], bool]
+        self,
+        stream: Stream,
+        table: str,
+        is_same: Callable[[Any, tuple[Any, ...]], bool],
+        at_of: Callable[[Any], int | None],
     ) -> None:
+        self.from_at = 0  # what is from before this instant may be gone
+        self._at_of = at_of
         self._stream = stream
         self._table = table
         self._is_same = is_same
@@ -296,9 +324,9 @@ class _Derived:
 
     def expect(self, expected: DecisionRow | OutboxRow, seq: int, found: Findings) -> None:
         """Compare the next row with what an entry gives."""
-        if self._is_lost:
+        if self._is_lost or self._is_old(expected):
             return
-        row = self._stream.take()
+        row = self._take()
         if row is not None and self._is_same(expected, row):
             return
         self._is_lost = True
@@ -310,10 +338,31 @@ class _Derived:
 
     def expect_no_more(self, found: Findings) -> None:
         """Look for rows after all that the journal gives."""
-        row = None if self._is_lost else self._stream.take()
+        row = None if self._is_lost else self._take()
         if row is not None:
             message = "the journal has no entry that gives this row"
             found.add(self._table, message, _RESTORE, row=f"{row[0]!r:.80}")
+
+    def _take(self) -> tuple[Any, ...] | None:
+        """Give the next row that must be there."""
+        while (row := self._stream.take()) is not None and self._is_old(row):
+            pass
+        return row
+
+    def _is_old(self, row: Any) -> bool:  # noqa: ANN401 - of a table, or as it is expected
+        at = self._at_of(row) if self.from_at else None
+        return at is not None and at < self.from_at
+
+
+def _decided_at(row: Any) -> int | None:  # noqa: ANN401 - a damaged row may hold anything
+    return row[3] if isinstance(row[3], int) else None
+
+
+def _sent_at(row: Any) -> int | None:  # noqa: ANN401 - a damaged row may hold anything
+    try:
+        return _decode_send(row[-1]).decided_at
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+        return None
 
 
 def _same_decision(expected: DecisionRow, row: tuple[Any, ...]) -> bool:

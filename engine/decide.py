@@ -4,7 +4,7 @@ Called by `step` with one input that is not a duplicate and already part of the 
 and puts facts down through the turn.
 
 *Rules*
-- An event is looked at in this order: session, what conditions count, segments it takes the
+- An event is looked at in this order: session, what it feeds, segments it takes the
   customer into or out of, suppressions it sets off, consent it changes, goals it meets, waits it
   ends, journeys it starts; then the waits and journeys that segments end and start.
 - At one instant events come before timers; the runtime sees to that.
@@ -26,7 +26,8 @@ from engine.events import (
     Tick,
 )
 from engine.gates.suppress import rouse
-from engine.instants import format_instant
+from engine.gathering import gather_event
+from engine.instants import HOUR_MS, format_instant
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
     changes_contact,
@@ -38,14 +39,15 @@ from engine.journeys.releases import (
 )
 from engine.journeys.triggers import enter, may_enter, triggered
 from engine.limits import SEGMENT_ROUNDS_MAX
+from engine.localtime import local_parts
+from engine.place import find_place
 from engine.profile import Instance, Profile, Sent, Timer
-from engine.program.program import HistoryNeed, Op
+from engine.program.program import Op
 from engine.program.scope import Scope
 from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason
 from engine.records import (
     ConsentNoted,
-    Counted,
     ReceiptNoted,
     SegmentEntered,
     SegmentLeft,
@@ -60,6 +62,7 @@ from engine.segments import (
     catch_up,
     follow_event,
     follow_receipt,
+    follow_sends,
     follow_tick,
     review,
 )
@@ -67,6 +70,7 @@ from engine.turn import Turn
 
 ENTERED, LEFT = "entered", "left"
 SEGMENT_EVENTS = {ENTERED: "Segment Entered", LEFT: "Segment Left"}  # what such journeys begin with
+ATTENTION = (ReceiptStatus.OPENED, ReceiptStatus.CLICKED)
 ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
 
 
@@ -82,12 +86,13 @@ def decide_event(
         _note_session(turn, event, active_before_at)
     need = program.history.get(name)
     if need is not None:
-        _count(turn, event, need)
+        gather_event(turn, need, event)
     membership = program.membership
     if (
         name in membership.by_event
         or profile.segments_at <= turn.now
         or turn.is_reviewed
+        or membership.by_anything
         or (membership.has_traits and (event.traits or event.changes or event.context))
     ):
         follow_event(turn, event)
@@ -113,11 +118,6 @@ def _go_on(turn: Turn, event: Event, scope: Scope) -> None:
         _end_waits(turn, event, scope)
     if name in program.triggers:
         _start_journeys(turn, event, scope)
-
-
-def _count(turn: Turn, event: Event, need: HistoryNeed) -> None:
-    values = _values(need, event) if need.values else {}
-    turn.note(Counted(event.name, event.at, need.window_ms, values))
 
 
 def _suppress(turn: Turn, event: Event, scope: Scope) -> None:
@@ -190,7 +190,12 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     is_news = failed and any(slot.message_id == sent.message_id for slot in turn.profile.ledger)
     turn.note(
         ReceiptNoted(
-            sent.message_id, receipt.status.value, receipt.at, receipt.code, released=is_news
+            sent.message_id,
+            receipt.status.value,
+            receipt.at,
+            receipt.code,
+            released=is_news,
+            hour=_hour(turn, receipt),
         )
     )
     catch_up(turn)
@@ -205,6 +210,15 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     _settle(turn)
 
 
+def _hour(turn: Turn, receipt: Receipt) -> int:
+    """Tell the hour of the customer's week at which they opened or clicked, from 0 to 167."""
+    if receipt.status not in ATTENTION:
+        return -1
+    zone = find_place(turn.profile, turn.program).zones[0]
+    weekday, day_ms, _ = local_parts(zone, receipt.at)
+    return weekday * 24 + day_ms // HOUR_MS
+
+
 def _follow(turn: Turn, sent: Sent) -> None:
     """Try the next channel, unless what the message was for has been reached."""
     if sent.is_over:
@@ -215,20 +229,7 @@ def _follow(turn: Turn, sent: Sent) -> None:
 
 def _note_session(turn: Turn, event: Event, active_before_at: int) -> None:
     if turn.profile.active_at > active_before_at:
-        turn.note(SessionBegan(event.at))
-
-
-def _values(need: HistoryNeed, event: Event) -> dict[str, float]:
-    """Pick the numbers that conditions add up."""
-    found = ((name, _number(event, name)) for name in need.values)
-    return {name: number for name, number in found if number is not None}
-
-
-def _number(event: Event, name: str) -> float | None:
-    value = event.properties.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value)
+        turn.note(SessionBegan(event.at, event.name))
 
 
 def _recheck_consent(turn: Turn) -> None:
@@ -276,6 +277,7 @@ def _end_waits(turn: Turn, event: Event, scope: Scope) -> None:
 
 def _settle(turn: Turn) -> None:
     """See to what the moves of this input changed for others: segments, and wishes of contact."""
+    follow_sends(turn)
     _follow_segments(turn)
     if turn.profile.pending and any(map(changes_contact, turn.records)):
         reconsider(turn)

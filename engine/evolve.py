@@ -42,10 +42,10 @@ from engine.ledger import Slot, enter_slot, strike_slot
 from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
     HISTORY_NAMES_MAX,
-    HISTORY_RECENT_MAX,
     SENDS_EVENT_MAX,
     SENDS_MAX,
 )
+from engine.measures.series import Series, add, amount_of
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import OF_CALENDAR, Outcome
 from engine.records import (
@@ -55,6 +55,7 @@ from engine.records import (
     Decided,
     Entered,
     Exited,
+    Gathered,
     Moved,
     ReceiptNoted,
     Record,
@@ -67,6 +68,9 @@ from engine.records import (
     WakeSet,
 )
 from engine.seen import note_seen
+from engine.traits.engagement import note_contact
+from engine.traits.gather import gather
+from engine.traits.sessions import VIEWED, begin_session, note_view
 
 JsonObject = dict[str, Any]
 
@@ -105,9 +109,7 @@ def evolve(profile: Profile, record: Record, now: int) -> None:
 def _evolve_event(profile: Profile, event: Event) -> None:
     history = profile.history.get(event.name)
     if history is None:
-        if len(profile.history) >= HISTORY_NAMES_MAX:
-            del profile.history[min(profile.history, key=lambda n: profile.history[n].last_at)]
-        history = profile.history[event.name] = History(first_at=event.at, last_at=event.at)
+        history = _begin_history(profile.history, event)
     at = event.at
     history.count += 1
     # Comparisons rather than min and max: this is done for every event there is.
@@ -115,6 +117,8 @@ def _evolve_event(profile: Profile, event: Event) -> None:
         history.last_at = at
     elif at < history.first_at:
         history.first_at = at
+    if event.name in VIEWED and at >= profile.session_at:
+        note_view(profile, event.name)
     if at < profile.first_at or profile.first_at == 0:
         profile.first_at = at
     if event.traits or event.changes:
@@ -125,6 +129,14 @@ def _evolve_event(profile: Profile, event: Event) -> None:
         profile.active_at = at
     for statement in event.consents:
         note_consent(profile.consents, statement)
+
+
+def _begin_history(histories: dict[str, History], event: Event) -> History:
+    """Begin the history of an event; the one that lies back furthest makes room."""
+    if len(histories) >= HISTORY_NAMES_MAX:
+        del histories[min(histories, key=lambda name: histories[name].last_at)]
+    history = histories[event.name] = History(first_at=event.at, last_at=event.at)
+    return history
 
 
 def _evolve_traits(profile: Profile, event: Event) -> None:
@@ -198,6 +210,7 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
         counts=decided.counts,
     )
     enter_slot(profile.ledger, profile.tallies, slot, now)
+    note_contact(profile.measures, decided.channel, "sent", now)
     sends = profile.sends
     sends[decided.message_id] = Sent(
         message_id=decided.message_id,
@@ -224,22 +237,15 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
 
 def _evolve_counted(profile: Profile, counted: Counted, now: int) -> None:
     history = profile.history[counted.name]
-    recent_at = history.recent_at
-    if not recent_at or counted.at >= recent_at[-1]:
-        recent_at.append(counted.at)
-        history.recent_values.append(counted.values or None)
-    else:  # late: put where it happened, so that windows stay exact
-        place = next(i for i, at in enumerate(recent_at) if at > counted.at)
-        recent_at.insert(place, counted.at)
-        history.recent_values.insert(place, counted.values or None)
-    gone = 0
-    while gone < len(recent_at) and (
-        recent_at[gone] <= now - counted.keep_ms or len(recent_at) - gone > HISTORY_RECENT_MAX
-    ):
-        gone += 1
-    if gone:
-        del recent_at[:gone]
-        del history.recent_values[:gone]
+    if history.recent is None:
+        history.recent = Series()
+    found = ((name, amount_of(value)) for name, value in counted.values.items())
+    amounts = {name: amount for name, amount in found if amount is not None}
+    add(history.recent, counted.at, amounts, edge_at=now - counted.keep_ms)
+
+
+def _evolve_gathered(profile: Profile, gathered: Gathered, now: int) -> None:
+    gather(profile.measures, gathered, now)
 
 
 def _evolve_suppressed(profile: Profile, record: Suppressed, _now: int) -> None:
@@ -308,6 +314,7 @@ def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
         return
     if record.status not in sent.statuses:
         sent.statuses.append(record.status)
+        note_contact(profile.measures, sent.channel, record.status, record.at, hour=record.hour)
     times = profile.engagement.setdefault(f"{sent.channel}/{record.status}", [])
     insort(times, record.at)
     if len(times) > ENGAGEMENT_RECENT_MAX:
@@ -317,7 +324,7 @@ def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
 
 
 def _evolve_session(profile: Profile, record: SessionBegan, _now: int) -> None:
-    profile.session_at = record.at
+    begin_session(profile, record.at, record.name)
 
 
 def _evolve_noted_consent(profile: Profile, record: ConsentNoted, _now: int) -> None:
@@ -339,6 +346,7 @@ def _evolve_segments_reviewed(profile: Profile, record: SegmentsReviewed, _now: 
 _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     Decided: _evolve_decided,
     Counted: _evolve_counted,
+    Gathered: _evolve_gathered,
     Suppressed: _evolve_suppressed,
     Entered: _evolve_entered,
     Moved: _evolve_moved,

@@ -23,7 +23,16 @@ SEEN_MAX = 10_000
 SEEN_PART_MS = 6 * HOUR_MS  # ids are forgotten in parts of this length …
 SEEN_PART_MAX = 1_250  # … or of this many
 HISTORY_NAMES_MAX = 500
-HISTORY_RECENT_MAX = 1_000
+SERIES_EXACT_MAX = 1_000  # instants of one event that windows see to the millisecond
+SERIES_HOURS_MAX = 500  # hours before them
+SERIES_DAYS_MAX = 400  # days before those
+AMOUNT_MAX = 10**12  # a larger number is no amount, and is not added up
+MEASURES_MAX = 300
+DISTINCT_MAX = 1_000  # values of one distinct count; more are counted as that many
+FIRSTS_MAX = 200  # values of which it is known when they came first
+AFFINITY_NAMES_MAX = 50
+TRAIT_TEXT_MAX = 256  # characters of a value that a trait keeps
+TRAIT_WINDOW_MS_MAX = 400 * DAY_MS
 ENGAGEMENT_RECENT_MAX = 200
 LEDGER_MAX = 1_000
 SENDS_MAX = 200
@@ -62,6 +71,7 @@ WORKSPACE_NAME_LENGTH_MAX = 256
 CAP_COUNT_MAX = 500
 BLACKOUT_DAYS_MAX = 400
 SEGMENTS_MAX = 200
+OUTLOOK_MAX = 100  # changes by time that are looked ahead at for one term of a segment
 
 # What one condition may be, and what it may look at. Nested macros multiply, so an inner list is
 # shorter: 1,000 x 100 steps are some ten milliseconds at the very worst.
@@ -90,6 +100,8 @@ assert STEP_MOVES_MAX < RECORDS_MAX
 assert SEGMENTS_MAX * 4 < RECORDS_MAX
 assert SENDS_MAX <= LEDGER_MAX
 assert SENDS_EVENT_MAX <= SENDS_MAX
+assert SERIES_DAYS_MAX * DAY_MS >= TRAIT_WINDOW_MS_MAX
+assert AMOUNT_MAX * 1_000_000 < 2**63  # an amount in millionths is a 64-bit number
 assert INBOX_PAGE_MAX <= INBOX_KEEP_MAX
 assert INBOX_SOCKET_QUEUE_MAX >= INBOX_PAGE_MAX
 assert CAP_COUNT_MAX <= LEDGER_MAX

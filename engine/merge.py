@@ -24,11 +24,12 @@ from engine.ledger import enter_slot
 from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
     HISTORY_NAMES_MAX,
-    HISTORY_RECENT_MAX,
     SENDS_MAX,
 )
 from engine.profile import History, Instance, Pending, Profile, Sent
 from engine.seen import hand_out, take_over
+from engine.traits.sessions import unite_sessions
+from engine.traits.unite import unite_histories, unite_measures
 
 
 class Offsets(NamedTuple):
@@ -49,6 +50,7 @@ def absorb(profile: Profile, other: Profile, now: int) -> Offsets:
     unite_consents(profile.consents, other.consents)
     take_over(profile.seen, hand_out(other.seen, now), now)
     _unite_history(profile.history, other.history)
+    profile.measures = unite_measures(profile.measures, other.measures)
     _unite_engagement(profile.engagement, other.engagement)
     _unite_ledgers(profile, other, now)
     _unite_sends(profile, other, offsets)
@@ -84,26 +86,9 @@ def _unite_traits(profile: Profile, other: Profile) -> None:
 def _unite_history(ours: dict[str, History], theirs: Mapping[str, History]) -> None:
     for name, history in theirs.items():
         known = ours.get(name)
-        ours[name] = history if known is None else _unite_histories(known, history)
+        ours[name] = history if known is None else unite_histories(known, history)
     while len(ours) > HISTORY_NAMES_MAX:
         del ours[min(ours, key=lambda name: (ours[name].last_at, name))]
-
-
-def _unite_histories(one: History, other: History) -> History:
-    told = list(
-        merge(
-            zip(one.recent_at, one.recent_values, strict=True),
-            zip(other.recent_at, other.recent_values, strict=True),
-            key=lambda pair: pair[0],
-        )
-    )[-HISTORY_RECENT_MAX:]
-    return History(
-        one.count + other.count,
-        min(one.first_at, other.first_at),
-        max(one.last_at, other.last_at),
-        [at for at, _ in told],
-        [values for _, values in told],
-    )
 
 
 def _unite_engagement(ours: dict[str, list[int]], theirs: Mapping[str, list[int]]) -> None:
@@ -177,7 +162,7 @@ def _union(ours: list[str], theirs: list[str]) -> list[str]:
 
 
 def _unite_times(profile: Profile, other: Profile) -> None:
-    profile.session_at = max(profile.session_at, other.session_at)
+    unite_sessions(profile, other)
     profile.active_at = max(profile.active_at, other.active_at)
     began = [at for at in (profile.first_at, other.first_at) if at]
     profile.first_at = min(began, default=0)

@@ -10,10 +10,18 @@ import msgspec
 from engine.events import ConsentStatement
 from engine.instants import NEVER_AT
 from engine.ledger import Slot, Tally
+from engine.measures.affinity import Affinity
+from engine.measures.distinct import Distinct, Firsts
+from engine.measures.engaged import Engaged
+from engine.measures.series import Series
+from engine.measures.summary import Summary
 from engine.seen import SeenPart
 
 # Structs below hold plain values only, never each other in a circle, so the garbage collector
 # need not walk them (gc=False): with ten thousand customers in memory that is most of its work.
+
+
+Measure = Series | Summary | Distinct | Firsts | Affinity | Engaged
 
 
 class History(msgspec.Struct, array_like=True, gc=False):
@@ -22,8 +30,7 @@ class History(msgspec.Struct, array_like=True, gc=False):
     count: int = 0
     first_at: int = 0
     last_at: int = 0
-    recent_at: list[int] = []  # ascending
-    recent_values: list[dict[str, float] | None] = []  # as long as `recent_at`
+    recent: Series | None = None
 
 
 class Sent(msgspec.Struct, array_like=True, gc=False):
@@ -128,6 +135,10 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     traits_at: int = 0  # the last writing that named all traits; see `latest`
     written: dict[str, int] = {}  # trait -> its last writing, where that was another
     context_at: int = 0  # when `context_timezone` was said
+    measures: dict[str, Measure] = {}  # what live traits rest on, by key
+    session_count: int = 0
+    session_pages: int = 0  # viewed in the current session
+    session_products: int = 0
     segments: dict[str, int] = {}  # those the customer is in -> since
     segments_version: int = 0  # of the segments that were looked at for this customer
     segments_timer: int = 0  # the latest timer for a change by time alone; its numbers go down

@@ -4,6 +4,7 @@ Made by `decide`, folded by `evolve`, journaled as msgpack arrays by `actors`. F
 the end, never moved; tags are never reused.
 """
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -60,6 +61,16 @@ class Decided(msgspec.Struct, frozen=True, array_like=True, tag="decided", gc=Fa
     event: dict[str, Any] = {}  # for content on another channel, if this one fails for good
 
 
+class Shape(StrEnum):
+    """The kinds of measures."""
+
+    SERIES = "series"
+    SUMMARY = "summary"
+    DISTINCT = "distinct"
+    FIRSTS = "firsts"
+    AFFINITY = "affinity"
+
+
 class Counted(msgspec.Struct, frozen=True, array_like=True, tag="counted", gc=False):
     """An event some condition counts over was kept with the properties that are summed.
 
@@ -70,6 +81,20 @@ class Counted(msgspec.Struct, frozen=True, array_like=True, tag="counted", gc=Fa
     at: int
     keep_ms: int
     values: dict[str, float] = {}
+
+
+class Gathered(msgspec.Struct, frozen=True, array_like=True, tag="gathered", gc=False):
+    """An event went into a measure that live traits are read from.
+
+    `keep_ms` is the longest window looked at, or the half-life; 0 is for ever.
+    """
+
+    key: str
+    shape: Shape
+    at: int
+    value: str | int | float | bool | None = None
+    keep_ms: int = 0
+    weight: float = 1.0
 
 
 class Suppressed(msgspec.Struct, frozen=True, array_like=True, tag="suppressed", gc=False):
@@ -139,12 +164,14 @@ class ReceiptNoted(msgspec.Struct, frozen=True, array_like=True, tag="receipt_no
     at: int
     code: str = ""
     released: bool = False  # a definitive failure: the slot is given back
+    hour: int = -1  # of the customer's week, from Monday at midnight, where they did something
 
 
 class SessionBegan(msgspec.Struct, frozen=True, array_like=True, tag="session_began", gc=False):
     """The customer came back after the workspace's session time: a new session started."""
 
     at: int
+    name: str = ""  # of the event
 
 
 class ConsentNoted(msgspec.Struct, frozen=True, array_like=True, tag="consent_noted", gc=False):
@@ -199,6 +226,7 @@ class Truncated(msgspec.Struct, frozen=True, array_like=True, tag="truncated", g
 Record = (
     Decided
     | Counted
+    | Gathered
     | Suppressed
     | Entered
     | Moved

@@ -23,6 +23,7 @@ from engine.program.program import Program, Segment
 from engine.program.scope import Scope
 from engine.records import (
     Assigned,
+    Decided,
     SegmentEntered,
     SegmentLeft,
     SegmentsReviewed,
@@ -55,7 +56,7 @@ def foresee(profile: Profile, program: Program, now: int) -> Foresight:
     soonest_at = NEVER_AT
     if not profile.history and not known:
         return Foresight(records, membership.version, soonest_at)
-    scope = Scope(profile, now)
+    scope = Scope(profile, now, book=program)
     scope.segments = foreseen = dict(known)
     for name, segment in membership.segments.items():
         holds, changes_at = segment.flip(scope)
@@ -91,7 +92,7 @@ def follow_event(turn: Turn, event: Event) -> None:
     if turn.is_reviewed:
         reassess(turn, reviewed=reviewed)
         return
-    concerned: dict[str, Segment] = {}
+    concerned = {segment.name: segment for segment in membership.by_anything}
     if turn.profile.segments_at <= turn.now:
         _stop_timer(turn)
         _add(concerned, membership.by_time)
@@ -123,7 +124,18 @@ def catch_up(turn: Turn) -> None:
 
 def follow_receipt(turn: Turn, channel: str, status: str) -> None:
     """Bring membership up to date after a receipt that is noted."""
-    _assess(turn, turn.program.membership.by_engagement.get(f"{channel}/{status}", ()))
+    membership = turn.program.membership
+    concerned = {segment.name: segment for segment in membership.by_contact}
+    _add(concerned, membership.by_engagement.get(f"{channel}/{status}", ()))
+    if concerned:
+        _assess(turn, _in_order(turn, concerned))
+
+
+def follow_sends(turn: Turn) -> None:
+    """Bring membership up to date after messages that were sent."""
+    by_contact = turn.program.membership.by_contact
+    if by_contact and any(isinstance(one, Decided) and one.message_id for one in turn.records):
+        _assess(turn, by_contact)
 
 
 def follow_tick(turn: Turn) -> None:
@@ -168,7 +180,7 @@ def _assess(turn: Turn, segments: Iterable[Segment], *, reviewed: bool = False) 
     """Put down who entered and left, and see to it that the next change by time is not missed."""
     profile, now = turn.profile, turn.now
     known = profile.segments
-    scope = Scope(profile, now)
+    scope = Scope(profile, now, book=turn.program)
     soonest_at = NEVER_AT
     for segment in segments:
         name = segment.name

@@ -62,4 +62,5 @@ class Turn:
             event=event,
             event_name=event_name,
             context=context,
+            book=self.program,
         )

@@ -29,7 +29,7 @@ from adapters.channels.smtp import SmtpSettings
 from adapters.channels.webhook import WebhookSettings
 from adapters.cli.commands import nextbeat
 from engine import limits
-from engine.program import model, policymodel
+from engine.program import model, policymodel, privacy, traitmodel
 from engine.reasons import Reason, classify_reason
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -196,6 +196,10 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
         model.GoalSpec,
         model.StepSpec,
         model.WaitForSpec,
+        traitmodel.TraitSpec,
+        traitmodel.RfmSpec,
+        privacy.PiiSpec,
+        privacy.RetentionSpec,
     ],
 )
 def test_every_key_of_a_workspace_is_in_the_reference(spec: type[msgspec.Struct]) -> None:

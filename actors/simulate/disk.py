@@ -18,8 +18,11 @@ from collections.abc import AsyncIterator, Sequence
 from actors.directory import decode_entry
 from actors.memory import MemoryStore
 from actors.ports import (
+    ActQuery,
+    ActRow,
     Commit,
     CrossingsRow,
+    Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
@@ -27,6 +30,7 @@ from actors.ports import (
     OutboxRow,
     Page,
     QuarantineRow,
+    Retired,
     ReviewRow,
     SnapshotRow,
     StoreState,
@@ -267,6 +271,18 @@ class SimStore:
         """Tell how far the customers were looked at since the segments changed, if ever."""
         await self._read()
         return await self.kept.review()
+
+    async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
+        """Find what is too old, at most so many rows of each kind."""
+        return await self.kept.old(cutoffs, limit)
+
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
+        return await self.kept.messages(ids)
+
+    async def acts(self, query: ActQuery) -> list[ActRow]:
+        """List administrative acts, newest first."""
+        return await self.kept.acts(query)
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:
         """Keep the text of a workspace that comes into force; once for each version."""

@@ -34,6 +34,9 @@ _COMMANDS = {
     "restore": "Make a data folder of a backup.",
     "merge": "Make two customers one: they are the same person.",
     "unmerge": "Make two customers of one again.",
+    "timeline": "Tell what happened with a customer, across channels, and what it changed.",
+    "export": "Write down everything there is about a customer.",
+    "acts": "List administrative acts: what was done, to whom, by whom.",
     "quarantine": "Show items that were not understood, and take them in again.",
 }
 _EPILOG = "Start with `nextbeat demo`, then try `nextbeat explain` on a customer it shows."

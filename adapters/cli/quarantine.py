@@ -7,7 +7,7 @@ import click
 from adapters.cli.output import show_table, write_json
 from adapters.cli.remote import Remote, path_of
 from adapters.cli.sentences import read_instant
-from adapters.cli.source import open_source, source_options, url_option
+from adapters.cli.source import open_source, reveal_option, source_options, url_option
 
 _LIMIT = 50
 _LIMIT_MAX = 100_000
@@ -31,10 +31,11 @@ def quarantine() -> None:
     type=click.IntRange(1, _LIMIT_MAX),
     help="How many at most, newest first.",
 )
+@reveal_option
 @click.option("--json", "as_json", is_flag=True, help="Write the items as JSON.")
-def list_items(*, data: Path | None, url: str, limit: int, as_json: bool) -> None:
+def list_items(*, data: Path | None, url: str, limit: int, reveal: bool, as_json: bool) -> None:
     """List quarantined items, newest first."""
-    items = open_source(data, url).quarantine(None, limit)
+    items = open_source(data, url).quarantine(None, limit, is_masked=not reveal)
     if as_json:
         write_json(items)
         return
@@ -58,13 +59,12 @@ def list_items(*, data: Path | None, url: str, limit: int, as_json: bool) -> Non
 @quarantine.command("show")
 @click.argument("number", type=click.IntRange(min=1))
 @source_options
+@reveal_option
 @click.option("--json", "as_json", is_flag=True, help="Write the item as JSON.")
-def show_item(*, number: int, data: Path | None, url: str, as_json: bool) -> None:
+def show_item(*, number: int, data: Path | None, url: str, reveal: bool, as_json: bool) -> None:
     """Show one item as it was sent, and what was wrong with it."""
-    item = next(
-        (one for one in open_source(data, url).quarantine(number + 1, 1) if one.number == number),
-        None,
-    )
+    found = open_source(data, url).quarantine(number + 1, 1, is_masked=not reveal)
+    item = next((one for one in found if one.number == number), None)
     if item is None:
         message = f"there is no item {number} in quarantine"
         raise click.ClickException(message)

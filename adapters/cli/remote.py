@@ -6,17 +6,20 @@ it.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
+from adapters.gateway.grants import first_key
 from engine.errors import NextbeatError
 
 _KEYS = "NEXTBEAT_ADMIN_KEYS"
 _TIMEOUT_S = 30.0
 _OK = 200
+_PIECE_BYTES = 64 * 1024
 _UNAUTHORIZED = 401
 
 
@@ -50,26 +53,45 @@ class Remote:
         given = {name: value for name, value in parameters.items() if value}
         return self._ask("GET", f"{path}?{urlencode(given)}" if given else path)
 
+    def stream(self, path: str, parameters: Mapping[str, str]) -> Iterator[bytes]:
+        """Read what may be long, piece by piece; raises RemoteError where it has no proper end."""
+        target = f"{path}?{urlencode(parameters)}" if parameters else path
+        with closing(self._connect()) as connection:
+            try:
+                connection.request("GET", target, headers=_authorization())
+                answer = connection.getresponse()
+                if answer.status != _OK:
+                    raise RemoteError(_describe(answer.status, answer.read()))
+                while piece := answer.read(_PIECE_BYTES):
+                    yield piece
+            except (OSError, HTTPException, ValueError) as error:
+                raise self._unanswered(error) from None
+
     def post(self, path: str) -> bytes:
         """Ask for something to be done."""
         return self._ask("POST", path)
 
     def _ask(self, method: str, target: str) -> bytes:
-        kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
         try:
-            connection = kind(self._parts.hostname or "", self._parts.port, timeout=_TIMEOUT_S)
-            try:
+            with closing(self._connect()) as connection:
                 connection.request(method, target, headers=_authorization())
                 answer = connection.getresponse()
                 body = answer.read()
-            finally:
-                connection.close()
         except (OSError, HTTPException, ValueError) as error:
-            message = f"no Nextbeat answers at {self._url}: {error}"
-            raise RemoteError(message) from None
+            raise self._unanswered(error) from None
         if answer.status != _OK:
             raise RemoteError(_describe(answer.status, body))
         return body
+
+    def _connect(self) -> HTTPConnection:
+        kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+        try:
+            return kind(self._parts.hostname or "", self._parts.port, timeout=_TIMEOUT_S)
+        except (HTTPException, ValueError) as error:  # a port that is none
+            raise self._unanswered(error) from None
+
+    def _unanswered(self, error: Exception) -> RemoteError:
+        return RemoteError(f"no Nextbeat answers at {self._url}: {error}")
 
 
 def path_of(*parts: str) -> str:
@@ -78,7 +100,7 @@ def path_of(*parts: str) -> str:
 
 
 def _authorization() -> dict[str, str]:
-    key = os.environ.get(_KEYS, "").partition(",")[0].strip()
+    key = first_key(os.environ.get(_KEYS, ""))
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 

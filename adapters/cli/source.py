@@ -14,13 +14,16 @@ from typing import Any, Protocol, TypeVar
 import click
 import msgspec
 
-from actors.ports import DecisionQuery, DecisionRow, Store, StoreState
+from actors.ports import ActQuery, DecisionQuery, DecisionRow, Store, StoreState
 from actors.reading import answer, recall
 from adapters.cli.remote import Remote, path_of
+from adapters.gateway.acts import act_view
 from adapters.gateway.query import UnknownError
 from adapters.gateway.readable import eligibility_view, quarantine_view
 from adapters.gateway.segments import check_name, list_segments, member_views
 from adapters.gateway.views import (
+    Act,
+    ActPage,
     Decision,
     DecisionPage,
     Eligibility,
@@ -30,6 +33,7 @@ from adapters.gateway.views import (
     QuarantinePage,
     SegmentList,
 )
+from adapters.masking import Masker
 from adapters.sqlite.store import StoreReader
 from engine.errors import StoreError
 from engine.instants import format_instant
@@ -72,6 +76,17 @@ class Question(msgspec.Struct, frozen=True):
     at: int | None = None
 
 
+class ActsWanted(msgspec.Struct, frozen=True):
+    """Which administrative acts are asked for; empty means any."""
+
+    who: str = ""
+    act: str = ""
+    subject: str = ""
+    since_at: int | None = None
+    until_at: int | None = None
+    limit: int = 50
+
+
 class Source(Protocol):
     """Something that can be asked."""
 
@@ -83,7 +98,9 @@ class Source(Protocol):
         """List decisions, newest first."""
         ...
 
-    def quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
+    def quarantine(
+        self, before: int | None, limit: int, *, is_masked: bool
+    ) -> list[QuarantinedItem]:
         """List quarantined items with numbers under `before`, newest first."""
         ...
 
@@ -93,6 +110,10 @@ class Source(Protocol):
 
     def members(self, segment: str, limit: int) -> list[Member]:
         """List who is in a segment, in the order of their ids."""
+        ...
+
+    def acts(self, wanted: ActsWanted) -> list[Act]:
+        """List administrative acts, newest first."""
         ...
 
 
@@ -116,6 +137,13 @@ def source_options(function: Function) -> Function:
         help="Read this data folder instead of asking a server.",
     )
     return data(url_option(function))
+
+
+def reveal_option(function: Function) -> Function:
+    """Add the option that shows personal data, which is hidden otherwise."""
+    return click.option(
+        "--reveal", is_flag=True, help="Show personal data, which is hidden otherwise."
+    )(function)
 
 
 def open_source(data: Path | None, url: str) -> Source:
@@ -151,12 +179,15 @@ class RemoteSource:
             cursor = page.next
         return found[: wanted.limit]
 
-    def quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
+    def quarantine(
+        self, before: int | None, limit: int, *, is_masked: bool
+    ) -> list[QuarantinedItem]:
         """List quarantined items with numbers under `before`, newest first."""
         found: list[QuarantinedItem] = []
         cursor: str | None = ""
         while cursor is not None and len(found) < limit:
             parameters = {"cursor": cursor, "limit": str(_PAGE_MAX)}
+            parameters |= {"mask": "1"} if is_masked else {}
             body = self._remote.get("/v1/quarantine", parameters)
             page = msgspec.json.decode(body, type=QuarantinePage)
             found.extend(item for item in page.items if before is None or item.number < before)
@@ -179,6 +210,25 @@ class RemoteSource:
             cursor = page.next
         return found
 
+    def acts(self, wanted: ActsWanted) -> list[Act]:
+        """List administrative acts, newest first."""
+        parameters = {
+            "who": wanted.who,
+            "act": wanted.act,
+            "subject": wanted.subject,
+            "since": write_instant(wanted.since_at),
+            "until": write_instant(wanted.until_at),
+            "limit": str(min(wanted.limit, _PAGE_MAX)),
+        }
+        found: list[Act] = []
+        cursor: str | None = ""
+        while cursor is not None and len(found) < wanted.limit:
+            body = self._remote.get("/v1/acts", {**parameters, "cursor": cursor})
+            page = msgspec.json.decode(body, type=ActPage)
+            found.extend(page.acts)
+            cursor = page.next
+        return found[: wanted.limit]
+
 
 class StoredSource:
     """Decisions in a data folder, whether or not a server is running on it."""
@@ -194,9 +244,15 @@ class StoredSource:
         """List decisions, newest first."""
         return asyncio.run(self._decisions(wanted))
 
-    def quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
+    def quarantine(
+        self, before: int | None, limit: int, *, is_masked: bool
+    ) -> list[QuarantinedItem]:
         """List quarantined items with numbers under `before`, newest first."""
-        return asyncio.run(self._quarantine(before, limit))
+        return asyncio.run(self._quarantine(before, limit, is_masked=is_masked))
+
+    def acts(self, wanted: ActsWanted) -> list[Act]:
+        """List administrative acts, newest first."""
+        return asyncio.run(self._acts(wanted))
 
     def segments(self) -> SegmentList:
         """List the segments of the workspace, and how many are in each."""
@@ -207,13 +263,13 @@ class StoredSource:
         return asyncio.run(self._members(segment, limit))
 
     async def _segments(self) -> SegmentList:
-        async with self._reading() as (store, state):
-            program = await _program_in_force(store, state)
+        async with reading(self._data) as (store, state):
+            program = await program_in_force(store, state)
             return await list_segments(store, program, _now())
 
     async def _members(self, segment: str, limit: int) -> list[Member]:
-        async with self._reading() as (store, state):
-            program = await _program_in_force(store, state)
+        async with reading(self._data) as (store, state):
+            program = await program_in_force(store, state)
             try:
                 check_name(segment, program)
             except UnknownError as error:
@@ -222,38 +278,52 @@ class StoredSource:
 
     async def _eligibility(self, question: Question) -> Eligibility:
         customer, at = question.customer, question.at
-        async with self._reading() as (store, state):
-            program = await _program_in_force(store, state)
+        async with reading(self._data) as (store, state):
+            program = await program_in_force(store, state)
             profile = await recall(store, state, customer)
         now = _now() if at is None else at
         return eligibility_view(answer(profile, customer, program, question.message, now))
 
     async def _decisions(self, wanted: Wanted) -> list[Decision]:
-        async with self._reading() as (store, _):
+        async with reading(self._data) as (store, _):
             if wanted.is_one:
                 row = await store.decision(wanted.customer)
                 return [] if row is None else [_view(row)]
             return await _collect(store, wanted)
 
-    async def _quarantine(self, before: int | None, limit: int) -> list[QuarantinedItem]:
-        async with self._reading() as (store, _):
-            return [quarantine_view(row) for row in await store.quarantine(before, limit)]
+    async def _quarantine(
+        self, before: int | None, limit: int, *, is_masked: bool
+    ) -> list[QuarantinedItem]:
+        async with reading(self._data) as (store, state):
+            rows = await store.quarantine(before, limit)
+            program = await program_in_force(store, state) if is_masked and rows else None
+        items = [quarantine_view(row) for row in rows]
+        if program is None:
+            return items
+        return msgspec.convert(Masker(program.pii).mask(items), list[QuarantinedItem])
 
-    @asynccontextmanager
-    async def _reading(self) -> AsyncGenerator[tuple[Store, StoreState]]:
-        store = StoreReader(self._data)
-        state = await store.open()
-        try:
-            yield store, state
-        finally:
-            await store.close()
+    async def _acts(self, wanted: ActsWanted) -> list[Act]:
+        query = msgspec.convert(wanted, ActQuery, from_attributes=True)
+        async with reading(self._data) as (store, _):
+            return [act_view(row) for row in await store.acts(query)]
 
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def _program_in_force(store: Store, state: StoreState) -> Program:
+@asynccontextmanager
+async def reading(data: Path) -> AsyncGenerator[tuple[Store, StoreState]]:
+    """Open a data folder for looking only. Raises StoreError."""
+    store = StoreReader(data)
+    state = await store.open()
+    try:
+        yield store, state
+    finally:
+        await store.close()
+
+
+async def program_in_force(store: Store, state: StoreState) -> Program:
     """Compile the workspace that was in force last. Raises StoreError where there was none.
 
     That is the one that came last, unless an earlier one was put back: the last entry knows.
@@ -299,10 +369,15 @@ def _parameters(wanted: Wanted) -> dict[str, str]:
         "journey": wanted.journey,
         "outcome": wanted.outcome,
         "reason": wanted.reason,
-        "since": "" if wanted.since_at is None else format_instant(wanted.since_at),
-        "until": "" if wanted.until_at is None else format_instant(wanted.until_at),
+        "since": write_instant(wanted.since_at),
+        "until": write_instant(wanted.until_at),
         "limit": str(_PAGE_MAX if wanted.message else min(wanted.limit, _PAGE_MAX)),
     }
+
+
+def write_instant(at: int | None) -> str:
+    """Write an instant as a parameter; none is left out."""
+    return "" if at is None else format_instant(at)
 
 
 def _view(row: DecisionRow) -> Decision:

@@ -12,10 +12,12 @@ from aiohttp import web
 
 from actors.runtime import Runtime
 from adapters.gateway import (
+    acts,
     braze,
     cloudevents,
     consent,
     customerio,
+    export,
     feed,
     health,
     identities,
@@ -35,6 +37,7 @@ from adapters.gateway.connections import Connection, Connections, raise_descript
 from adapters.gateway.host import Host
 from adapters.gateway.intake import Handler
 from adapters.gateway.settings import GatewaySettings
+from adapters.inbox import Inbox
 
 Routes = Callable[[Host], list[web.RouteDef]]
 Dispatch = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -52,6 +55,8 @@ _MODULES: tuple[Routes, ...] = (
     quarantine.routes,
     segments.routes,
     identities.routes,
+    acts.routes,
+    export.routes,
     feed.routes,
     health.routes,
     metrics.routes,
@@ -91,12 +96,15 @@ def build_app(host: Host, mounts: Iterable[Routes] = ()) -> web.Application:
 
 
 async def serve(
-    runtime: Runtime, settings: GatewaySettings, mounts: Iterable[Routes] = ()
+    runtime: Runtime,
+    settings: GatewaySettings,
+    mounts: Iterable[Routes] = (),
+    inbox: Inbox | None = None,
 ) -> Gateway:
     """Listen, and hand what comes to the runtime. Raises SettingsError, or OSError for the port."""
     settings.check()
     raise_descriptor_limit()
-    host = Host.of(runtime, settings)
+    host = Host.of(runtime, settings, inbox)
     runner = web.AppRunner(
         build_app(host, mounts), access_log=None, shutdown_timeout=settings.deadlines.drain_s
     )

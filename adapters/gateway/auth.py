@@ -7,7 +7,7 @@ with each request and looking it up costs a twentieth of taking it apart.
 from base64 import b64decode
 from binascii import Error as Base64Error
 
-from adapters.gateway.settings import hash_key
+from adapters.gateway.grants import hash_key
 
 _REMEMBERED_MAX = 1_024
 _HEADER_LENGTH_MAX = 1_024
@@ -49,6 +49,15 @@ class KeyRing:
             self._remembered[header] = verdict
         return verdict
 
+    def recognise(self, header: str) -> bytes | None:
+        """Find which key a header that opens the door holds; None where there are no keys."""
+        scheme, _, credentials = header.partition(" ")
+        candidates = [credentials.strip()]
+        if scheme.lower() == "basic":
+            candidates = list(_open_basic(credentials.strip()) or ())
+        hashes = [hash_key(_storable(candidate)) for candidate in candidates]
+        return next((hashed for hashed in hashes if hashed in self._hashes), None)
+
     def _judge_anew(self, header: str) -> bool | None:
         scheme, _, credentials = header.partition(" ")
         match scheme.lower():
@@ -61,14 +70,22 @@ class KeyRing:
 
     def _judge_basic(self, credentials: str) -> bool | None:
         """Take the user as the key, as Segment does, or the password, as Customer.io does."""
-        try:
-            decoded = b64decode(_storable(credentials), validate=True).decode("utf-8", "replace")
-        except (Base64Error, ValueError):
+        opened = _open_basic(credentials)
+        if opened is None:
             return False
-        user, _, password = decoded.partition(":")
+        user, password = opened
         if not user and not password:
             return None
         return self.admits(user) or self.admits(password)
+
+
+def _open_basic(credentials: str) -> tuple[str, str] | None:
+    try:
+        decoded = b64decode(_storable(credentials), validate=True).decode("utf-8", "replace")
+    except (Base64Error, ValueError):
+        return None
+    user, _, password = decoded.partition(":")
+    return user, password
 
 
 def _storable(text: str) -> str:

@@ -27,6 +27,7 @@ from adapters.gateway.host import Host
 from adapters.gateway.lines import lines_of
 from adapters.gateway.parameters import FeedParameters, read_parameters
 from adapters.gateway.query import guard
+from adapters.masking import Masker
 from engine.records import Decided
 from engine.transcript import decision_object
 
@@ -75,12 +76,21 @@ class Told:
             self._written = _encode(decision_object(self.customer, self.decided))
         return self._written
 
+    def masked(self, masker: Masker) -> "Told":
+        """Give the same without personal data, for those who may not see any."""
+        told = Told(self.customer, self.decided)
+        told._written = _encode(masker.mask(decision_object(self.customer, self.decided)))
+        return told
+
 
 class Subscriber:
     """One listener's queue: bounded, losing the oldest, waking the task that writes."""
 
-    def __init__(self, wanted: FeedParameters, queue_max: int) -> None:
+    def __init__(
+        self, wanted: FeedParameters, queue_max: int, masker: Masker | None = None
+    ) -> None:
         self.is_over = False
+        self.masker = masker  # of one who may not see personal data
         self.after = wanted.after
         self._wanted = wanted
         self._queue: deque[Told] = deque(maxlen=queue_max)
@@ -116,6 +126,10 @@ class Subscriber:
         self._queue.append(told)
         self._woken.set()
 
+    def shown(self, told: list[Told]) -> list[Told]:
+        """Give decisions as this subscriber may see them."""
+        return told if self.masker is None else [one.masked(self.masker) for one in told]
+
     def end(self) -> None:
         """Let the writing task come to its end."""
         self.is_over = True
@@ -143,6 +157,7 @@ class Feed:
     """All subscribers of one host. It listens to the runtime only while there are any."""
 
     def __init__(self, host: Host, limits: FeedLimits) -> None:
+        self._host = host
         self._runtime = host.runtime
         self._limits = limits
         self._subscribers: list[Subscriber] = []
@@ -168,7 +183,10 @@ class Feed:
         socket = web.WebSocketResponse(heartbeat=self._limits.keep_alive_s, max_msg_size=4_096)
         if is_websocket and not socket.can_prepare(request).ok:
             return refuse(400, "bad_handshake", "this is not a complete websocket handshake")
-        subscriber = Subscriber(wanted, self._limits.queue_max)
+        masker = (
+            Masker(self._runtime.program.pii) if self._host.visitor(request).is_masked else None
+        )
+        subscriber = Subscriber(wanted, self._limits.queue_max, masker)
         self._add(subscriber)
         try:
             with lines.hold(subscriber.end):
@@ -234,12 +252,13 @@ class Feed:
         if after:
             told, is_whole = await self._missed(after, subscriber)
             replayed = {one.decided.decision_id for one in told}
-            yield told, 0 if is_whole else None
+            yield subscriber.shown(told), 0 if is_whole else None
         while not subscriber.is_over:
             await subscriber.wait(self._limits.keep_alive_s)
             told, lost = subscriber.drain()
             # What became durable while the missed ones were read is in both.
-            yield [one for one in told if one.decided.decision_id not in replayed], lost
+            fresh = [one for one in told if one.decided.decision_id not in replayed]
+            yield subscriber.shown(fresh), lost
 
     async def _missed(self, after: str, subscriber: Subscriber) -> tuple[list[Told], bool]:
         """Read what was decided after a decision, oldest first; False if that is not all of it."""

@@ -9,7 +9,11 @@ from aiohttp import web
 from actors.runtime import Runtime
 from adapters.gateway.answers import refuse_loudly
 from adapters.gateway.auth import KeyRing
+from adapters.gateway.grants import ANYBODY, Grant, name_key
 from adapters.gateway.settings import GatewaySettings
+from adapters.inbox import Inbox
+
+_LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class GatewayCounters(msgspec.Struct):
@@ -38,18 +42,34 @@ class Host(msgspec.Struct, frozen=True):
     counters: GatewayCounters
     write_ring: KeyRing
     admin_ring: KeyRing
+    inbox: Inbox | None = None  # of in-app messages, where a channel has one
 
     @classmethod
-    def of(cls, runtime: Runtime, settings: GatewaySettings) -> "Host":
+    def of(cls, runtime: Runtime, settings: GatewaySettings, inbox: Inbox | None = None) -> "Host":
         """Bundle a runtime with the settings it is served under."""
         write_ring, admin_ring = KeyRing(settings.write_keys), KeyRing(settings.admin_keys)
-        return cls(runtime, settings, GatewayCounters(), write_ring, admin_ring)
+        return cls(runtime, settings, GatewayCounters(), write_ring, admin_ring, inbox)
 
-    def require_admin(self, request: web.BaseRequest) -> None:
-        """Raise a 401 unless the request carries an admin key (Bearer, or Basic user)."""
+    def require_admin(self, request: web.BaseRequest) -> Grant:
+        """Raise a 401 unless the request carries an admin key (Bearer, or Basic user).
+
+        A key that allows looking only is refused with a 403 where something would be done.
+        """
         if self.admin_ring.judge(request.headers.get("Authorization")) is not True:
             self.counters.count_refused("unauthorized")
             raise refuse_loudly(401, "unauthorized", "this needs an admin key as Bearer token")
+        grant = self.visitor(request)
+        if request.method not in _LOOKING and not grant.may_act:
+            self.counters.count_refused("forbidden")
+            raise refuse_loudly(403, "forbidden", "this key may look, and change nothing")
+        return grant
+
+    def visitor(self, request: web.BaseRequest) -> Grant:
+        """Tell whose admin key a request carries that was let in, and what it allows."""
+        if self.admin_ring.is_open:
+            return ANYBODY
+        hashed = self.admin_ring.recognise(request.headers.get("Authorization", "")) or b""
+        return self.settings.grants.get(hashed) or Grant(name_key(hashed))
 
     def require_writer(self, request: web.BaseRequest) -> None:
         """Raise a 401 unless the request carries a write key in its header or its query."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from adapters.gateway.acts import note_act
 from adapters.gateway.answers import answer_json, refuse, succeed
 from adapters.gateway.host import Host
 from adapters.gateway.parameters import NoParameters, read_parameters
@@ -32,10 +33,10 @@ def routes(host: Host) -> list[web.RouteDef]:
         return answer_json(Owner(namespace, value, customer))
 
     async def merge(request: web.Request) -> web.StreamResponse:
-        return await _change(request, host.runtime.partings.merge)
+        return await _change(host, request, "merged", host.runtime.partings.merge)
 
     async def unmerge(request: web.Request) -> web.StreamResponse:
-        return await _change(request, host.runtime.partings.unmerge)
+        return await _change(host, request, "unmerged", host.runtime.partings.unmerge)
 
     return [
         web.get("/v1/identities/{namespace:[^/]+}/{value:[^/]+}", guard(host, owner)),
@@ -44,7 +45,9 @@ def routes(host: Host) -> list[web.RouteDef]:
     ]
 
 
-async def _change(request: web.Request, change: _Change) -> web.StreamResponse:
+async def _change(
+    host: Host, request: web.Request, act: str, change: _Change
+) -> web.StreamResponse:
     read_parameters(request, NoParameters)
     customer, other = _part(request, "id"), _part(request, "other")
     try:
@@ -55,6 +58,7 @@ async def _change(request: web.Request, change: _Change) -> web.StreamResponse:
         if error.code in _UNKNOWN:
             raise UnknownError(error.message) from None
         raise
+    await note_act(host, request, act, customer, other)
     return succeed(request)
 
 

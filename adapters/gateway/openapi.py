@@ -142,6 +142,8 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         for status, answer in answers
     }
     guarded = () if operation.door == "open" else (401,)
+    if operation.door == "admin" and operation.method != "get":
+        guarded = (*guarded, 403)  # to keys that may only look
     for status in sorted({*operation.statuses, *guarded}):
         responses[str(status)] = schemas.refusal(status)
     return dict(sorted(responses.items()))

@@ -8,13 +8,14 @@ ignored shows too much and looks right.
 import base64
 import binascii
 import typing
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from aiohttp import web
 
-from adapters.gateway.views import InputKind
+from adapters.gateway.views import InputKind, Topic
 from engine.errors import InputError
 from engine.instants import DAY_MS, parse_instant
 from engine.limits import ID_LENGTH_MAX, NAME_LENGTH_MAX, SOLVER_HORIZON_MS
@@ -23,11 +24,10 @@ from engine.reasons import Outcome, Reason
 PAGE_LIMIT = 50
 PAGE_LIMIT_MAX = 200
 _WORD_MAX = 80
-_CURSOR_LENGTH_MAX = 64
+_CURSOR_LENGTH_MAX = 2_048
 _NAME_CURSOR_LENGTH_MAX = 8 * ID_LENGTH_MAX  # four bytes a character, and base64
 _NUMBER_MAX = 2**63 - 1
-_NO_CURSOR = "is not a cursor of this list: give back `next` of the page before, unchanged"
-_KIND = f"^({'|'.join(typing.get_args(InputKind))})?$"
+KINDS = tuple(dict.fromkeys((*typing.get_args(Topic), *typing.get_args(InputKind))))
 
 Limit = Annotated[
     int, msgspec.Meta(ge=1, le=PAGE_LIMIT_MAX, description="How many at most on a page.")
@@ -38,15 +38,37 @@ Until = Annotated[str, msgspec.Meta(description="Only up to this instant, ISO 86
 After = Annotated[str, msgspec.Meta(description="The `next` of the page before.")]
 
 
-class TimelineParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to show of a customer's journal."""
+Mask = Annotated[bool, msgspec.Meta(description="Hide personal data, whatever the key allows.")]
 
-    kind: Annotated[str, msgspec.Meta(pattern=_KIND)] = ""
-    name: Name = ""
+
+class TimelineParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to show of a customer's history."""
+
+    kind: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=f"^({'|'.join(KINDS)})?$",
+            description="Only entries of this kind, or about it.",
+        ),
+    ] = ""
+    name: Annotated[
+        str,
+        msgspec.Meta(
+            max_length=NAME_LENGTH_MAX,
+            description=(
+                "Only what has this name: an event, a receipt's status, a message, a journey, a "
+                "trait."
+            ),
+        ),
+    ] = ""
+    channel: Annotated[
+        str, msgspec.Meta(max_length=NAME_LENGTH_MAX, description="Only what concerns a channel.")
+    ] = ""
     since: Since = ""
     until: Until = ""
     cursor: After = ""
     limit: Limit = PAGE_LIMIT
+    mask: Mask = False
 
 
 class DecisionParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,11 +117,43 @@ class FeedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
+class ActParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which administrative acts to list."""
+
+    who: Annotated[
+        str, msgspec.Meta(max_length=NAME_LENGTH_MAX, description="The name of the key used.")
+    ] = ""
+    act: Annotated[
+        str, msgspec.Meta(max_length=NAME_LENGTH_MAX, description="What was done, like `exported`.")
+    ] = ""
+    subject: Annotated[
+        str, msgspec.Meta(max_length=ID_LENGTH_MAX, description="To whom: a customer's id.")
+    ] = ""
+    since: Since = ""
+    until: Until = ""
+    cursor: After = ""
+    limit: Limit = PAGE_LIMIT
+
+
 class PageParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which part of a list to show."""
 
     cursor: After = ""
     limit: Limit = PAGE_LIMIT
+
+
+class ItemParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of the quarantine to show."""
+
+    cursor: After = ""
+    limit: Limit = PAGE_LIMIT
+    mask: Mask = False
+
+
+class CustomerParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to show a customer."""
+
+    mask: Mask = False
 
 
 class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -152,23 +206,47 @@ def hypothetical_instant_of(text: str, name: str, now: int) -> int:
 
 def write_cursor(kind: str, number: int | None) -> str | None:
     """Make the opaque name of the place where the next page begins."""
-    if number is None:
+    return write_places(kind, [] if number is None else [number])
+
+
+def write_places(kind: str, numbers: Sequence[int]) -> str | None:
+    """Make the opaque name of several places that are gone on from together; None for none."""
+    if not numbers:
         return None
-    return base64.urlsafe_b64encode(f"{kind}:{number}".encode()).decode().rstrip("=")
+    text = f"{kind}:{'.'.join(map(str, numbers))}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def read_cursor(kind: str, text: str) -> int | None:
     """Read what `write_cursor` made for a list of the same kind; "" is None."""
+    numbers = read_places(kind, text)
+    if len(numbers) > 1:
+        raise _bad_cursor()
+    return numbers[0] if numbers else None
+
+
+def read_places(kind: str, text: str) -> list[int]:
+    """Read what `write_places` made for a list of the same kind; "" is none."""
     if not text:
-        return None
+        return []
     try:
         padded = text[:_CURSOR_LENGTH_MAX] + "=" * (-len(text) % 4)
-        written, _, number = base64.b64decode(padded, b"-_", validate=True).decode().partition(":")
-        if written == kind and number.isdecimal() and int(number) <= _NUMBER_MAX:
-            return int(number)
+        written, _, rest = base64.b64decode(padded, b"-_", validate=True).decode().partition(":")
+        parts = rest.split(".")
+        if written == kind and all(map(_is_number, parts)):
+            return [int(part) for part in parts]
     except (binascii.Error, ValueError):
         pass
-    raise InputError("bad_cursor", _NO_CURSOR, "query.cursor")
+    raise _bad_cursor()
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and int(text) <= _NUMBER_MAX
+
+
+def _bad_cursor() -> InputError:
+    message = "is not a cursor of this list: give back `next` of the page before, unchanged"
+    return InputError("bad_cursor", message, "query.cursor")
 
 
 def write_name_cursor(kind: str, name: str) -> str:
@@ -190,7 +268,7 @@ def read_name_cursor(kind: str, text: str) -> str:
                 return name
     except (binascii.Error, ValueError):
         pass
-    raise InputError("bad_cursor", _NO_CURSOR, "query.cursor")
+    raise _bad_cursor()
 
 
 def _convert(name: str, value: str, expected: type[Parameters]) -> object:
@@ -208,7 +286,7 @@ def _convert(name: str, value: str, expected: type[Parameters]) -> object:
 
 
 def _expectation(name: str, value: str, message: str) -> str:
-    choices = {"outcome": Outcome, "reason": Reason, "kind": typing.get_args(InputKind)}
+    choices = {"outcome": Outcome, "reason": Reason, "kind": KINDS}
     if name not in choices:
         return message[:200]
     known = [str(choice) for choice in choices[name]]

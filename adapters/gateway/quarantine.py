@@ -18,6 +18,7 @@ from aiohttp import web
 
 from actors.ports import Commit, QuarantineRow
 from adapters.gateway import cloudevents, consent
+from adapters.gateway.acts import note_act
 from adapters.gateway.answers import refuse, succeed
 from adapters.gateway.braze_words import translate_object
 from adapters.gateway.customerio_words import translate_entity
@@ -59,6 +60,7 @@ def routes(host: Host) -> list[web.RouteDef]:
             message = "too much is waiting to be stored; ask again later"
             return refuse(503, "overloaded", message, retry_after_s=error.retry_after_s)
         await host.runtime.store.commit(Commit(released=[row.number]))
+        await note_act(host, request, "released_quarantine", str(row.number), row.code)
         return succeed(request)
 
     return [web.post("/v1/quarantine/{number:[0-9]+}/replay", guard(host, replay))]

@@ -5,34 +5,38 @@ and its store, and hand views to the client; nothing here changes anything. All 
 admin key. Ids stand in the raw path, so one with a slash in it is written `%2F`.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
 
-from actors.ports import DecisionQuery, Entry
+from actors.ports import DecisionQuery
 from actors.reading import UnknownNameError
+from actors.runtime import Runtime
 from adapters.gateway.answers import answer_json, refuse
 from adapters.gateway.host import Host
 from adapters.gateway.parameters import (
+    CustomerParameters,
     DecisionParameters,
     EligibilityParameters,
+    ItemParameters,
     NoParameters,
-    PageParameters,
     TimelineParameters,
     hypothetical_instant_of,
     instant_of,
     read_cursor,
     read_parameters,
+    read_places,
     write_cursor,
 )
 from adapters.gateway.readable import (
     customer_view,
     eligibility_view,
-    entry_view,
     quarantine_view,
 )
-from adapters.gateway.views import QuarantinePage, TimelineEntry, TimelinePage
+from adapters.gateway.timeline import Span, timeline_page
+from adapters.gateway.views import QuarantinePage
+from adapters.masking import Masker
 from engine.errors import InputError, StoreError
 from engine.limits import ID_LENGTH_MAX
 from engine.profile import Profile
@@ -40,8 +44,6 @@ from engine.reasons import Outcome
 from engine.records import Decided
 from engine.transcript import decision_object
 
-_SCAN_PORTION = 200
-_SCAN_MAX = 2_000  # journal entries looked at for one page; a rare filter gives short pages
 _DEFERRALS_MAX = 500  # decisions looked at to find why each pending message waits
 _RETRY_S = 1
 
@@ -98,32 +100,30 @@ class Query:
 
     async def customer(self, request: web.Request) -> web.Response:
         """Show everything known and pending about one customer."""
-        read_parameters(request, NoParameters)
+        parameters = read_parameters(request, CustomerParameters)
         profile = await self._find(request)
         deferrals = await self._deferrals(profile)
         now = self._runtime.clock.now()
         view = customer_view(profile, self._runtime.program, deferrals, now)
-        return answer_json(view)
+        return self._answer(request, view, mask=parameters.mask)
 
     async def timeline(self, request: web.Request) -> web.Response:
-        """Show a customer's journal, newest first."""
+        """Show a customer's history, newest first."""
         parameters = read_parameters(request, TimelineParameters)
         since_at = instant_of(parameters.since, "since")
-        until_at = instant_of(parameters.until, "until")
-        before = read_cursor("timeline", parameters.cursor)
-        customer = (await self._find(request)).customer
-        scan = TimelineScan(parameters, since_at, until_at)
-        while not scan.is_done:
-            portion = await self._runtime.timeline(customer, before, _SCAN_PORTION)
-            scan.take(portion)
-            before = scan.seen_seq if portion else before
-        cursor = write_cursor("timeline", scan.next_seq)
-        return answer_json(TimelinePage(customer, scan.entries, cursor))
+        span = Span(since_at, instant_of(parameters.until, "until"))
+        places = read_places("timeline", parameters.cursor)
+        runtime = self._runtime
+        profile = await self._find(request)
+        history = runtime.resume(profile, places) if places else await runtime.history(profile)
+        source = runtime.store, runtime.program
+        page = await timeline_page(source, (profile, history), parameters, span)
+        return self._answer(request, page, mask=parameters.mask)
 
     async def customer_decisions(self, request: web.Request) -> web.Response:
         """List the decisions about one customer."""
         query = _decision_query(request, (await self._find(request)).customer)
-        return await self._list(query)
+        return await self._list(request, query)
 
     async def eligibility(self, request: web.Request) -> web.Response:
         """Tell whether a message may go to a customer, now or at another instant."""
@@ -139,11 +139,11 @@ class Query:
             if error.kind == "message":
                 raise UnknownError(str(error), "query.message") from None
             raise InputError("bad_parameter", str(error), "query.channel") from None
-        return answer_json(eligibility_view(answer))
+        return self._answer(request, eligibility_view(answer))
 
     async def decisions(self, request: web.Request) -> web.Response:
         """List decisions over all customers."""
-        return await self._list(_decision_query(request, ""))
+        return await self._list(request, _decision_query(request, ""))
 
     async def decision(self, request: web.Request) -> web.Response:
         """Show one decision with its whole trace."""
@@ -152,25 +152,28 @@ class Query:
         row = await self._runtime.store.decision(decision_id)
         if row is None:
             raise UnknownError("there is no decision with this id")
-        return answer_json(decision_object(row.customer, _decode_decided(row.body)))
+        return self._answer(request, decision_object(row.customer, _decode_decided(row.body)))
 
     async def quarantine(self, request: web.Request) -> web.Response:
         """List items that were not understood."""
-        parameters = read_parameters(request, PageParameters)
+        parameters = read_parameters(request, ItemParameters)
         before = read_cursor("quarantine", parameters.cursor)
         # One more than asked for tells whether there is another page.
         rows = await self._runtime.store.quarantine(before, parameters.limit + 1)
         shown = rows[: parameters.limit]
         last = shown[-1].number if len(rows) > len(shown) else None
         items = [quarantine_view(row) for row in shown]
-        return answer_json(QuarantinePage(items, write_cursor("quarantine", last)))
+        page = QuarantinePage(items, write_cursor("quarantine", last))
+        return self._answer(request, page, mask=parameters.mask)
+
+    def _answer(self, request: web.Request, view: object, *, mask: bool = False) -> web.Response:
+        """Show a view; without personal data where that is asked for, or the key's scope is so."""
+        if mask or self._host.visitor(request).is_masked:
+            view = Masker(self._runtime.program.pii).mask(view)
+        return answer_json(view)
 
     async def _find(self, request: web.Request) -> Profile:
-        """Find the customer in the path: by its id, or by an anonymous id."""
-        profile = await self._runtime.seek(_id_of(request))
-        if profile is None:
-            raise UnknownError("there is no customer with this id")
-        return profile
+        return await find_customer(self._runtime, request)
 
     async def _deferrals(self, profile: Profile) -> dict[int, Decided]:
         """Find the latest deferral of each proposal that is still pending."""
@@ -186,54 +189,19 @@ class Query:
                 found.setdefault(decided.proposal, decided)
         return found
 
-    async def _list(self, query: DecisionQuery) -> web.Response:
+    async def _list(self, request: web.Request, query: DecisionQuery) -> web.Response:
         page = await self._runtime.store.decisions(query)
         found = [decision_object(row.customer, _decode_decided(row.body)) for row in page.rows]
-        return answer_json({"decisions": found, "next": write_cursor("decisions", page.next)})
+        shown = {"decisions": found, "next": write_cursor("decisions", page.next)}
+        return self._answer(request, shown)
 
 
-class TimelineScan:
-    """Picks the entries of one page from a journal that is read backwards in portions."""
-
-    def __init__(
-        self, parameters: TimelineParameters, since_at: int | None, until_at: int | None
-    ) -> None:
-        self.entries: list[TimelineEntry] = []
-        self.is_done = False
-        self.seen_seq = 0
-        self.next_seq: int | None = None
-        self._parameters = parameters
-        self._since_at = since_at
-        self._until_at = until_at
-        self._scanned = 0
-
-    def take(self, portion: Sequence[Entry]) -> None:
-        """Look at the next entries; afterwards `is_done` says whether more are wanted."""
-        for entry in portion:
-            if self._since_at is not None and entry.at < self._since_at:
-                self._end(None)
-                return
-            if len(self.entries) == self._parameters.limit or self._scanned == _SCAN_MAX:
-                self._end(self.seen_seq)
-                return
-            self._scanned += 1
-            self.seen_seq = entry.seq
-            self._pick(entry)
-        if len(portion) < _SCAN_PORTION:
-            self._end(None)
-
-    def _end(self, next_seq: int | None) -> None:
-        self.is_done, self.next_seq = True, next_seq
-
-    def _pick(self, entry: Entry) -> None:
-        if self._until_at is not None and entry.at > self._until_at:
-            return
-        view = entry_view(entry)
-        wanted = self._parameters
-        if (not wanted.kind or view.kind == wanted.kind) and (
-            not wanted.name or view.name == wanted.name
-        ):
-            self.entries.append(view)
+async def find_customer(runtime: Runtime, request: web.Request) -> Profile:
+    """Find the customer in the path: by its id, or by an anonymous id. Raises UnknownError."""
+    profile = await runtime.seek(_id_of(request))
+    if profile is None:
+        raise UnknownError("there is no customer with this id")
+    return profile
 
 
 def _decision_query(request: web.Request, customer: str) -> DecisionQuery:

@@ -52,6 +52,7 @@ from engine.localtime import zone as find_zone
 from engine.place import Place as CustomerPlace, find_place
 from engine.profile import Instance, Pending, Profile
 from engine.program.program import Instruction, Op, Program
+from engine.program.view import live_traits
 from engine.reasons import Outcome, classify_reason
 from engine.records import Decided, Record
 from engine.transcript import check_object, decision_object
@@ -74,6 +75,7 @@ def customer_view(
         timezone=_timezone(profile),
         place=place_view(find_place(profile, program)),
         traits=profile.traits,
+        live=live_traits(profile, program, now),
         identities=_identities(profile, program),
         consents=[_consent(profile, key) for key in sorted(profile.consents)],
         session=_session(profile, program, now),
@@ -156,6 +158,11 @@ def entry_view(entry: Entry) -> TimelineEntry:
         program=entry.program,
         input={} if given is None else readable(given),
         records=_records(entry),
+        customer=entry.customer,
+        about=[],
+        channels=[],
+        cause={},
+        changes=[],
     )
 
 

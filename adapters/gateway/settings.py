@@ -5,11 +5,11 @@ Keys are kept as SHA-256 only, so a dump of the process's memory holds none in t
 """
 
 from collections.abc import Mapping
-from hashlib import sha256
 from ipaddress import ip_address
 
 import msgspec
 
+from adapters.gateway.grants import Grant, hash_key, read_grants
 from engine.errors import NextbeatError
 
 _WRITE_KEYS = "NEXTBEAT_WRITE_KEYS"
@@ -42,6 +42,7 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     admin_keys: frozenset[bytes] = frozenset()
     deadlines: Deadlines = Deadlines()
     connections_max: int = 0
+    grants: Mapping[bytes, Grant] = {}  # of admin keys; one that is not in it allows everything
 
     @classmethod
     def from_environment(
@@ -55,8 +56,14 @@ class GatewaySettings(msgspec.Struct, frozen=True):
             )
             raise SettingsError(message)
         write_keys = hash_keys(environment.get(_WRITE_KEYS, ""))
-        admin_keys = hash_keys(environment.get(_ADMIN_KEYS, ""))
-        settings = cls(host=host, port=port, write_keys=write_keys, admin_keys=admin_keys)
+        grants = read_grants(environment.get(_ADMIN_KEYS, ""))
+        settings = cls(
+            host=host,
+            port=port,
+            write_keys=write_keys,
+            admin_keys=frozenset(grants),
+            grants=grants,
+        )
         settings.check()
         return settings
 
@@ -76,11 +83,6 @@ class GatewaySettings(msgspec.Struct, frozen=True):
 def hash_keys(text: str) -> frozenset[bytes]:
     """Hash the keys of a comma separated list; empty ones are not keys."""
     return frozenset(hash_key(key) for part in text.split(",") if (key := part.strip()))
-
-
-def hash_key(key: str) -> bytes:
-    """Shorten a key to what is compared: SHA-256 is enough for keys that are long and random."""
-    return sha256(key.encode()).digest()
 
 
 def is_loopback(host: str) -> bool:

@@ -170,6 +170,7 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str | None
     place: Place
     traits: dict[str, Any]
+    live: dict[str, Any]
     identities: list[Identity]
     consents: list[Consent]
     session: Session
@@ -198,8 +199,27 @@ InputKind = Literal[
 ]
 
 
+Topic = Literal["event", "receipt", "timer", "decision", "consent", "journey", "change", "merge"]
+
+
+class ProfileChange(msgspec.Struct, frozen=True):
+    """One thing that is otherwise since an input.
+
+    `was` is null where there was nothing, and absent where it lies too far back to be known.
+    """
+
+    of: Literal["trait", "timezone", "consent", "session", "suppression", "journey"]
+    name: str
+    now: Any
+    was: Any = msgspec.UNSET
+
+
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One input as it is in the journal, with the records it led to."""
+    """One input as it is in the journal, with what it was about and what it led to.
+
+    `customer` is whose entry it was when it was written: that of who was merged into this customer
+    may be another. `changes` are what the input, which is their cause, changed in the profile.
+    """
 
     seq: int
     at: Instant
@@ -208,14 +228,23 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     program: str
     input: dict[str, Any]
     records: list[dict[str, Any]]
+    customer: str
+    about: list[Topic]
+    channels: list[str]
+    cause: dict[str, str]
+    changes: list[ProfileChange]
 
 
 class TimelinePage(msgspec.Struct, frozen=True):
-    """Journal entries of one customer, newest first."""
+    """Journal entries of one customer, newest first.
+
+    A page may have few entries, or none, and go on: looking for what is rare is done in portions.
+    """
 
     customer: str
     entries: list[TimelineEntry]
     next: Cursor
+    timezone: str  # where the customer is taken to be, for showing local times
 
 
 class QuarantinedItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,6 +309,24 @@ class MemberPage(msgspec.Struct, frozen=True, kw_only=True):
 
     segment: str
     members: list[Member]
+    next: Cursor
+
+
+class Act(msgspec.Struct, frozen=True):
+    """An administrative act: who did what, to whom or what."""
+
+    number: int
+    at: Instant
+    who: str
+    act: str
+    subject: str
+    detail: str
+
+
+class ActPage(msgspec.Struct, frozen=True):
+    """Administrative acts, newest first."""
+
+    acts: list[Act]
     next: Cursor
 
 

@@ -52,6 +52,7 @@ _SUMMED = {
         "SELECT 'number', number, checksum, number,"
         " received_at, source, code, path, message, payload FROM quarantine"
     ),
+    "acts": "SELECT 'number', number, checksum, number, at, who, act, subject, detail FROM acts",
 }
 
 
@@ -107,6 +108,11 @@ class Audit:
         last_seq, covered_seq = self.connection.execute(query("state")).fetchone()
         self._versions = dict(self.connection.execute("SELECT id, version FROM programs"))
         return last_seq, covered_seq
+
+    def retired(self) -> dict[str, int]:
+        """Tell up to which entry, and until which instants, what was too old was taken away."""
+        rows = self.connection.execute(query("retired")).fetchall()
+        return {name: value for name, value in rows if isinstance(value, int)}
 
     def entries(self, after_seq: int, until_seq: int) -> Iterator[Entry]:
         """Give the entries of a range; those whose payload was erased are left out."""
@@ -268,6 +274,10 @@ def find_numbering_faults(connection: sqlite3.Connection) -> Iterator[Fault]:
     expected = [("quarantine", max(most, seq)) for _, seq in told[:1] if isinstance(seq, int)]
     if told != expected or (most and not told):
         yield Fault("quarantine", "numbering", "the next item could get a number that is taken")
+    (count,) = connection.execute("SELECT count(*) FROM acts").fetchone()
+    (noted,) = connection.execute(query("acts_noted")).fetchone()
+    if count != noted:
+        yield Fault("acts", "numbering", f"{count} acts are there, and {noted} were noted")
 
 
 def _is_whole(values: tuple[Value, ...], checksum: object, added: int = 0) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from actors.ports import QUARTER_MS, Commit, MemberChange
+from actors.ports import QUARTER_MS, Commit, MemberChange, Retired
 from adapters.sqlite.checksums import Value, row_checksum
 
 Statement = tuple[str, list[Value]]
@@ -81,6 +81,21 @@ _COVERED = Form(
     "UPDATE meta SET value = new.column1, checksum = new.column2"
     " FROM (VALUES {rows}) AS new WHERE name = 'covered_seq'",
 )
+_ACT = Form(6, f"INSERT INTO acts (at, who, act, subject, detail, checksum) {_ROWS}")
+# What is too old. Of the journal the rows stay, so that the chain still verifies (`chain`).
+_RETIRED_ENTRIES = Form(
+    1,
+    "UPDATE journal SET customer = '', input = NULL, records = NULL WHERE input IS NOT NULL"
+    " AND seq > (SELECT value FROM meta WHERE name = 'retired_seq')"
+    " AND seq <= (SELECT max(column1) FROM (VALUES {rows}))",
+)
+_RETIRED_DECISION = Form(1, "DELETE FROM decisions WHERE number IN (VALUES {rows})")
+_RETIRED_MESSAGE = Form(1, "DELETE FROM outbox WHERE message_id IN (VALUES {rows})")
+_RETIRED_UP_TO = Form(
+    3,
+    "UPDATE meta SET value = new.column2, checksum = new.column3"
+    " FROM (VALUES {rows}) AS new WHERE name = new.column1",
+)
 
 _MEMBER_IN = Form(3, f"INSERT OR REPLACE INTO members (segment, customer, since) {_ROWS}")
 _MEMBER_OUT = Form(2, "DELETE FROM members WHERE (segment, customer) IN (VALUES {rows})")
@@ -116,6 +131,11 @@ _FORMS = (
     _MEMBER_OUT,
     _CROSSED,
     _REVIEWED,
+    _ACT,
+    _RETIRED_ENTRIES,
+    _RETIRED_DECISION,
+    _RETIRED_MESSAGE,
+    _RETIRED_UP_TO,
 )
 STATEMENTS_MAX = len(_FORMS) * len(_SIZES)
 _TEXTS = {
@@ -160,15 +180,33 @@ def statements(commit: Commit) -> Iterator[Statement]:
     yield from fill(_LINK, [_sum_up(link) for link in commit.links])
     yield from fill(_QUARANTINED, [_sum_up(row[1:]) for row in commit.quarantined])
     yield from fill(_RELEASED, [(number,) for number in commit.released])
+    yield from fill(_ACT, [_sum_up(row[1:]) for row in commit.acts])
     if commit.covered_seq is not None:
         yield from fill(
             _COVERED, [(commit.covered_seq, row_checksum("covered_seq", commit.covered_seq))]
         )
-
+    if commit.retired is not None:
+        yield from _retire(commit.retired)
     if commit.members:
         yield from _member_statements(commit.members)
     if commit.review is not None:
         yield from fill(_REVIEWED, [_sum_up((1, *commit.review))])
+
+
+def _retire(retired: Retired) -> Iterator[Statement]:
+    """Take away what is too old, and note up to where that was done."""
+    reached: list[tuple[str, int]] = []
+    if retired.seq:
+        yield from fill(_RETIRED_ENTRIES, [(retired.seq,)])
+        reached += [("retired_seq", retired.seq), ("events_from", retired.events_at)]
+    if retired.decisions:
+        yield from fill(_RETIRED_DECISION, [(number,) for number in retired.decisions])
+        reached.append(("decisions_from", retired.decisions_at))
+    if retired.messages:
+        yield from fill(_RETIRED_MESSAGE, [(one,) for one in retired.messages])
+        reached.append(("outbox_from", retired.outbox_at))
+    yield from fill(_RELEASED, [(number,) for number in retired.quarantined])
+    yield from fill(_RETIRED_UP_TO, [_sum_up(one) for one in reached])
 
 
 def _member_statements(changes: Sequence[MemberChange]) -> Iterator[Statement]:

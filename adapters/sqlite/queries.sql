@@ -45,17 +45,21 @@ AND i.value = json_extract(wanted.value, '$[1]');
 SELECT message_id, customer, channel, state, attempts, body FROM outbox
 WHERE state NOT IN ('sent', 'failed', 'expired', 'in_doubt') ORDER BY number;
 
+-- name: messages
+SELECT o.message_id, o.customer, o.channel, o.state, o.attempts, o.body
+FROM json_each(?1) AS wanted CROSS JOIN outbox AS o ON o.message_id = wanted.value;
+
 -- name: tail
 SELECT j.seq, j.customer, j.prev, j.at, p.version, j.input, j.records
 FROM journal AS j JOIN programs AS p ON p.id = j.program
-WHERE j.seq > ?1 ORDER BY j.seq LIMIT ?2;
+WHERE j.seq > ?1 AND j.input IS NOT NULL ORDER BY j.seq LIMIT ?2;
 
 -- name: entries
 WITH RECURSIVE walk (seq, prev, step) AS (
-    SELECT seq, prev, 1 FROM journal WHERE seq = ?1
+    SELECT seq, prev, 1 FROM journal WHERE seq = ?1 AND input IS NOT NULL
     UNION ALL
     SELECT j.seq, j.prev, walk.step + 1 FROM walk JOIN journal AS j ON j.seq = walk.prev
-    WHERE walk.step < ?2
+    WHERE walk.step < ?2 AND j.input IS NOT NULL
 )
 SELECT j.seq, j.customer, j.prev, j.at, p.version, j.input, j.records
 FROM walk CROSS JOIN journal AS j ON j.seq = walk.seq JOIN programs AS p ON p.id = j.program
@@ -74,6 +78,37 @@ WHERE {filters} ORDER BY at DESC, number DESC LIMIT ?;
 -- name: quarantine
 SELECT number, received_at, source, code, path, message, payload FROM quarantine
 WHERE number < ?1 ORDER BY number DESC LIMIT ?2;
+
+-- name: acts
+SELECT number, at, who, act, subject, detail FROM acts
+WHERE {filters} ORDER BY number DESC LIMIT ?;
+
+-- Entries are looked at in order, so that all before one that is kept are gone.
+-- name: old_entries
+WITH next AS (
+    SELECT seq, at FROM journal
+    WHERE seq > (SELECT value FROM meta WHERE name = 'retired_seq') ORDER BY seq LIMIT ?2
+)
+SELECT max(seq) FROM next WHERE seq <= (SELECT value FROM meta WHERE name = 'covered_seq')
+AND seq < coalesce((SELECT min(seq) FROM next WHERE at >= ?1), 9223372036854775807);
+
+-- name: old_decisions
+SELECT number FROM decisions WHERE at < ?1 ORDER BY at LIMIT ?2;
+
+-- name: old_messages
+SELECT message_id, body FROM outbox
+WHERE state IN ('sent', 'failed', 'expired', 'in_doubt') ORDER BY number LIMIT ?1;
+
+-- name: old_quarantine
+SELECT number FROM (SELECT number, received_at FROM quarantine ORDER BY number LIMIT ?2)
+WHERE received_at < ?1;
+
+-- name: retired
+SELECT name, value FROM meta
+WHERE name IN ('retired_seq', 'events_from', 'decisions_from', 'outbox_from');
+
+-- name: acts_noted
+SELECT (SELECT value FROM meta WHERE name = 'acts');
 
 -- name: programs
 SELECT version, at, source FROM programs WHERE source IS NOT NULL ORDER BY at, id;

@@ -13,8 +13,12 @@ from pathlib import Path
 import aiosqlite
 import msgspec
 
+from actors.aging import is_sent_before
 from actors.ports import (
+    ActQuery,
+    ActRow,
     CrossingsRow,
+    Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
@@ -22,6 +26,7 @@ from actors.ports import (
     OutboxRow,
     Page,
     QuarantineRow,
+    Retired,
     ReviewRow,
     SnapshotRow,
     StoreState,
@@ -205,6 +210,39 @@ class Readers:
         rows = await self.rows(query("review"), ())
         return ReviewRow(*rows[0]) if rows else None
 
+    async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
+        """Find what is too old, at most so many rows of each kind."""
+        seq = (await self._old("old_entries", cutoffs.events_at, limit) or [0])[0]
+        return Retired(
+            seq=seq or 0,
+            events_at=cutoffs.events_at or 0,
+            decisions=await self._old("old_decisions", cutoffs.decisions_at, limit),
+            decisions_at=cutoffs.decisions_at or 0,
+            messages=await self._old_messages(cutoffs.outbox_at, limit),
+            outbox_at=cutoffs.outbox_at or 0,
+            quarantined=await self._old("old_quarantine", cutoffs.quarantine_at, limit),
+        )
+
+    async def _old(self, name: str, before_at: int | None, limit: int) -> list[int]:
+        if before_at is None:
+            return []
+        return [row[0] for row in await self.rows(query(name), (before_at, limit))]
+
+    async def _old_messages(self, before_at: int | None, limit: int) -> list[str]:
+        if before_at is None:
+            return []
+        rows = await self.rows(query("old_messages"), (limit,))
+        return [row[0] for row in rows if is_sent_before(row[1], before_at)]
+
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        """Find messages that left, or are to leave, by their ids."""
+        rows = await self.rows(query("messages"), (_encode(ids).decode(),)) if ids else ()
+        return [OutboxRow(*row) for row in rows]
+
+    async def acts(self, wanted: ActQuery) -> list[ActRow]:
+        """List administrative acts, newest first."""
+        return [ActRow(*row) for row in await self.rows(*_select_acts(wanted))]
+
     async def programs(self) -> list[tuple[str, int, bytes]]:
         """List the workspaces that were in force."""
         return [(row[0], row[1], row[2]) for row in await self.rows(query("programs"), ())]
@@ -237,3 +275,22 @@ def _select_decisions(wanted: DecisionQuery) -> tuple[str, list[Parameter]]:
     parameters.append(wanted.limit + 1)
     where = " AND ".join(filters) or "TRUE"
     return query("decisions").format(index=index, filters=where), parameters
+
+
+def _select_acts(wanted: ActQuery) -> tuple[str, list[Parameter]]:
+    """Write the query for acts. There are few: only those of one subject have an index."""
+    filters = ["number < ?"]
+    parameters: list[Parameter] = [_INTEGER_MAX if wanted.before is None else wanted.before]
+    for column in ("who", "act", "subject"):
+        value: str = getattr(wanted, column)
+        if value:
+            filters.append(f"{column} = ?")
+            parameters.append(value)
+    if wanted.since_at is not None:
+        filters.append("at >= ?")
+        parameters.append(wanted.since_at)
+    if wanted.until_at is not None:
+        filters.append("at <= ?")
+        parameters.append(wanted.until_at)
+    parameters.append(wanted.limit)
+    return query("acts").format(filters=" AND ".join(filters)), parameters

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TypedDict
 
 from actors.ports import (
+    ActQuery,
+    ActRow,
     Commit,
     CrossingsRow,
+    Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
@@ -21,6 +24,7 @@ from actors.ports import (
     OutboxRow,
     Page,
     QuarantineRow,
+    Retired,
     ReviewRow,
     SnapshotRow,
     StoreState,
@@ -126,6 +130,18 @@ class _Reading:
     async def review(self) -> ReviewRow | None:
         """Tell how far the customers were looked at since the segments changed, if ever."""
         return await self._readers.review()
+
+    async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
+        """Find what is too old, at most so many rows of each kind."""
+        return await self._readers.old(cutoffs, limit)
+
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
+        return await self._readers.messages(ids)
+
+    async def acts(self, query: ActQuery) -> list[ActRow]:
+        """List administrative acts, newest first."""
+        return await self._readers.acts(query)
 
     async def programs(self) -> list[tuple[str, int, bytes]]:
         """List the workspaces that were in force: (version, since, source), oldest first."""

@@ -24,48 +24,14 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from adapters.masking import SECRET, SECRET_KEYS, mask_text, names_to_hide
+from engine.program.privacy import Pii, same_name
+
 _DEPTH_MAX = 6
-_TEXT_MAX = 4_000
 _ITEMS_MAX = 100
 
-_SECRET = "[secret]"  # noqa: S105 - what stands in a secret's place
-_SECRET_KEYS = re.compile(
-    r"authori[sz]ation|password|passwd|pwd|secret|token|cookie|credential|signature"
-    r"|(?:api|write|admin|private|access|signing)[_-]?key|dsn",
-    re.IGNORECASE,
-)
-_ADDRESS_KEYS = {
-    "email": "[email]",
-    "e_mail": "[email]",
-    "phone": "[phone]",
-    "msisdn": "[phone]",
-    "mobile": "[phone]",
-    "address": "[address]",
-}
+_marked: frozenset[str] = frozenset(names_to_hide(Pii()))  # what the workspace in force marks
 
-# In this order: what is inside a URL or a header must be gone before addresses are looked for.
-# Each pattern is linear: no nested repetition, so a hostile value can't make logging slow.
-_MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(://)[^\s/@:]{0,200}:[^\s/@]{0,200}@"), r"\1[secret]@"),
-    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), r"\1 [secret]"),
-    (
-        re.compile(
-            r"\b((?:write|api|admin|access|private)[_-]?key|token|secret|password|sig|signature)"
-            r"([\"']?\s?[=:]\s?[\"']?)[^\s&\"',;}]+",
-            re.IGNORECASE,
-        ),
-        r"\1\2[secret]",
-    ),
-    (re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"), "[token]"),
-    (re.compile(r"\b(?:whsec|sk_live|sk_test|pk_live|xox[abp]|ghp)[_-][\w+/=-]{8,}"), "[token]"),
-    (re.compile(r"\bAKIA[0-9A-Z]{16}\b"), "[token]"),
-    (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63})+"), "[email]"),
-    (re.compile(r"(?<![\w.])(?:\+|%2B|00)[1-9]\d?[\d\s().-]{5,18}\d(?![\w:])"), "[phone]"),
-    (re.compile(r"(?<![\w.-])\(?0\d{2}\)?[\s.-]?\d{3}[\s.-]?\d{4}(?![\w:])"), "[phone]"),
-)
-_SUSPECT = re.compile(
-    r"@|%40|\d{3}|[Kk]ey|KEY|[Tt]oken|[Ss]ecret|[Pp]assw|eyJ|[Bb]earer|[Bb]asic|sig|sk_|pk_|ghp|xox|whsec|AKIA"
-)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 _LEVELS = {
@@ -127,25 +93,21 @@ def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-def mask_text(text: str) -> str:
-    """Replace addresses and secrets inside a text, and shorten it to what a line can bear."""
-    if len(text) > _TEXT_MAX:
-        text = f"{text[:_TEXT_MAX]}… ({len(text) - _TEXT_MAX} characters more)"
-    if _SUSPECT.search(text) is not None:
-        for pattern, instead in _MASKS:
-            text = pattern.sub(instead, text)
-    return text
+def mark(pii: Pii) -> None:
+    """Hide from now on what a workspace marks as personal, besides what always is."""
+    global _marked  # noqa: PLW0603 - there is one log, whatever is in force
+    _marked = frozenset(names_to_hide(pii))
 
 
 def _mask_value(key: str, value: object, depth: int) -> object:
-    named = _ADDRESS_KEYS.get(key.lower())
+    named = f"[{key.lower()}]" if same_name(key) in _marked else None
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
         # A phone number may have become an integer; instants and counters stay.
         return named or value
-    if named is not None or _SECRET_KEYS.search(key) is not None:
-        return named or _SECRET
+    if named is not None or SECRET_KEYS.search(key) is not None:
+        return named or SECRET
     return _mask_nested(key, value, depth)
 
 

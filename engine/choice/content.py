@@ -9,7 +9,8 @@ from typing import Any
 from engine.gates.reach import DEFAULT_CONTENT
 from engine.instants import format_instant
 from engine.profile import Profile
-from engine.program.program import Message, Program
+from engine.program.program import Message, Program, Template
+from engine.program.view import worked_out
 
 
 def render(  # noqa: PLR0913 - each is a name that templates can use
@@ -26,7 +27,7 @@ def render(  # noqa: PLR0913 - each is a name that templates can use
     """Render every field of the content for a channel. Raises TemplateError or TemplateAbort."""
     templates = message.content.get(channel) or message.content[DEFAULT_CONTENT]
     names: dict[str, Any] = {
-        "profile": profile.traits,
+        "profile": _traits(profile, program, templates, now),
         "event": event,
         "customer": profile.customer,
         "message_id": message_id,
@@ -35,3 +36,13 @@ def render(  # noqa: PLR0913 - each is a name that templates can use
         "now": format_instant(now),
     }
     return {field: template.render(names) for field, template in templates.items()}
+
+
+def _traits(
+    profile: Profile, program: Program, templates: Mapping[str, Template], now: int
+) -> Mapping[str, Any]:
+    """Give what is stated, and what the templates show that has to be worked out."""
+    names = [name for template in templates.values() for name in template.traits]
+    return (
+        {**profile.traits, **worked_out(names, profile, program, now)} if names else profile.traits
+    )

@@ -48,12 +48,14 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
     check_words(spec, faults)
     for name, message in spec.messages.items():
         _check_message(name, message, spec, names, faults)
+        _check_assigned(message.enrich, ("messages", name, "enrich"), spec, faults)
     for name, journey in spec.journeys.items():
         if journey.trigger is not UNSET and journey.trigger.segment:
             where: Path = ("journeys", name, "trigger", "segment")
             names.check("segments", journey.trigger.segment, where)
         for placed in walk_steps(journey.steps, ("journeys", name, "steps")):
             _check_references(placed.step, placed.path, spec, names, faults)
+            _check_assigned(placed.step.set, (*placed.path, "set"), spec, faults)
     check_flow(spec.journeys, faults)
 
 
@@ -175,6 +177,14 @@ def _check_message(
     if not any(channel in message.content for channel in kind.channels):
         problem = f"there is no content for any channel of its type: {_list(kind.channels)}"
         faults.add((*path, "content"), problem, f"add {kind.channels[0]!r} or 'default' to it")
+
+
+def _check_assigned(values: Iterable[str], path: Path, spec: WorkspaceSpec, faults: Faults) -> None:
+    """Refuse to write a trait that events keep up to date."""
+    for trait in values:
+        if trait in spec.traits:
+            message = f"{quote(trait)} is a live trait, which events keep up to date"
+            faults.add((*path, trait), message, "choose another name for one of them", at_key=True)
 
 
 def _check_references(

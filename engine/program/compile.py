@@ -16,6 +16,7 @@ from engine.calendars import HOLIDAYS_VERSION
 from engine.errors import Problem, ProgramError
 from engine.localtime import TZDATA_VERSION
 from engine.phones import PHONES_VERSION
+from engine.program.cel.computed import computed_kinds
 from engine.program.check import check_workspace
 from engine.program.faults import Faults
 from engine.program.identitymodel import compile_identity
@@ -23,6 +24,7 @@ from engine.program.leaves import Leaves
 from engine.program.mappings import compile_mappings
 from engine.program.model import WorkspaceSpec
 from engine.program.names import Names
+from engine.program.orders import compile_rfm, feed_orders
 from engine.program.places import Path, Places
 from engine.program.policies import (
     compile_backoff,
@@ -34,6 +36,7 @@ from engine.program.policies import (
     compile_shared_caps,
     compile_suppressions,
 )
+from engine.program.privacy import compile_pii, compile_retention
 from engine.program.program import Defaults, Journey, Message, Op, Program
 from engine.program.regions import load_packs
 from engine.program.sections import (
@@ -46,6 +49,7 @@ from engine.program.sections import (
 )
 from engine.program.segments import check_segments, compile_membership
 from engine.program.shape import read_shape
+from engine.program.traits import compile_expressions, compile_traits
 from engine.program.wordcheck import check_event
 
 # What the same workspace means. Raised when a release decides otherwise on the same text, so that
@@ -97,6 +101,11 @@ def _compile(
     spec: WorkspaceSpec, source: Mapping[str, Any], version: str, leaves: Leaves
 ) -> Program:
     policies = spec.policies
+    rfm = compile_rfm(spec.rfm, leaves)
+    feed_orders(rfm, leaves)
+    traits = compile_traits(spec.traits, leaves)
+    leaves.trait_kinds = computed_kinds(traits)
+    compile_expressions(spec.traits, traits, leaves)
     types = {
         name: compile_type(name, kind, policies, leaves)
         for name, kind in spec.message_types.items()
@@ -133,7 +142,7 @@ def _compile(
         suppressions=group(suppressions, lambda rule: rule.event),
         suppression_rules={rule.name: rule for rule in suppressions},
         same_message_ms=leaves.duration_or_none(policies.same_message, (*path, "same_message")),
-        membership=compile_membership(segments, urgent),
+        membership=compile_membership(segments, urgent, traits, leaves, source),
         journeys=journeys,
         triggers=group(triggered, lambda journey: journey.trigger.event),
         history=leaves.history(),  # complete: every condition is compiled by now
@@ -147,6 +156,12 @@ def _compile(
         pacing=compile_pacing(policies),
         identity=compile_identity(spec.identity, spec.defaults.country),
         mappings=compile_mappings(spec.mapping),
+        traits=traits,
+        rfm=rfm,
+        pii=compile_pii(spec.pii),
+        retention=compile_retention(
+            spec.retention, lambda text, key: leaves.duration_or_none(text, ("retention", key))
+        ),
     ).with_archive({})
 
 

@@ -5,10 +5,11 @@ read it notes the fault and gives something harmless back, so that one run finds
 conditions look at (history, segments, channels) is gathered on the way.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from zoneinfo import ZoneInfo
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from engine.instants import parse_duration
@@ -16,15 +17,17 @@ from engine.limits import SOLVER_HORIZON_MS
 from engine.localtime import day_number
 from engine.program.captext import CapError, read_cap
 from engine.program.cel.compiler import CelError, Compiled, compile_condition, compile_value
+from engine.program.cel.ir import Kind
 from engine.program.faults import Faults, quote
 from engine.program.places import Path, format_path
-from engine.program.program import Cap, Condition, HistoryNeed, Template
+from engine.program.program import Cap, Condition, Feed, HistoryNeed, Template
 from engine.program.scope import Scope
-from engine.program.templates import TemplateError, compile_template, find_misspelt
+from engine.program.templates import TemplateError, compile_template, find_misspelt, shown_traits
 from engine.program.until import parse_until
 from engine.windows import Window, parse_window
 
 Until = Callable[[Scope, ZoneInfo], int | None]
+_Compiler = Callable[[str, Mapping[str, Kind]], Compiled]
 
 _DURATION_FORM = "write a number and a unit: 30m, 2h, 1d, 1w"
 _NEVER = Condition(source="false", test=lambda _: False, evaluate=lambda _: None)
@@ -41,6 +44,9 @@ class Leaves:
         self.event_uses: list[tuple[Path, str]] = []
         self._windows_ms: dict[str, int] = {}
         self._values: dict[str, dict[str, None]] = {}
+        self._feeds: dict[str, dict[str, Feed]] = {}
+        self.trait_kinds: Mapping[str, Kind] = {}  # of traits that are worked out
+        self.trait_uses: list[tuple[Path, str]] = []
 
     def duration(self, text: str, path: Path) -> int:
         """Read a duration of more than nothing, in ms."""
@@ -119,33 +125,52 @@ class Leaves:
             misspelt = find_misspelt(source)
             if misspelt is not None:
                 raise misspelt
+            worked_out = tuple(one for one in shown_traits(source) if one in self.trait_kinds)
         except TemplateError as error:
             hint = "the text is Liquid: {{ value }} and {% tag %}"
             self.faults.add_within(path, error.message, hint, line=error.line, column=error.column)
             return _EMPTY
-        return template
+        return msgspec.structs.replace(template, traits=worked_out) if worked_out else template
 
     def history(self) -> dict[str, HistoryNeed]:
-        """Tell, by event, how far back conditions look and which numbers they add up."""
+        """Tell, by event, how far back is looked, which numbers are added up, and what it feeds."""
+        windows_ms = {name: window_ms for name, window_ms in self._windows_ms.items() if window_ms}
         return {
-            name: HistoryNeed(window_ms, tuple(sorted(self._values[name])))
-            for name, window_ms in sorted(self._windows_ms.items())
+            name: HistoryNeed(
+                windows_ms.get(name, 0),
+                tuple(sorted(self._values.get(name, ()))),
+                tuple(self._feeds.get(name, {}).values()),
+            )
+            for name in sorted({**windows_ms, **self._feeds})
         }
 
-    def _compile(self, compiler: Callable[[str], Compiled], source: str, path: Path) -> Condition:
+    def need(self, event: str, window_ms: int, value: str | None = None) -> None:
+        """Have an event's instants kept, and a number that is added up."""
+        self._windows_ms[event] = max(self._windows_ms.get(event, 0), window_ms)
+        values = self._values.setdefault(event, {})
+        if value is not None:
+            values[value] = None
+
+    def feed(self, event: str, feed: Feed) -> None:
+        """Have an event go into a measure; of two windows the longer one is kept."""
+        feeds = self._feeds.setdefault(event, {})
+        known = feeds.get(feed.key)
+        is_longer = known is None or (known.keep_ms and feed.keep_ms > known.keep_ms)
+        if is_longer or not feed.keep_ms:  # 0 is for ever
+            feeds[feed.key] = feed
+
+    def _compile(self, compiler: _Compiler, source: str, path: Path) -> Condition:
         try:
-            compiled = compiler(source)
+            compiled = compiler(source, self.trait_kinds)
         except CelError as error:
             self.faults.add_within(
                 path, error.message, error.hint, line=error.line, column=error.column
             )
             return _NEVER
         for name, window_ms, value in compiled.history:
-            self._windows_ms[name] = max(self._windows_ms.get(name, 0), window_ms)
             self.event_uses.append((path, name))
-            values = self._values.setdefault(name, {})
-            if value is not None:
-                values[value] = None
+            self.need(name, window_ms, value)
+        self.trait_uses.extend((path, name) for name in compiled.traits)
         self.segment_uses.extend((path, name) for name in compiled.segments)
         self.channel_uses.extend((path, name) for name in compiled.channels)
         return compiled.condition

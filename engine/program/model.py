@@ -14,6 +14,7 @@ from engine.limits import SESSION_MS_DEFAULT
 from engine.program.identitymodel import IdentitySpec
 from engine.program.mappingmodel import MappingSpec
 from engine.program.policymodel import PoliciesSpec
+from engine.program.privacy import PiiSpec, RetentionSpec
 from engine.program.texts import (
     CapText,
     ChannelName,
@@ -32,6 +33,7 @@ from engine.program.texts import (
     Release,
     Text,
 )
+from engine.program.traitmodel import RfmSpec, TraitSpec
 
 ADAPTERS = ("log", "smtp", "webhook", "inbox")
 DEFAULT_CONTENT = "default"  # the content that serves every channel without its own
@@ -347,6 +349,13 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[MappingSpec, ...],
         Meta(description="What is done to events as they come in: renamed, converted, left out."),
     ] = ()
+    traits: Annotated[
+        dict[str, TraitSpec],
+        Meta(description="Traits kept up to date by events, read as `profile.NAME`."),
+    ] = {}
+    rfm: RfmSpec = RfmSpec()
+    pii: PiiSpec = PiiSpec()
+    retention: RetentionSpec = RetentionSpec()
 
 
 # What the workspace language has words for and this version does not do: refused by name, since a

@@ -13,7 +13,10 @@ import msgspec
 
 from engine.identities import NO_RULES, IdentityRules
 from engine.program.mappings import Mappings
+from engine.program.privacy import Pii, Retention
 from engine.program.scope import Scope
+from engine.records import Shape
+from engine.traits.live import RFM_DEFAULT, LiveTrait, RfmRules
 from engine.windows import Window
 
 SESSION = "session"  # the window of channels that reach only people who are there
@@ -167,6 +170,7 @@ class Template(msgspec.Struct, frozen=True):
 
     source: str
     render: Callable[[Mapping[str, Any]], str]
+    traits: tuple[str, ...] = ()  # those it shows that have to be worked out
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -263,11 +267,34 @@ class Journey(msgspec.Struct, frozen=True):
     code: tuple[Instruction, ...]
 
 
+class Feed(msgspec.Struct, frozen=True):
+    """A measure that an event goes into: by which key, under which condition, with what value.
+
+    The value is the first of the properties `of` that there is, a number where `numeric`; without
+    one the event does not go in, unless there are no `of` or it `is_optional`. With `each` it is
+    looked for in every element of the list of that name too. `keep_ms` is as in `Gathered`.
+    """
+
+    key: str
+    shape: Shape
+    of: tuple[str, ...] = ()
+    numeric: bool = False
+    condition: Condition | None = None
+    keep_ms: int = 0
+    weight: float = 1.0
+    each: str = ""
+    is_optional: bool = False
+
+
 class HistoryNeed(msgspec.Struct, frozen=True):
-    """What conditions look at in the past of one event: how far back, and which numbers."""
+    """What is kept of one event: how far back, which numbers, and what else it feeds.
+
+    A window of 0 is no need to keep instants.
+    """
 
     window_ms: int
     values: tuple[str, ...]
+    feeds: tuple[Feed, ...] = ()
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -291,9 +318,11 @@ class Membership(msgspec.Struct, frozen=True):
     version: int = 0
     segments: Mapping[str, Segment] = {}
     by_event: Mapping[str, tuple[Segment, ...]] = {}
+    by_anything: tuple[Segment, ...] = ()  # with every event, whatever its name
     by_trait: Mapping[str, tuple[Segment, ...]] = {}
     by_any_trait: tuple[Segment, ...] = ()  # for the traits that are not in `by_trait`
     by_engagement: Mapping[str, tuple[Segment, ...]] = {}  # "channel/status"
+    by_contact: tuple[Segment, ...] = ()  # with every receipt, and every message that is sent
     by_time: tuple[Segment, ...] = ()
     starts: Mapping[tuple[str, str], tuple["Journey", ...]] = {}  # by segment and entered or left
     has_traits: bool = False  # some segment looks at a trait
@@ -343,6 +372,10 @@ class Program(msgspec.Struct, frozen=True):
     pacing: WorkspacePace | None = None
     identity: IdentityRules = NO_RULES
     mappings: Mappings = {}  # what is done to calls as they come in, by the name of the event
+    traits: Mapping[str, LiveTrait] = {}  # the declared ones
+    rfm: RfmRules = RFM_DEFAULT
+    pii: Pii = Pii()
+    retention: Retention = Retention()
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""

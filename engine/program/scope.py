@@ -7,9 +7,26 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
+from engine.instants import HOUR_MS
+from engine.limits import SESSION_MS_DEFAULT
+from engine.measures.series import MILLION, NOTHING, Stretch, read
 from engine.profile import Profile
+from engine.traits.live import RFM_DEFAULT, Book, LiveTrait
+from engine.traits.lookup import computed
 
 _NOTHING: Mapping[str, Any] = {}
+
+
+class _NoBook:
+    """A program without declared traits."""
+
+    traits: Mapping[str, LiveTrait] = {}
+    rfm = RFM_DEFAULT
+    session_ms = SESSION_MS_DEFAULT
+
+
+_NO_BOOK = _NoBook()
+_STEP_MS = HOUR_MS  # how often an answer is looked at that changes with every moment
 
 
 class Scope:
@@ -18,11 +35,13 @@ class Scope:
     All times are instants (epoch ms); functions over history take the window in ms. Windows are
     half-open like caps: at `now` what happened in `(now - window, now]` counts.
 
-    `changes_at` is the earliest instant at which, by time alone, an answer may change that was
-    given since it was last None; None: no answer will. Whoever asks sets it to None first.
+    After a condition was evaluated, `changes_at` is the earliest instant at which its answer may
+    be another by the passage of time alone, None where there is no such instant. Whoever asks sets
+    it to None first.
     """
 
     __slots__ = (
+        "book",
         "changes_at",
         "context",
         "event",
@@ -34,7 +53,7 @@ class Scope:
         "segments",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each name a condition can use
         self,
         owner: Profile,
         now: int,
@@ -43,6 +62,7 @@ class Scope:
         event_name: str = "",
         context: Mapping[str, Any] = _NOTHING,
         scores: Mapping[str, float] = _NOTHING,
+        book: Book = _NO_BOOK,
     ) -> None:
         self.owner = owner
         self.profile = owner.traits
@@ -52,46 +72,73 @@ class Scope:
         self.now = now
         self.scores = scores
         self.segments: Mapping[str, int] = owner.segments
+        self.book = book
         self.changes_at: int | None = None
 
     def watch(self, at: int) -> None:
-        """Note that an answer may be another from `at` on, though nothing happens until then.
-
-        For functions that are not known to `engine.program.cel.flips`, which works it out itself
-        for those below: they are called on every event, and it is wanted for segments only.
-        """
+        """Take note that an answer may change at an instant, though nothing happens."""
         if self.changes_at is None or at < self.changes_at:
             self.changes_at = at
 
+    def present(self) -> int:
+        """Give the present to whoever compares it: the answer is looked at again every hour."""
+        self.watch((self.now // _STEP_MS + 1) * _STEP_MS)
+        return self.now
+
+    def trait(self, name: str) -> Any:  # noqa: ANN401 - any value
+        """Give a trait that may be declared or built in; `...` where there is none."""
+        declared = self.book.traits.get(name)
+        if declared is not None and declared.expression is not None:
+            value = declared.expression(self)
+            return ... if value is None else value
+        return computed(name, self)
+
     def count(self, name: str, window_ms: int) -> int:
         """Count events of a name in the window."""
-        history = self.owner.history.get(name)
-        if history is None:
-            return 0
-        return len(history.recent_at) - bisect_right(history.recent_at, self.now - window_ms)
+        return self._stretch(name, window_ms, "").number
 
     def sum(self, name: str, value: str, window_ms: int) -> float:
         """Add up a number over the events of a name in the window."""
+        return self._stretch(name, window_ms, value).total / MILLION
+
+    def _stretch(self, name: str, window_ms: int, value: str) -> Stretch:
         history = self.owner.history.get(name)
-        if history is None:
-            return 0.0
-        first = bisect_right(history.recent_at, self.now - window_ms)
-        return sum(values.get(value, 0.0) for values in history.recent_values[first:] if values)
+        if history is None or history.recent is None:
+            return NOTHING
+        within = read(history.recent, window_ms, self.now, name=value)
+        if within.changes_at is not None:
+            self.watch(within.changes_at)
+        return within
 
     def last(self, name: str) -> int | None:
         """Tell when an event of a name last happened, or None."""
         history = self.owner.history.get(name)
         return history.last_at if history is not None and history.count else None
 
-    def since(self, name: str) -> int | None:
-        """Tell how long ago, in ms, an event of a name last happened, or None."""
+    def since(self, name: str, than_ms: int | None = None) -> int | None:
+        """Tell how long ago, in ms, an event of a name last happened, or None.
+
+        `than_ms` is what it is compared with, where that is known in advance: then the answer
+        changes once, else it is looked at again every hour.
+        """
         last_at = self.last(name)
-        return None if last_at is None else self.now - last_at
+        if last_at is None:
+            return None
+        since_ms = self.now - last_at
+        if than_ms is None:
+            self.present()
+        elif since_ms <= than_ms:  # equal: one more ms, and it is more
+            self.watch(max(last_at + than_ms, self.now + 1))
+        return since_ms
 
     def engagement(self, channel: str, status: str, window_ms: int) -> int:
         """Count receipts of a status on a channel in the window."""
         times = self.owner.engagement.get(f"{channel}/{status}")
-        return 0 if times is None else len(times) - bisect_right(times, self.now - window_ms)
+        first = 0 if times is None else bisect_right(times, self.now - window_ms)
+        if times is None or first == len(times):
+            return 0
+        self.watch(times[first] + window_ms)
+        return len(times) - first
 
     def in_segment(self, name: str) -> bool:
         """Tell whether the customer is in the segment, which is kept up to date."""

@@ -17,11 +17,13 @@ from engine.limits import SEGMENTS_MAX
 from engine.program.cel.checker import check
 from engine.program.cel.compiler import EVERYTHING, calls_of, entries_of
 from engine.program.cel.flips import compile_flip, runs_with_time, walk
-from engine.program.cel.ir import Name, Root, Trait, Typed
+from engine.program.cel.ir import Kind, Name, Root, Trait, Typed
 from engine.program.cel.parser import parse
 from engine.program.faults import Faults, quote
+from engine.program.feeding import Feeding
 from engine.program.leaves import Leaves
 from engine.program.program import Journey, Membership, Segment
+from engine.traits.live import LiveTrait
 
 _EVENTFUL = ("event", "context")
 _EVENT_NAME = "s.event_name"
@@ -50,7 +52,7 @@ def check_segments(segments: Mapping[str, str], leaves: Leaves, faults: Faults) 
         leaves.condition(source, path)
         if faults.touches(path):
             continue
-        stray = _find_eventful(check(source, parse(source)))
+        stray = _find_eventful(_typed(source, leaves.trait_kinds))
         if stray:
             message = (
                 f"a segment can't look at {quote(stray)}: people are in it between events, too"
@@ -61,17 +63,26 @@ def check_segments(segments: Mapping[str, str], leaves: Leaves, faults: Faults) 
     return sound
 
 
-def compile_membership(segments: Mapping[str, str], journeys: Iterable[Journey]) -> Membership:
+def compile_membership(
+    segments: Mapping[str, str],
+    journeys: Iterable[Journey],
+    traits: Mapping[str, LiveTrait],
+    leaves: Leaves,
+    source: Mapping[str, object],
+) -> Membership:
     """Compile segments whose conditions are right, and which rest on nothing but each other."""
     if not segments:
         return Membership()
-    looks = {name: _look(source) for name, source in segments.items()}
+    conditions = {name: _typed(source, leaves.trait_kinds) for name, source in segments.items()}
+    feeds = Feeding(traits, leaves)
+    looks = {name: _look(typed, feeds) for name, typed in conditions.items()}
     order = _order(looks)
     for name in order:
         _take_over(looks[name], [looks[used] for used in looks[name].segments if used in looks])
-    made = {name: Segment(name, segments[name], compile_flip(segments[name])) for name in order}
+    made = {name: Segment(name, segments[name], compile_flip(conditions[name])) for name in order}
     named = dict.fromkeys(trait for name in order for trait in looks[name].traits)
-    traits = {
+    named.pop(EVERYTHING, None)
+    stated = {
         name: [*named] if EVERYTHING in looks[name].traits else looks[name].traits for name in order
     }
     starts: dict[tuple[str, str], tuple[Journey, ...]] = {}
@@ -80,25 +91,32 @@ def compile_membership(segments: Mapping[str, str], journeys: Iterable[Journey])
         if key[0]:
             starts[key] = (*starts.get(key, ()), journey)
     return Membership(
-        version=_hash(segments),
+        version=_hash(segments, source),
         segments=made,
         by_event=_index(made, {name: looks[name].events for name in order}),
-        by_trait=_index(made, traits),
+        by_anything=tuple(made[name] for name in order if EVERYTHING in looks[name].events),
+        by_trait=_index(made, stated),
         by_any_trait=tuple(made[name] for name in order if EVERYTHING in looks[name].traits),
         by_engagement=_index(made, {name: looks[name].engagements for name in order}),
+        by_contact=tuple(made[name] for name in order if EVERYTHING in looks[name].engagements),
         by_time=tuple(made[name] for name in order if looks[name].runs_with_time),
         starts=starts,
         has_traits=any(look.traits for look in looks.values()),
     )
 
 
-def _hash(segments: Mapping[str, str]) -> int:
-    text = msgspec.json.encode(dict(segments), order="deterministic")
+def _typed(source: str, kinds: Mapping[str, Kind]) -> Typed:
+    return check(source, parse(source), kinds)
+
+
+def _hash(segments: Mapping[str, str], source: Mapping[str, object]) -> int:
+    """Name what segments mean, by their own texts and by what live traits rest on."""
+    meant = [source.get(key) for key in ("traits", "rfm", "session")]
+    text = msgspec.json.encode([dict(segments), meant], order="deterministic")
     return int.from_bytes(sha256(text).digest()[:_VERSION_BYTES], "big") or 1
 
 
-def _look(source: str) -> _Looks:
-    typed = check(source, parse(source))
+def _look(typed: Typed, feeds: Feeding) -> _Looks:
     looks = _Looks(traits=list(entries_of(typed, "profile")))
     for name, args in calls_of(typed):
         texts = [str(arg) for arg in args]
@@ -108,7 +126,9 @@ def _look(source: str) -> _Looks:
             looks.engagements.append(f"{texts[0]}/{texts[1]}")
         else:
             looks.segments.append(texts[0])
-    looks.runs_with_time = runs_with_time(source)
+    for trait in [node.key for node in walk(typed) if isinstance(node, Trait) and node.is_computed]:
+        feeds.add(trait, looks.events, looks.engagements)
+    looks.runs_with_time = runs_with_time(typed)
     return looks
 
 

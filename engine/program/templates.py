@@ -81,6 +81,13 @@ def template_variables(source: str) -> list[str]:
     return list(dict.fromkeys(str(variable) for variable in variables))
 
 
+def shown_traits(source: str) -> list[str]:
+    """List the traits a template shows, by name."""
+    found = _parse(source, html=False).analyze(include_partials=False).globals.get("profile", ())
+    names = (use.segments[1] for use in found if len(use.segments) > 1)
+    return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
 def find_misspelt(source: str) -> TemplateError | None:
     """Find a name that is nearly one a template is given, and would be empty for everybody.
 

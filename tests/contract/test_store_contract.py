@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from actors.memory import MemoryStore
 from actors.outbox import OPEN_STATES, OutboxState
 from actors.ports import (
+    ActQuery,
+    ActRow,
     Commit,
+    Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
@@ -22,6 +26,7 @@ from actors.ports import (
     TimerRow,
 )
 from adapters.sqlite.store import SqliteStore, WriterKind
+from engine.effects import Send
 from engine.errors import StoreError
 
 KINDS = ["memory", "thread", "process"]
@@ -332,6 +337,68 @@ async def test_a_large_commit_is_all_there(store: Store) -> None:
     assert len(await tail_of(store)) == count
     assert len(await store.timers(0, 10**9, 10_000)) == count
     assert await store.decision(f"d_{count}") is not None
+
+
+async def test_acts_are_numbered_in_order_and_found_by_who_what_and_whom(store: Store) -> None:
+    done = [
+        ActRow(0, 1_000 + number, who, act, subject, "as asked")
+        for number, (who, act, subject) in enumerate(
+            [("ops", "exported", "u1"), ("ops", "erased", "u2"), ("key 1", "exported", "u2")]
+        )
+    ]
+    await store.commit(Commit(acts=done[:2]))
+    await store.commit(Commit(acts=done[2:]))
+    kept = [row._replace(number=number) for number, row in enumerate(done, 1)][::-1]
+    assert await store.acts(ActQuery()) == kept
+    assert await store.acts(ActQuery(limit=2)) == kept[:2]
+    assert await store.acts(ActQuery(before=2)) == kept[2:]
+    assert await store.acts(ActQuery(who="ops")) == kept[1:]
+    assert await store.acts(ActQuery(act="exported", subject="u2")) == kept[:1]
+    assert await store.acts(ActQuery(since_at=1_001, until_at=1_001)) == kept[1:2]
+    assert await store.acts(ActQuery(subject="nobody")) == []
+
+
+def letter(number: int, at: int, state: str) -> OutboxRow:
+    send = Send(f"m_{number}", "d", "u1", "email", "a@b", "m", "t", "p", "", "", {}, at, None)
+    return OutboxRow(f"m_{number}", "u1", "email", state, 0, msgspec.msgpack.encode(send))
+
+
+async def test_what_is_old_is_found_in_portions_and_taken_away(store: Store) -> None:
+    entries = [entry(seq, prev=seq - 1) for seq in range(1, 9)]  # at 1,001 to 1,008
+    states = ("sent", "queued", "failed", "sent")
+    await store.commit(
+        Commit(
+            entries=entries,
+            decisions=[decision(number) for number in range(1, 9)],
+            outbox=[letter(number, 1_000 + number, states[number]) for number in range(4)],
+            quarantined=[item(str(number)) for number in range(3)],
+            covered_seq=6,
+        )
+    )
+    assert (await store.old(Cutoffs(), 10)).is_empty()
+    cutoffs = Cutoffs(events_at=1_005, decisions_at=1_004, outbox_at=1_003, quarantine_at=6)
+    first = await store.old(cutoffs, 2)
+    assert (first.seq, first.decisions, first.quarantined) == (2, [1, 2], [1, 2])
+    assert first.messages == ["m_0", "m_2"]  # never those that did not leave yet
+    await store.commit(Commit(retired=first))
+    second = await store.old(cutoffs, 10)
+    assert (second.seq, second.decisions, second.quarantined) == (4, [3], [3])
+    assert second.messages == []
+    await store.commit(Commit(retired=second))
+    assert (await store.old(cutoffs, 10)).is_empty()
+    everything = await store.old(Cutoffs(events_at=10_000), 10)
+    assert everything.seq == 6  # what no snapshot covers is needed
+    assert await tail_of(store) == entries[4:]
+    assert await store.entries(8, 10) == entries[:3:-1]
+    assert await store.entries(3, 10) == []
+    assert [row.decision_id for row in (await store.decisions(DecisionQuery())).rows] == [
+        f"d_{number}" for number in range(8, 3, -1)
+    ]
+    assert await store.decision("d_3") is None
+    assert [row.message_id for row in await store.outbox_open()] == ["m_1"]
+    assert await store.quarantine(None, 10) == []
+    await store.commit(Commit(entries=[entry(9, prev=8)], decisions=[decision(9)]))
+    assert (await store.entries(9, 1))[0].prev == 8
 
 
 async def test_a_closed_store_takes_and_gives_nothing(store: Store) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import msgspec
 from aiohttp import ClientSession, web
 
+from actors.history import History
 from actors.ports import (
     Clock,
     CrossingsRow,
@@ -19,6 +20,7 @@ from actors.ports import (
     DecisionRow,
     Entry,
     MemberRow,
+    OutboxRow,
     Page,
     QuarantineRow,
     ReviewRow,
@@ -71,7 +73,19 @@ class ScriptedStore:
     def __init__(self) -> None:
         self.rows: list[DecisionRow] = []
         self.kept: list[QuarantineRow] = []
+        self.entries_kept: list[Entry] = []
+        self.sent: dict[str, OutboxRow] = {}
         self.failure: Exception | None = None
+
+    async def entries(self, last_seq: int, limit: int) -> list[Entry]:
+        walked: list[Entry] = []
+        while last_seq and len(walked) < limit:
+            walked.append(self.entries_kept[last_seq - 1])
+            last_seq = walked[-1].prev
+        return walked
+
+    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
+        return [self.sent[one] for one in ids if one in self.sent]
 
     async def decisions(self, query: DecisionQuery) -> Page:
         if self.failure is not None:
@@ -158,9 +172,11 @@ class ScriptedRuntime(Runtime):
     async def profile(self, customer: str) -> Profile | None:
         return self.profiles.get(customer)
 
-    async def timeline(self, customer: str, before: int | None, limit: int) -> list[Entry]:
-        newest = reversed(self.journal.get(customer, []))
-        return [entry for entry in newest if before is None or entry.seq < before][:limit]
+    async def history(self, profile: Profile) -> History:
+        written = self.journal.get(profile.customer, [])
+        return self.resume(
+            profile, [*[one.seq for one in written[-1:]], *profile.absorbed.values()]
+        )
 
     async def resolve(self, namespace: str, value: str) -> str | None:
         return self.links.get((namespace, value))
@@ -183,11 +199,12 @@ class ScriptedRuntime(Runtime):
 
     def write(self, customer: str, given: Input, records: Iterable[Record] = ()) -> None:
         """Put an entry into a customer's journal, an hour after the one before."""
-        entries = self.journal.setdefault(customer, [])
-        seq = entries[-1].seq + 1 if entries else 1
+        mine, everybodys = self.journal.setdefault(customer, []), self.scripted.entries_kept
+        seq, prev = len(everybodys) + 1, mine[-1].seq if mine else 0
         packed = msgspec.msgpack.encode(given), msgspec.msgpack.encode(list(records))
         at = NOW - DAY_MS + seq * HOUR_MS
-        entries.append(Entry(seq, customer, seq - 1, at, "sha256:p1", *packed))
+        mine.append(Entry(seq, customer, prev, at, "sha256:p1", *packed))
+        everybodys.append(mine[-1])
 
 
 def _matches(query: DecisionQuery, number: int, row: DecisionRow) -> bool:

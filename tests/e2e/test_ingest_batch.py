@@ -15,6 +15,7 @@ from actors.runtime import Runtime
 from actors.settings import Settings
 from adapters.app import App, open_workspace
 from engine.instants import DAY_MS
+from engine.measures.series import read
 from tests.e2e.command_line import NEXTBEAT, write_shop
 
 SHOP = """
@@ -33,6 +34,7 @@ NAMES = {  # as clients write them, and as they are known
     "Lecture Attended": "Lecture Attended",
 }
 PORTION = 2_000
+FAR = 2**60  # an instant after everything
 
 
 def calls(count: int) -> Iterator[dict[str, Any]]:
@@ -113,9 +115,9 @@ async def compare(runtime: Runtime, expected: dict[str, Batch]) -> None:
                 [batch.consent] if batch.consent else []
             )
             bought = history.get("Order Completed")
-            values = [] if bought is None else bought.recent_values
-            cents = sum(round(each["revenue"] * 100) for each in values if each)
-            assert cents == batch.revenue_cents
+            recent = None if bought is None else bought.recent
+            total = 0 if recent is None else read(recent, None, FAR, name="revenue").total
+            assert total == batch.revenue_cents * 10_000  # millionths
 
 
 async def run(*arguments: str) -> bytes:

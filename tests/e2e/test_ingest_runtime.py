@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 from actors.memory import MemoryStore, VirtualClock
 from actors.runtime import Runtime, Settings
 from adapters.gateway.app import serve
+from adapters.gateway.settings import GatewaySettings
 from engine.program.compile import compile_source
 from tests.e2e.gateway_host import NOW, OPEN, Answer, Served, call
 
@@ -18,7 +19,9 @@ QUIET = {"workspace": "quiet", "channels": {"email": {"adapter": "log", "identit
 
 
 @asynccontextmanager
-async def whole(store: MemoryStore, **limits: int) -> AsyncGenerator[tuple[Served, Runtime]]:
+async def whole(
+    store: MemoryStore, settings: GatewaySettings = OPEN, **limits: int
+) -> AsyncGenerator[tuple[Served, Runtime]]:
     """Run gateway and runtime together."""
     program = compile_source(QUIET)
     runtime = Runtime(
@@ -26,7 +29,7 @@ async def whole(store: MemoryStore, **limits: int) -> AsyncGenerator[tuple[Serve
     )
     await runtime.open()
     await runtime.start()
-    gateway = await serve(runtime, OPEN)
+    gateway = await serve(runtime, settings)
     async with ClientSession(auto_decompress=False) as session:
         yield Served(gateway, session), runtime
     await gateway.stop()

@@ -242,8 +242,8 @@ async def test_an_entry_that_can_not_be_read_is_shown_as_such(served: Served) ->
     runtime = served.runtime
     runtime.profiles["u1"] = a_profile()
     runtime.write("u1", event(1), [Suppressed("just_bought", NOW)])
-    [entry] = runtime.journal["u1"]
-    runtime.journal["u1"] = [entry._replace(input=b"\xc1", records=b"\x00")]
+    kept = runtime.scripted.entries_kept
+    kept[0] = kept[0]._replace(input=b"\xc1", records=b"\x00")
     [shown] = (await served.get("/v1/customers/u1/timeline"))["entries"]
     assert shown["name"] == "unreadable"
     assert shown["records"] == [{"type": "unreadable", "bytes": 1}]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from actors.memory import MemoryStore
+from actors.ports import ActQuery
 from actors.runtime import Runtime
 from tests.e2e.gateway_host import Served, call
 from tests.e2e.test_ingest_runtime import whole
@@ -41,6 +42,8 @@ async def test_customers_are_merged_and_parted_by_hand(shard: Shard) -> None:
     shown = (await served.send("/v1/customers/a%2F3", method="GET")).said
     assert (shown["customer"], shown["apart"]) == ("a/3", ["u1"])
     assert await runtime.resolve("anonymous_id", "anon-a/3") == "a/3"
+    acts = [(row.act, row.subject, row.detail) for row in await runtime.store.acts(ActQuery())]
+    assert acts == [("unmerged", "u1", "a/3"), ("merged", "u1", "a/3")]
 
 
 @pytest.mark.parametrize(

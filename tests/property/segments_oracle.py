@@ -38,7 +38,7 @@ class Past:
     members: dict[str, bool] = field(default_factory=dict[str, bool])
 
     def inside(self, name: str, window_ms: int, now: int) -> list[float | None]:
-        found = [one for one in self.events if one[1] == name and one[0] > now - window_ms]
+        found = [one for one in self.events if one[1] == name and now - window_ms < one[0] <= now]
         return [value for _, _, value in sorted(found, key=lambda one: one[0])]
 
     def last(self, name: str) -> int | None:
@@ -98,7 +98,9 @@ def sum_terms(draw: st.DrawFn) -> Expression:
     return Expression(
         f'sum("{name}", "v", "{window_ms}ms") {op} {number}',
         lambda past, now: compared(
-            sum(value or 0.0 for value in past.inside(name, window_ms, now)), op, number
+            sum(round((value or 0.0) * 10) for value in past.inside(name, window_ms, now)) / 10,
+            op,
+            number,
         ),
     )
 
@@ -218,12 +220,12 @@ class Happening:
 
 @st.composite
 def happenings(draw: st.DrawFn) -> list[Happening]:
-    """Make what happens, in order; some of it arrives late."""
+    """Make what happens, in order; some of it arrives late, some is told ahead of its time."""
     made: list[Happening] = []
     for offset_ms in sorted(draw(st.lists(st.integers(0, LENGTH_MS // 3), max_size=16))):
         at = ORIGIN_AT + offset_ms
         kind = draw(st.sampled_from(["A", "A", "A", "B", "until", "plan", "opened", "noise"]))
-        late_ms = draw(st.sampled_from([0, 0, 0, 3, 11])) if kind in NAMES else 0
+        late_ms = draw(st.sampled_from([0, 0, 0, 3, 11, -4])) if kind in NAMES else 0
         value: Any = None
         if kind in NAMES:
             value = draw(st.sampled_from([None, 0.1, 0.2, 0.7, -0.3]))

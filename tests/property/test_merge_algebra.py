@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from actors.replay import Decision, Replay
 from engine.events import Departed, Event, Input, Merged, Receipt
 from engine.evolve import fold
-from engine.profile import Profile
+from engine.measures.engaged import Engaged, scores_at
+from engine.measures.series import Series, rows_of
+from engine.profile import Measure, Profile
 from engine.program.compile import compile_source
 from engine.program.program import Program
 from engine.records import Decided, WakeCleared, WakeSet
@@ -81,6 +83,16 @@ def bare(program: Program) -> Program:
     return msgspec.structs.replace(program, messages={}, journeys={}, types={})
 
 
+def measured(measure: Measure | None) -> Any:
+    """Give a measure as it can be compared: a series by its rows, scores without rounding."""
+    if isinstance(measure, Series):
+        return measure.names, rows_of(measure)
+    if isinstance(measure, Engaged):
+        now = 1_800_000_000_000
+        return measure.hours, [round(score, 9) for score in scores_at(measure, now).values()]
+    return measure
+
+
 def counted(profile: Profile) -> dict[str, Any]:
     """Give what must be the same however customers became one."""
     return {
@@ -91,9 +103,11 @@ def counted(profile: Profile) -> dict[str, Any]:
             for tally in profile.tallies
         ),
         "history": {
-            name: (one.count, one.first_at, one.last_at, tuple(one.recent_at))
+            name: (one.count, one.first_at, one.last_at, measured(one.recent))
             for name, one in sorted(profile.history.items())
         },
+        "measures": {key: measured(one) for key, one in sorted(profile.measures.items())},
+        "sessions": (profile.session_count, profile.session_pages, profile.session_products),
         "engagement": {name: tuple(at) for name, at in sorted(profile.engagement.items())},
         "seen": sorted(
             part.keys[place : place + 8]

@@ -57,6 +57,10 @@ def test_a_sound_folder_is_decided_again_to_the_last_byte(folder: Path) -> None:
 
 
 ROUNDS = 40
+ACT = (
+    "INSERT INTO acts (at, who, act, subject, detail, checksum)"
+    " VALUES (1, 'ops', 'exported', 'u1', '', row_checksum(1, 'ops', 'exported', 'u1', ''))"
+)
 SEAL = "checksum = row_checksum(customer, seq, body)"
 
 
@@ -122,6 +126,8 @@ SEAL = "checksum = row_checksum(customer, seq, body)"
         (["UPDATE identities SET customer = 'x'"], "identities", "not what was written"),
         (["UPDATE programs SET source = x'7b7d'"], "programs", "not what was written"),
         (["UPDATE quarantine SET payload = x'00'"], "quarantine", "not what was written"),
+        ([ACT, "UPDATE acts SET who = 'me'"], "acts", "not what was written"),
+        ([ACT, "DELETE FROM acts"], "acts", "0 acts are there, and 1 were noted"),
         (["UPDATE sqlite_sequence SET seq = 1"], "quarantine", "number that is taken"),
         (["DROP INDEX decisions_by_time"], "file", "not as this program makes it"),
         (["UPDATE journal SET at = at + 1 WHERE seq = 30"], "journal", "hash does not fit"),

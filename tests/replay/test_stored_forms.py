@@ -34,6 +34,11 @@ from engine.events import (
     Unlinked,
 )
 from engine.ledger import Slot, Tally
+from engine.measures.affinity import Affinity
+from engine.measures.distinct import Distinct, Firsts
+from engine.measures.engaged import Engaged
+from engine.measures.series import MILLION, Series, add
+from engine.measures.summary import Summary
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import Outcome, Reason
 from engine.records import (
@@ -45,6 +50,7 @@ from engine.records import (
     Duplicated,
     Entered,
     Exited,
+    Gathered,
     Moved,
     ReceiptNoted,
     Record,
@@ -52,6 +58,7 @@ from engine.records import (
     SegmentLeft,
     SegmentsReviewed,
     SessionBegan,
+    Shape,
     Suppressed,
     Truncated,
     Unmatched,
@@ -86,6 +93,14 @@ _PENDING = Pending(
     by_calendar=True,
 )
 _INSTANCE = Instance(3, "recovery", "v1", AT, 2, 9, AT + 60, 5, {"price": 80}, "Product Added", 1)
+
+
+def _series() -> Series:
+    series = Series()
+    add(series, AT - 9, edge_at=0)
+    add(series, AT, {"price": 2 * MILLION}, edge_at=0)
+    return series
+
 
 VALUES: dict[str, msgspec.Struct] = {
     "event": Event(
@@ -161,6 +176,7 @@ VALUES: dict[str, msgspec.Struct] = {
         "marketing",
         counts=False,
     ),
+    "gathered": Gathered("0f3a", Shape.AFFINITY, AT, "shoes", 86_400_000, 2.5),
     "counted": Counted("Order Completed", AT, 86_400_000, {"revenue": 12.5}),
     "suppressed": Suppressed("just_bought", AT),
     "entered": Entered(3, "recovery", "v1", AT, {"price": 80}, "Product Added", 1),
@@ -169,8 +185,8 @@ VALUES: dict[str, msgspec.Struct] = {
     "assigned": Assigned("stage", {"a": [1, None]}),
     "wake-set": WakeSet(9, AT, "proposal", 4),
     "wake-cleared": WakeCleared(9, AT),
-    "receipt-noted": ReceiptNoted("m_1", "failed", AT, "550", released=True),
-    "session-began": SessionBegan(AT),
+    "receipt-noted": ReceiptNoted("m_1", "failed", AT, "550", released=True, hour=9),
+    "session-began": SessionBegan(AT, "Seen"),
     "consent-noted": ConsentNoted(_SAID),
     "segment-entered": SegmentEntered("vip", AT, reviewed=True),
     "segment-left": SegmentLeft("vip", AT, reviewed=True),
@@ -199,7 +215,7 @@ VALUES: dict[str, msgspec.Struct] = {
         {"email": "a@example.com", "age": 7},
         {"marketing/email": _SAID},
         [SeenPart(AT - 9, AT, bytearray(b"\xff\x00\xfe34567"))],
-        {"Seen": History(3, AT - 9, AT, [AT - 9, AT], [None, {"price": 2.5}])},
+        {"Seen": History(3, AT - 9, AT, _series())},
         {"email/opened": [AT]},
         [Slot(AT, "m_1", "cart", "email", "marketing", "promo", counts=True)],
         {"m_1": _SENT},
@@ -227,6 +243,17 @@ VALUES: dict[str, msgspec.Struct] = {
         traits_at=AT - 4,
         written={"tags": AT - 5},
         context_at=AT - 6,
+        measures={
+            "0f3a": Affinity(86_400_000, 9, {"shoes": 2.5}),
+            "1b": Distinct({"shoes": AT}),
+            "2c": Firsts({"Durban": AT}),
+            "3d": Summary(2, 3_000_000, 1_000_000, 2_000_000, AT - 9, "a", AT, "b"),
+            "4e": _series(),
+            "engaged/email": Engaged(9, 2.5, 2.0, 1.5, 1.0, 0.5, bytes(range(168))),
+        },
+        session_count=5,
+        session_pages=4,
+        session_products=3,
         segments={"vip": AT},
         segments_version=77,
         segments_timer=-8,

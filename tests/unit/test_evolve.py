@@ -18,15 +18,16 @@ from engine.instants import DAY_MS, HOUR_MS
 from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
     HISTORY_NAMES_MAX,
-    HISTORY_RECENT_MAX,
     LEDGER_MAX,
     SEEN_KEEP_MS,
     SEEN_MAX,
     SEEN_PART_MAX,
     SEEN_PART_MS,
     SENDS_MAX,
+    SERIES_EXACT_MAX,
     TRAITS_MAX,
 )
+from engine.measures.series import MILLION, rows_of
 from engine.profile import Profile
 from engine.reasons import Outcome, Reason
 from engine.records import (
@@ -178,13 +179,16 @@ def test_counted_events_stay_in_order_of_time_and_leave_the_window() -> None:
     for number, at in enumerate((AT, AT - HOUR_MS, AT + HOUR_MS, AT)):
         evolve_input(profile, event(number, at=at), AT)
         evolve(profile, Counted("Seen", at, DAY_MS, {"n": number}), AT + HOUR_MS)
-    history = profile.history["Seen"]
-    assert history.recent_at == [AT - HOUR_MS, AT, AT, AT + HOUR_MS]
-    assert [values and values["n"] for values in history.recent_values] == [1, 0, 3, 2]
+    recent = profile.history["Seen"].recent
+    assert recent is not None
+    assert rows_of(recent) == [
+        (AT - HOUR_MS, 1, (1 * MILLION,)),
+        (AT, 2, (3 * MILLION,)),
+        (AT + HOUR_MS, 1, (2 * MILLION,)),
+    ]
     evolve_input(profile, event(9, at=AT + DAY_MS), AT + DAY_MS)
     evolve(profile, Counted("Seen", AT + DAY_MS, DAY_MS), AT + DAY_MS)
-    assert history.recent_at == [AT + HOUR_MS, AT + DAY_MS]
-    assert len(history.recent_values) == 2
+    assert rows_of(recent) == [(AT + HOUR_MS, 1, (2 * MILLION,)), (AT + DAY_MS, 1, (0,))]
 
 
 def test_a_deferral_waits_and_its_end_ends_the_waiting() -> None:
@@ -291,11 +295,13 @@ def test_every_collection_has_a_bound() -> None:
     assert "one_more" not in profile.traits
 
 
-def test_recent_events_have_a_bound() -> None:
+def test_recent_events_have_a_bound_and_none_is_lost() -> None:
     profile = Profile("u1")
     evolve_input(profile, event(), AT)
-    for number in range(HISTORY_RECENT_MAX + 5):
+    for number in range(SERIES_EXACT_MAX + 5):
         evolve(profile, Counted("Seen", AT + number, DAY_MS), AT + number)
-    history = profile.history["Seen"]
-    assert len(history.recent_at) == len(history.recent_values) == HISTORY_RECENT_MAX
-    assert history.recent_at[0] == AT + 5
+    recent = profile.history["Seen"].recent
+    assert recent is not None
+    rows = rows_of(recent)
+    assert len(rows) == SERIES_EXACT_MAX + 1
+    assert sum(row.number for row in rows) == SERIES_EXACT_MAX + 5

@@ -5,6 +5,7 @@ from base64 import b64encode
 import pytest
 
 from adapters.gateway.auth import KeyRing
+from adapters.gateway.grants import Scope, first_key, hash_key, name_key, read_grants
 from adapters.gateway.settings import GatewaySettings, SettingsError, hash_keys
 
 KEYS = {"NEXTBEAT_WRITE_KEYS": " one, two ,,", "NEXTBEAT_ADMIN_KEYS": "three"}
@@ -29,6 +30,30 @@ def test_listening_to_others_without_keys_is_refused(host: str, missing: str) ->
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_on_this_machine_no_keys_are_needed(host: str) -> None:
     assert GatewaySettings.from_environment({}, host=host).write_keys == frozenset()
+
+
+def test_an_admin_key_may_have_a_name_and_a_scope() -> None:
+    text = "plain, ops:admin:s:1, desk:masked:m-1, , half:way, :read:r-1, odd:scope:k"
+    grants = read_grants(text)
+    named = {key: grants[hash_key(key)] for key in ("s:1", "m-1", "half:way", "odd:scope:k")}
+    assert {key: (one.name, one.scope) for key, one in named.items()} == {
+        "s:1": ("ops", Scope.ADMIN),
+        "m-1": ("desk", Scope.MASKED),
+        "half:way": (name_key(hash_key("half:way")), Scope.ADMIN),
+        "odd:scope:k": (name_key(hash_key("odd:scope:k")), Scope.ADMIN),
+    }
+    assert grants[hash_key("r-1")].scope is Scope.READ
+    assert len(grants) == 6
+    assert grants[hash_key("plain")].name == name_key(hash_key("plain"))
+    assert "plain" not in name_key(hash_key("plain"))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("one,two", "one"), ("d:masked:m, o:admin:a", "a"), ("d:read:r", "r"), (" , ", "")],
+)
+def test_a_command_shows_the_first_key_that_allows_everything(text: str, shown: str) -> None:
+    assert first_key(text) == shown
 
 
 def test_the_parser_without_extensions_is_refused() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import structlog
 
-from adapters.telemetry.logs import RepeatLimit, configure, mask, mask_text
+from adapters.masking import mask_text
+from adapters.telemetry.logs import RepeatLimit, configure, mask
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ Called by `compiler`. Everything that could never be true is refused here, with 
 to write instead; what depends on a customer's data is left to run time, where it is absent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar, cast
 
@@ -45,7 +45,7 @@ from engine.program.cel.syntax import (
 ROOTS = ("event", "profile", "context", "scores")
 _NAMES = {
     "event_name": Name(kind=Kind.STRING, code="s.event_name"),
-    "now": Name(kind=Kind.TIMESTAMP, code="s.now"),
+    "now": Name(kind=Kind.TIMESTAMP, code="s.present()"),
 }
 _LITERAL_KINDS: dict[type, Kind] = {
     bool: Kind.BOOL,
@@ -71,19 +71,22 @@ _TIMED = {
     ("-", Kind.DURATION, Kind.DURATION): ("unspan", Kind.DURATION),
 }
 
+_NO_TRAITS: Mapping[str, Kind] = {}
+
 NodeT = TypeVar("NodeT", bound=Node)
 
 
-def check(source: str, node: Node) -> Typed:
-    """Give the typed tree of an expression. Raises CelError."""
-    return _Checker(source).check(node)
+def check(source: str, node: Node, traits: Mapping[str, Kind] = _NO_TRAITS) -> Typed:
+    """Give the typed tree of an expression; `traits` are those worked out. Raises CelError."""
+    return _Checker(source, traits).check(node)
 
 
 class _Checker:
     """One pass over one expression; `variables` are those of the macros around the node."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, traits: Mapping[str, Kind]) -> None:
         self.source = source
+        self.traits = traits
         self.variables: dict[str, Name] = {}
         self.variable_count = 0
         self.macros = 0
@@ -133,7 +136,16 @@ class _Checker:
 
     def trait(self, node: Node, root: str, key: str) -> Typed:
         start, end = node.start, node.end
-        return Trait(kind=Kind.DYNAMIC, partial=True, root=root, key=key, start=start, end=end)
+        computed = self.traits.get(key) if root == "profile" else None
+        return Trait(
+            kind=computed or Kind.DYNAMIC,
+            partial=True,
+            root=root,
+            key=key,
+            is_computed=computed is not None,
+            start=start,
+            end=end,
+        )
 
     def select(self, node: Select) -> Typed:
         root = self.root(node.target)
@@ -227,6 +239,11 @@ class _Checker:
 
     def binary(self, node: Binary) -> Typed:
         left, right = self.check(node.left), self.check(node.right)
+        if node.op == "in" and self.root(node.right) == "profile":
+            name = left.value if isinstance(left, Constant) else None
+            if isinstance(name, str) and name in self.traits:
+                trait = self.trait(node, "profile", name)
+                return self.operation(node, "is_there", Kind.BOOL, (trait,))
         if node.op == "in":
             return self.membership(node, left, right)
         if node.op in _ARITHMETIC:
@@ -313,6 +330,9 @@ class _Checker:
             if isinstance(subject, Index):
                 hint = f"write {self.text(subject.key)} in {self.text(subject.target)}"
             raise self.fault(node, "has needs one field, written with a point", hint)
+        if self.root(subject.target) == "profile" and subject.field in self.traits:
+            trait = self.trait(subject, "profile", subject.field)
+            return self.operation(node, "is_there", Kind.BOOL, (trait,))
         target = self.check(subject.target)
         if target.kind not in (Kind.MAP, Kind.DYNAMIC):
             raise self.fault(target, f"{SPOKEN[target.kind]} has no fields")

@@ -5,7 +5,7 @@ when it is loaded. Hands on a `Condition`, and what the condition looks at, so t
 knows how much of the past to keep.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -35,6 +35,7 @@ __all__ = ["EVERYTHING", "CelError", "Compiled", "build", "compile_condition", "
 EVERYTHING = "*"  # stands for all traits or fields, where a condition goes through them
 
 _HISTORY = frozenset({"count", "sum", "last", "since"})
+_NO_TRAITS: Mapping[str, Kind] = {}
 _PAST = _HISTORY | {"in_segment", "engagement"}
 
 
@@ -54,9 +55,12 @@ class Compiled(msgspec.Struct, frozen=True):
     kind: Kind = Kind.DYNAMIC
 
 
-def compile_condition(source: str) -> Compiled:
-    """Compile what must be true or false. Raises CelError."""
-    typed = check(source, parse(source))
+def compile_condition(source: str, traits: Mapping[str, Kind] = _NO_TRAITS) -> Compiled:
+    """Compile what must be true or false. Raises CelError.
+
+    `traits` are those that are worked out rather than stated, each with its kind.
+    """
+    typed = check(source, parse(source), traits)
     if typed.kind not in (Kind.BOOL, Kind.DYNAMIC):
         raise CelError(
             f"this gives {SPOKEN[typed.kind]}; a condition must give true or false",
@@ -65,9 +69,9 @@ def compile_condition(source: str) -> Compiled:
     return _compile(source, typed)
 
 
-def compile_value(source: str) -> Compiled:
+def compile_value(source: str, traits: Mapping[str, Kind] = _NO_TRAITS) -> Compiled:
     """Compile what may be any value, as for `set:`. Raises CelError."""
-    return _compile(source, check(source, parse(source)))
+    return _compile(source, check(source, parse(source), traits))
 
 
 def _compile(source: str, typed: Typed) -> Compiled:

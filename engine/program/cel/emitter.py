@@ -168,6 +168,8 @@ class _Emitter:
         return root
 
     def trait(self, node: Trait) -> str:
+        if node.is_computed:
+            return f"s.trait({node.key!r})"
         return f"{self.need(node.root)}.get({node.key!r}, ...)"
 
     def field(self, node: Field) -> str:
@@ -224,6 +226,9 @@ class _Emitter:
         pairs = (f"{key}: {value}" for key, value in zip(texts[:half], texts[half:], strict=True))
         return f"{{{', '.join(pairs)}}}"
 
+    def is_there(self, node: Operation) -> str:
+        return f"({self.value(node.args[0])} is not ...)"
+
     def has(self, node: Operation) -> str:
         target, key = node.args
         if isinstance(target, Root):
@@ -276,6 +281,7 @@ class _Emitter:
 
     def ordering(self, node: Operation) -> str:
         left, right = node.args
+        left, right = _told(left, right), _told(right, left)
         known = left.kind if left.kind is not Kind.DYNAMIC else right.kind
         if known in (Kind.BOOL, Kind.DYNAMIC):
             return _HELPER_ORDER[node.name].format(self.value(left), self.value(right))
@@ -343,6 +349,14 @@ _TEXTUAL = frozenset({Kind.STRING, Kind.DYNAMIC})
 _NUMERIC = NUMBERS | {Kind.DYNAMIC}
 
 
+def _told(side: Typed, other: Typed) -> Typed:
+    """Tell `since` what it is compared with, so that it knows when the answer changes."""
+    is_since = isinstance(side, Operation) and side.name == "since"
+    if is_since and isinstance(side, Operation) and isinstance(other, Constant):
+        return msgspec.structs.replace(side, args=(*side.args, other))
+    return side
+
+
 def _all_of(*tests: str) -> str:
     return f"({' and '.join(test for test in tests if test)})"
 
@@ -403,6 +417,7 @@ _OPERATIONS: dict[str, Callable[[_Emitter, Operation], str]] = {
     "list": _Emitter.list_of,
     "map": _Emitter.map_of,
     "has": _Emitter.has,
+    "is_there": _Emitter.is_there,
     "in": _Emitter.membership,
     "==": _Emitter.equality,
     "!=": _Emitter.inequality,

@@ -13,6 +13,7 @@ import msgspec
 
 from engine.program.cel.checker import check
 from engine.program.cel.compiler import build, parts_of
+from engine.program.cel.computed import computed_kinds
 from engine.program.cel.emitter import write_export, write_value
 from engine.program.cel.ir import Constant, Field, Kind, Loop, Name, Operation, Trait, Typed
 from engine.program.cel.operations import ABSENT, Json
@@ -53,7 +54,7 @@ class Term(msgspec.Struct, frozen=True):
 
 def explain(source: str, scope: Scope) -> list[Term]:
     """Evaluate every term of a condition on a scope. Raises CelError."""
-    logic, leaves = _prepare(source)
+    logic, leaves = _prepare(source, tuple(computed_kinds(scope.book.traits).items()))
     values = [leaf.value(scope) for leaf in leaves]
     _, deciding = _decide(logic, [value is True for value in values])
     return [
@@ -84,9 +85,9 @@ class _Logic(msgspec.Struct, frozen=True):
 
 
 @lru_cache(_CACHE_MAX)
-def _prepare(source: str) -> tuple[_Logic, tuple[_Leaf, ...]]:
+def _prepare(source: str, traits: tuple[tuple[str, Kind], ...]) -> tuple[_Logic, tuple[_Leaf, ...]]:
     leaves: list[_Leaf] = []
-    logic = _split(source, check(source, parse(source)), leaves)
+    logic = _split(source, check(source, parse(source), dict(traits)), leaves)
     return logic, tuple(leaves)
 
 

@@ -13,18 +13,18 @@ another by time alone.
   true ones: nobody is woken for the sake of a term that does not matter.
 """
 
-import math
+import operator
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, NEVER_AT, SECOND_MS
-from engine.program.cel.checker import check
+from engine.measures.outlook import foretell, foretell_times
+from engine.measures.series import MILLION, read
 from engine.program.cel.compiler import build, parts_of
 from engine.program.cel.datefields import date_part
 from engine.program.cel.emitter import write_truth, write_value
-from engine.program.cel.ir import TIMES, Constant, Kind, Name, Operation, Typed
-from engine.program.cel.parser import parse
+from engine.program.cel.ir import TIMES, Constant, Kind, Name, Operation, Trait, Typed
 from engine.program.scope import Scope
 
 Answer = tuple[bool, int]
@@ -32,10 +32,9 @@ Flip = Callable[[Scope], Answer]
 Watch = Callable[[Scope], int]
 _Value = Callable[[Scope], object]
 
-_NOW = "s.now"
+_NOW = "s.present()"
 _QUARTER_MS = 15 * MINUTE_MS  # clocks are set forward and back at full quarters
-# What may give another answer by time alone. A function that is added to them calls `Scope.watch`.
-MOVING = frozenset({"count", "sum", "engagement", "since"})
+_MOVING = frozenset({"count", "sum", "engagement", "since"})
 _COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _WINDOWED = frozenset({"count", "sum", "engagement"})
@@ -43,14 +42,14 @@ _SLOPES = {"shift": 1, "span": 1, "unshift": -1, "unspan": -1, "between": -1}
 _DURATION_UNITS_MS = {"getHours": HOUR_MS, "getMinutes": MINUTE_MS, "getSeconds": SECOND_MS}
 
 
-def compile_flip(source: str) -> Flip:
-    """Compile a condition that is known to be right."""
-    return _flip(check(source, parse(source)))
+def compile_flip(typed: Typed) -> Flip:
+    """Compile a checked condition."""
+    return _flip(typed)
 
 
-def runs_with_time(source: str) -> bool:
+def runs_with_time(typed: Typed) -> bool:
     """Say whether a condition's answer may change by time alone."""
-    return any(_is_moving(node) for node in walk(check(source, parse(source))))
+    return any(_is_moving(node) for node in walk(typed))
 
 
 def _flip(node: Typed) -> Flip:
@@ -124,121 +123,52 @@ def _term(node: Typed) -> Flip:
 # Counts and sums against a number.
 
 
-def _times(scope: Scope, name: str) -> Sequence[int]:
-    history = scope.owner.history.get(name)
-    return () if history is None else history.recent_at
-
-
 def _count_flip(node: Operation, op: str, number: float) -> Flip:
-    return _number_flip(_text(node.args[0]), _ms(node.args[1]), op, number, is_event=True)
-
-
-def _engagement_flip(node: Operation, op: str, number: float) -> Flip:
-    name = f"{_text(node.args[0])}/{_text(node.args[1])}"
-    return _number_flip(name, _ms(node.args[2]), op, number, is_event=False)
-
-
-def _number_flip(name: str, window_ms: int, op: str, number: float, *, is_event: bool) -> Flip:
-    if not math.isfinite(number):
-        return _fixed(_compare(0, op, number))
-    if op in ("==", "!="):
-        return _equal_flip(name, window_ms, number, is_equal=op == "==", is_event=is_event)
-    least = math.ceil(number) if op in (">=", "<") else math.floor(number) + 1
-    return _enough_flip(name, window_ms, least, is_enough=op in (">=", ">"), is_event=is_event)
-
-
-# The two below are most of what segments cost: they look at the profile themselves.
-
-
-def _enough_flip(name: str, window_ms: int, least: int, *, is_enough: bool, is_event: bool) -> Flip:
-    """Flip when the `least`-th newest leaves the window: until then there are at least so many."""
-    if least <= 0:
-        return _fixed(is_enough)
-    too_few = not is_enough, NEVER_AT
+    name, window_ms, compare = _text(node.args[0]), _ms(node.args[1]), _COMPARERS[op]
 
     def flip(scope: Scope) -> Answer:
-        if is_event:
-            history = scope.owner.history.get(name)
-            if history is None:
-                return too_few
-            times = history.recent_at
-        else:
-            times = scope.owner.engagement.get(name, [])
-        if len(times) >= least:
-            ends_at = times[-least] + window_ms
-            if ends_at > scope.now:
-                return is_enough, ends_at
-        return too_few
-
-    return flip
-
-
-def _equal_flip(
-    name: str, window_ms: int, number: float, *, is_equal: bool, is_event: bool
-) -> Flip:
-    if number < 0 or number != int(number):
-        return _fixed(not is_equal)
-    wanted = int(number)
-
-    def flip(scope: Scope) -> Answer:
-        times = _times(scope, name) if is_event else scope.owner.engagement.get(name, ())
-        if not times:
-            return is_equal is (not wanted), NEVER_AT
-        there = len(times) - bisect_right(times, scope.now - window_ms)
-        if there > wanted:
-            return not is_equal, times[-wanted - 1] + window_ms
-        if there == wanted:
-            return is_equal, times[-wanted] + window_ms if wanted else NEVER_AT
-        return not is_equal, NEVER_AT
+        history = scope.owner.history.get(name)
+        series = None if history is None else history.recent
+        return foretell(series, window_ms, lambda count, _: compare(count, number), scope.now)
 
     return flip
 
 
 def _sum_flip(node: Operation, op: str, number: float) -> Flip:
-    """Flip when so much has left the window that the sum may be on the other side of a number."""
-    name, value, window_ms = _text(node.args[0]), _text(node.args[1]), _ms(node.args[2])
+    name, value, compare = _text(node.args[0]), _text(node.args[1]), _COMPARERS[op]
+    window_ms = _ms(node.args[2])
 
     def flip(scope: Scope) -> Answer:
-        truth = _compare(scope.sum(name, value, window_ms), op, number)
         history = scope.owner.history.get(name)
-        if history is None:
-            return truth, NEVER_AT
-        first = bisect_right(history.recent_at, scope.now - window_ms)
-        values = [one.get(value, 0.0) if one else 0.0 for one in history.recent_values[first:]]
-        left = math.fsum(values)
-        # Sums of doubles depend on their order: within this distance only the sum itself can tell.
-        unsure = (1.0 + math.fsum(map(abs, values)) + abs(number)) * 1e-9
-        for place, gone in enumerate(values):
-            left -= gone
-            if gone and _may_differ(truth, left, op, number, unsure):
-                return truth, history.recent_at[first + place] + window_ms
-        return truth, NEVER_AT
+        series = None if history is None else history.recent
+
+        def ask(_: int, total: int) -> bool:
+            return compare(total / MILLION, number)
+
+        return foretell(series, window_ms, ask, scope.now, name=value)
 
     return flip
 
 
-def _may_differ(truth: bool, left: float, op: str, number: float, unsure: float) -> bool:  # noqa: FBT001
-    """Say whether a comparison may give another answer for a sum that is known roughly."""
-    if not math.isfinite(left):
-        return True
-    if op in ("==", "!="):
-        is_close = abs(left - number) <= unsure
-        return is_close or truth is (op == "==")
-    return any(_compare(left + by, op, number) is not truth for by in (-unsure, unsure))
+def _engagement_flip(node: Operation, op: str, number: float) -> Flip:
+    name, compare = f"{_text(node.args[0])}/{_text(node.args[1])}", _COMPARERS[op]
+    window_ms = _ms(node.args[2])
+
+    def flip(scope: Scope) -> Answer:
+        times = scope.owner.engagement.get(name, ())
+        return foretell_times(times, window_ms, lambda count, _: compare(count, number), scope.now)
+
+    return flip
 
 
-def _compare(left: float, op: str, right: float) -> bool:
-    if op in ("==", "!="):
-        return (left == right) is (op == "==")
-    if op in ("<", "<="):
-        return left < right or (op == "<=" and left == right)
-    return left > right or (op == ">=" and left == right)
-
-
-def _fixed(truth: bool) -> Flip:  # noqa: FBT001 - the answer itself
-    return lambda _: (truth, NEVER_AT)
-
-
+_COMPARERS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 _WINDOWS: dict[str, Callable[[Operation, str, float], Flip]] = {
     "count": _count_flip,
     "sum": _sum_flip,
@@ -289,12 +219,14 @@ def _race(node: Operation, drift: int) -> Flip:
 
 def _watched(node: Typed, watches: Sequence[Watch]) -> Flip:
     test = cast("Callable[[Scope], bool]", build(write_truth(node)))
+    # What is worked out tells the scope when it changes; all else is known here, and better.
+    heeds_scope = any(map(_is_computed, walk(node)))
 
     def flip(scope: Scope) -> Answer:
         scope.changes_at = None
         truth = test(scope)
         at = min([watch(scope) for watch in watches], default=NEVER_AT)
-        noted_at = _noted_at(scope)
+        noted_at = _noted_at(scope) if heeds_scope else None
         return truth, at if noted_at is None else min(at, noted_at)
 
     return flip
@@ -326,14 +258,20 @@ def _watches(node: Typed) -> Iterator[Watch]:
 
 
 def _window_watch(node: Operation) -> Watch:
-    """Watch for the oldest in a window to leave it."""
+    """Watch for something to leave a window, or to come into it that was told ahead of its time."""
     name, window_ms = _text(node.args[0]), _ms(node.args[-1])
     key = f"{name}/{_text(node.args[1])}" if node.name == "engagement" else ""
 
     def watch(scope: Scope) -> int:
-        times = scope.owner.engagement.get(key, ()) if key else _times(scope, name)
-        first = bisect_right(times, scope.now - window_ms)
-        return times[first] + window_ms if first < len(times) else NEVER_AT
+        if key:
+            times = scope.owner.engagement.get(key, ())
+            first = bisect_right(times, scope.now - window_ms)
+            return times[first] + window_ms if first < len(times) else NEVER_AT
+        history = scope.owner.history.get(name)
+        if history is None or history.recent is None:
+            return NEVER_AT
+        at = read(history.recent, window_ms, scope.now).changes_at
+        return NEVER_AT if at is None else at
 
     return watch
 
@@ -389,7 +327,11 @@ def _is_moving(node: Typed) -> bool:
     """Say whether a node itself may change by time."""
     if isinstance(node, Name):
         return node.code == _NOW
-    return isinstance(node, Operation) and node.name in MOVING
+    return _is_computed(node) or (isinstance(node, Operation) and node.name in _MOVING)
+
+
+def _is_computed(node: Typed) -> bool:
+    return isinstance(node, Trait) and node.is_computed
 
 
 def _is_closed(node: Typed) -> bool:

@@ -74,10 +74,11 @@ class Root(Typed, frozen=True, kw_only=True):
 
 
 class Trait(Typed, frozen=True, kw_only=True):
-    """`root.key`: one entry of what a condition can see."""
+    """`root.key`: one entry of what a condition can see; `is_computed` if it's worked out."""
 
     root: str
     key: str
+    is_computed: bool = False
 
 
 class Field(Typed, frozen=True, kw_only=True):

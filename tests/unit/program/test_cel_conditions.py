@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from engine.instants import DAY_MS, HOUR_MS, parse_instant
+from engine.measures.series import Series, add, amount_of
 from engine.profile import History, Profile
 from engine.program.cel.compiler import compile_condition, compile_value
 from engine.program.scope import Scope
@@ -30,8 +31,11 @@ TRAITS: dict[str, Any] = {"country": "PT", "plan": "pro", "age": 41, "vip": Fals
 def _scope() -> Scope:
     profile = Profile("u1", traits=TRAITS)
     times = [NOW - 40 * DAY_MS, NOW - 3 * DAY_MS, NOW - HOUR_MS]
-    values: list[dict[str, float] | None] = [{"revenue": 100.0}, {"revenue": 20.5}, None]
-    profile.history["Order Completed"] = History(3, times[0], times[-1], times, values)
+    recent = Series()
+    for at, revenue in zip(times, (100.0, 20.5, None), strict=True):
+        amount = amount_of(revenue)
+        add(recent, at, {} if amount is None else {"revenue": amount}, edge_at=0)
+    profile.history["Order Completed"] = History(3, times[0], times[-1], recent)
     profile.engagement["email/opened"] = [NOW - 8 * DAY_MS, NOW - 2 * DAY_MS]
     profile.segments["vip"] = NOW
     return Scope(

@@ -50,6 +50,10 @@ messages:
     content: {default: {body: hi, template: hint}}
     enrich: {hinted: true, score: {cel: event.age + 1}}
   hello: {type: promotional, content: {email: {subject: "{{ profile.name }}"}, app: {body: hi}}}
+traits:
+  orders: {count: Paid, window: 30d, if: event.total > 5}
+  likes: {affinity: [Seen, Paid], of: kind, half_life: 10d, weights: {Paid: 3}}
+  rate: {expr: profile.orders * 2}
 segments: {vip: 'sum("Paid", "total", "30d") > 9', known: in_segment("vip")}
 journeys:
   greeting:

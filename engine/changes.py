@@ -1,0 +1,117 @@
+"""What an input changed in a customer's profile: what was, and what is now.
+
+Asked by the timeline, which follows a customer through journal entries, oldest first. A journal
+entry says what is new; what was before is in the entries before it.
+
+*Rules*
+- The profile is changed by `evolve` alone, so that a change is told exactly where one was made.
+- Only facts are followed that need nothing of what was before them: so it can begin in the middle
+  of a history, and then what was before is not known.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+import msgspec
+
+from engine.events import Event, Input, Receipt, Tick
+from engine.evolve import evolve, evolve_input
+from engine.instants import format_instant
+from engine.profile import Profile
+from engine.records import (
+    Assigned,
+    ConsentNoted,
+    Entered,
+    Exited,
+    Record,
+    SessionBegan,
+    Suppressed,
+)
+
+UNKNOWN = msgspec.UNSET  # what was before lies beyond what was read
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One thing that is otherwise now. `was` is None where there was nothing before.
+
+    `of` is trait, timezone, consent, session, suppression, journey; `name` says which.
+    """
+
+    of: str
+    name: str
+    now: Any
+    was: Any = UNKNOWN
+
+
+class Follower:
+    """One customer on the way through a part of its history."""
+
+    def __init__(self, customer: str) -> None:
+        self.is_whole = False  # what was before the first entry is known: nothing
+        self._profile = Profile(customer)
+
+    def pass_by(self, given: Input, records: Iterable[Record], at: int) -> None:
+        """Go over an entry about which nothing is to be told."""
+        evolve_input(self._profile, given, at)
+        for record in records:
+            if isinstance(record, _FOLLOWED):
+                evolve(self._profile, record, at)
+
+    def tell(self, given: Input, records: Iterable[Record], at: int) -> list[Change]:
+        """Go over an entry; gives what it changed, in the order of the kinds above."""
+        before = _look(self._profile)
+        told = list(records)
+        self.pass_by(given, told, at)
+        found = list(self._compare(before, _look(self._profile)))
+        found += [_TOLD[type(record)](record) for record in told if type(record) in _TOLD]
+        return found
+
+    def _compare(self, before: "_Look", after: "_Look") -> Iterable[Change]:
+        for (of, was), (_, now) in zip(before.items(), after.items(), strict=True):
+            for name in dict.fromkeys((*now, *was)):
+                if was.get(name) != now.get(name):
+                    absent = None if self.is_whole else UNKNOWN
+                    yield Change(of, name, now.get(name), was.get(name, absent))
+
+
+_Look = dict[str, dict[str, Any]]
+
+_FOLLOWED = (Assigned, ConsentNoted, SessionBegan, Suppressed)
+
+
+def may_change(given: Input, records: Iterable[Record]) -> bool:
+    """Say whether an entry can have changed anything that is told of, without following it."""
+    if isinstance(given, Event):
+        if given.traits or given.consents or given.context:
+            return True
+    elif not isinstance(given, Receipt | Tick):
+        return True
+    return any(type(record) in _TOLD or isinstance(record, _FOLLOWED) for record in records)
+
+
+def _look(profile: Profile) -> _Look:
+    """Take down what changes are told of, in a form that can be compared."""
+    timezone, session_at = profile.context_timezone, profile.session_at
+    return {
+        "trait": dict(profile.traits),
+        "timezone": {"device": timezone} if timezone else {},
+        "consent": {name: said.status.value for name, said in profile.consents.items()},
+        "session": {"began": format_instant(session_at)} if session_at else {},
+        "suppression": {
+            rule: f"until {format_instant(until)}" for rule, until in profile.suppressed.items()
+        },
+    }
+
+
+def _tell_entered(record: Entered) -> Change:
+    return Change("journey", record.journey, "entered", None)
+
+
+def _tell_exited(record: Exited) -> Change:
+    return Change("journey", record.journey, f"left: {record.reason}", "entered")
+
+
+_TOLD: dict[type[Any], Callable[[Any], Change]] = {
+    Entered: cast("Callable[[Any], Change]", _tell_entered),
+    Exited: cast("Callable[[Any], Change]", _tell_exited),
+}
