@@ -26,7 +26,7 @@ class Floor(Protocol):
     program: Program
     counters: Counters
 
-    def post(self, customer: str, given: Halt) -> None:
+    def post(self, customer: str, given: Halt | Input) -> None:
         """Put something into a mailbox."""
         ...
 

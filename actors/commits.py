@@ -18,12 +18,20 @@ from collections.abc import Callable
 import msgspec
 
 from actors.customer import Customer
-from actors.ports import Commit, DecisionRow, Entry, OutboxRow, Store, TimerRow
+from actors.ports import (
+    Commit,
+    DecisionRow,
+    Entry,
+    MemberChange,
+    OutboxRow,
+    Store,
+    TimerRow,
+)
 from actors.tickets import Ticket
 from engine.effects import Effect, Send, Unwake, Wake
 from engine.errors import StoreError
 from engine.events import Input
-from engine.records import Decided
+from engine.records import Decided, SegmentEntered, SegmentLeft
 from engine.step import StepResult
 
 _log = logging.getLogger("nextbeat.commits")
@@ -51,6 +59,12 @@ def outbox_row(send: Send) -> OutboxRow:
     """Give the row of a message as it is before anything was tried."""
     body = _ENCODER.encode(send)
     return OutboxRow(send.message_id, send.customer, send.channel, "queued", 0, body)
+
+
+def member_change(customer: str, record: SegmentEntered | SegmentLeft) -> MemberChange:
+    """Give what changes in a segment."""
+    is_in = isinstance(record, SegmentEntered)
+    return MemberChange(record.segment, customer, record.at, is_in)
 
 
 class Batch:
@@ -120,6 +134,8 @@ class Batch:
         for record in records:
             if isinstance(record, Decided):
                 self._add_decision(customer.id, seq, record)
+            elif isinstance(record, SegmentEntered | SegmentLeft):
+                self.commit.members.append(member_change(customer.id, record))
         if result.effects:
             for place, effect in enumerate(result.effects):
                 self._add_effect(effect, seq, place)

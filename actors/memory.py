@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from actors.aging import DONE_STATES, Aging
+from actors.members import Members, SegmentReads, SegmentTables
 from actors.ports import (
     ActQuery,
     ActRow,
@@ -130,6 +131,7 @@ class _Tables(Aging):
         self.quarantine_count = 0
         self.programs: dict[str, tuple[str, int, bytes]] = {}
         self.covered_seq = 0
+        self.members = Members()
         self.acts: list[ActRow] = []
         self.retired_seq = 0
         self.shelf = Shelf()
@@ -174,6 +176,7 @@ class _Tables(Aging):
             self.links[namespace, value] = customer
         if commit.covered_seq is not None:
             self.covered_seq = commit.covered_seq
+        self.members.apply(commit.members, commit.review)
         if commit.retired is not None:
             self.retire(commit.retired)
         for act in commit.acts:
@@ -214,7 +217,7 @@ class _Tables(Aging):
             del self.timer_order[bisect_left(self.timer_order, _timer_order(row))]
 
 
-class MemoryStore:
+class MemoryStore(SegmentReads):
     """A store in memory: what is committed is kept until the process ends.
 
     `fail_next` makes commits fail, `hold` keeps them waiting as a slow disk does, and `crash` gives
@@ -381,6 +384,11 @@ class MemoryStore:
         self._check_open()
         rows = reversed(self._tables.quarantine.values())
         return [row for row in rows if before is None or row.number < before][:limit]
+
+    def segment_tables(self) -> SegmentTables:
+        """Give the tables that segments are read from."""
+        self._check_open()
+        return self._tables
 
     async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
         """Find what is too old, at most so many rows of each kind."""

@@ -11,6 +11,9 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from engine.effects import Send
+from engine.instants import MINUTE_MS
+
+QUARTER_MS = 15 * MINUTE_MS  # what crossings of segments are counted by
 
 
 class Clock(Protocol):
@@ -100,6 +103,45 @@ class OutboxChange(NamedTuple):
     detail: str
 
 
+class MemberChange(NamedTuple):
+    """A customer came into a segment at `at`, or left it."""
+
+    segment: str
+    customer: str
+    at: int
+    is_in: bool
+
+
+class MemberRow(NamedTuple):
+    """A customer who is in a segment, and since when."""
+
+    customer: str
+    since: int
+
+
+class CrossingsRow(NamedTuple):
+    """How many came into a segment, and left it, in some time."""
+
+    segment: str
+    entered: int
+    left: int
+
+
+class ReviewRow(NamedTuple):
+    """How far customers were looked at since the segments changed to `version`.
+
+    Customers up to `cursor`, in the order of their ids, are done; `ended_at` is 0 until all are.
+    """
+
+    version: int
+    cursor: str
+    total: int
+    looked: int
+    changed: int
+    began_at: int
+    ended_at: int
+
+
 class QuarantineRow(NamedTuple):
     """An item that was not understood, kept with the reason. `number` is 0 until it is stored."""
 
@@ -181,6 +223,8 @@ class Commit(msgspec.Struct):
     quarantined: list[QuarantineRow] = []
     released: list[int] = []  # numbers of quarantine rows that were replayed
     covered_seq: int | None = None  # all entries up to here are in snapshots
+    members: list[MemberChange] = []  # in order
+    review: ReviewRow | None = None
     acts: list[ActRow] = []
     retired: Retired | None = None
     catalogue: list[CatalogueRow] = []  # each item at most once
@@ -198,6 +242,8 @@ class Commit(msgspec.Struct):
             or self.quarantined
             or self.released
             or self.covered_seq is not None
+            or self.members
+            or self.review is not None
             or self.acts
             or self.retired
             or self.catalogue
@@ -302,6 +348,33 @@ class Store(Protocol):
 
     async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
         """List quarantined items, newest first, with numbers below `before`."""
+        ...
+
+    async def customers(self, after: str, limit: int) -> list[str]:
+        """List customers who have snapshots, in the order of their ids, from behind `after` on."""
+        ...
+
+    async def customer_count(self) -> int:
+        """Count the customers who have snapshots."""
+        ...
+
+    async def segment_sizes(self) -> dict[str, int]:
+        """Count who is in each segment; empty segments are left out."""
+        ...
+
+    async def members(self, segment: str, after: str, limit: int) -> list[MemberRow]:
+        """List who is in a segment, in the order of their ids, from behind `after` on."""
+        ...
+
+    async def crossings(self, since_at: int) -> list[CrossingsRow]:
+        """Count who came into segments and left them, by segment, from an instant on.
+
+        That is exact where `since_at` begins a quarter of an hour.
+        """
+        ...
+
+    async def review(self) -> ReviewRow | None:
+        """Tell how far the customers were looked at since the segments changed, if ever."""
         ...
 
     async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:

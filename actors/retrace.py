@@ -80,6 +80,11 @@ class Retrace:
         """Give the timers a customer now waits for."""
         return self._timers.get(customer, {})
 
+    def segments(self, customer: str) -> dict[str, int]:
+        """Give the segments a customer is now in, and since when."""
+        profile = self._actors[customer].profile
+        return profile.segments if profile is not None else {}
+
     def take(self, entry: Entry) -> Traced:
         """Go one entry further. Raises JournalError where it can't follow the ones before."""
         actor = self._actors.get(entry.customer)

@@ -13,7 +13,7 @@ Built by `adapters.app`, used by the gateway. This is the whole surface the outs
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from actors.acts import Acting
 from actors.audience import Audience, DecisionListener
@@ -33,13 +33,14 @@ from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store, Tim
 from actors.reading import Reading
 from actors.recovery import recover
 from actors.registries import Scrubber
+from actors.reviews import Reviews
 from actors.settings import Settings
 from actors.snapshots import Snapshots
 from actors.tickets import Ticket
 from actors.timers import Timers
 from actors.withdrawals import Withdrawals, narrows_consent
 from engine.errors import OverloadError, StoreError
-from engine.events import Event, Input, Receipt, Tick
+from engine.events import Event, Input, Receipt, Review, Tick
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.records import Duplicated, Unmatched
@@ -98,6 +99,7 @@ class Runtime(Reading, Acting):
         self._commits = Committer(
             store, fill=self._add_snapshots, released=self._release, lost=self._roll_back
         )
+        self.reviews = Reviews(store, clock, self.directory, self._commits, self)
         self._channels = channels
         self._ready: deque[Customer] = deque()
         self._draining = False
@@ -137,6 +139,8 @@ class Runtime(Reading, Acting):
                 self.clock, self.settings.nap_ms, room=self._count_ticks, fire=self._fire
             )
             self._tasks.append(loop.create_task(watch, name="timers"))
+            self._tasks.append(loop.create_task(self.reviews.run(), name="reviews"))
+            self.reviews.begin()
         self._unready = ""
 
     async def stop(self, timeout_s: float = 5.0) -> None:
@@ -176,6 +180,7 @@ class Runtime(Reading, Acting):
     def use(self, program: Program) -> None:
         """Decide by another program from the next input on."""
         self.program = program
+        self.reviews.begin()
 
     # Inputs: from a submission into mailboxes.
 
@@ -214,7 +219,7 @@ class Runtime(Reading, Acting):
     def _count_queued(self, more: int) -> None:
         self._queued += more
 
-    def post(self, customer: str, given: Halt) -> None:
+    def post(self, customer: str, given: Halt | Input) -> None:
         """Put something into a mailbox."""
         self._queued += 1
         self._post(customer, given, None)
@@ -248,6 +253,8 @@ class Runtime(Reading, Acting):
             if isinstance(given, Tick):
                 self._ticks -= 1
                 self.timers.reread(given.at)
+            elif isinstance(given, Review):
+                self.reviews.taken()
             elif isinstance(given, Move) and not given.is_over:
                 self._carrier.fail(given, reason)
             elif isinstance(given, Halt):
@@ -306,6 +313,8 @@ class Runtime(Reading, Acting):
         elif isinstance(given, Tick):
             self._ticks -= 1
             self.counters.note_tick(self._now - given.at)
+        elif isinstance(given, Review):
+            self.reviews.taken()
 
     def _carry(self, actor: Customer, profile: Profile, move: Move | Halt) -> None:
         """Take a move further that met one of its two customers."""
@@ -355,6 +364,8 @@ class Runtime(Reading, Acting):
         if kind is Duplicated:
             batch.duplicates += counted
             return
+        if kind is None and isinstance(given, Review):
+            return  # an input meanwhile has seen to it
         if kind is Unmatched and isinstance(given, Tick):
             batch.commit.timers_cleared.append((given.at, actor.id, given.timer))
             return
@@ -416,6 +427,7 @@ class Runtime(Reading, Acting):
         self._seq = self._durable_seq
         self.directory.lost_snapshots()
         self._carrier.fail_all(reason)
+        self.reviews.lost()
         for batch in batches:
             self.counters.received -= batch.stored + batch.duplicates
             self.counters.received -= len(batch.commit.quarantined)
@@ -474,22 +486,3 @@ class Runtime(Reading, Acting):
     def _at_least_once(self, message_type: str) -> bool:
         kind = self.program.types.get(message_type)
         return kind is not None and kind.at_least_once
-
-    # What is there: decisions as they are made, and how much of everything.
-
-    def subscribe(self, listener: DecisionListener) -> Callable[[], None]:
-        """Call `listener` with decisions as they become durable; gives the way to stop it."""
-        return self._audience.join(listener)
-
-    def gauges(self) -> dict[str, float]:
-        """Tell how much there is of what comes and goes, for metrics."""
-        return {
-            "actor_resident": len(self.directory),
-            "catalogue_items": self.catalogue.count,
-            "actor_memory_bytes": self.directory.memory_bytes,
-            "mailbox_depth": self._queued,
-            "deferred_depth": len(self.timers),
-            "journal_seq": self._durable_seq,
-            "journal_tail": self._durable_seq - self._snapshots.covered_seq,
-            "outbox_depth": self.outbox.depth(),
-        }

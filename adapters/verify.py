@@ -67,6 +67,7 @@ class Report(msgspec.Struct):
     decisions: int = 0
     messages: int = 0
     timers: int = 0
+    members: int = 0
     decided_again: int = 0
     not_decided_again: int = 0
     found: list[Found] = []

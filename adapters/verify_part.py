@@ -86,7 +86,7 @@ class PartReport(msgspec.Struct):
     """What was looked at in one part, and found."""
 
     COUNTED: ClassVar = (
-        "customers", "snapshots", "decisions", "messages", "timers",
+        "customers", "snapshots", "decisions", "messages", "timers", "members",
         "decided_again", "not_decided_again",
     )  # fmt: skip
 
@@ -95,6 +95,7 @@ class PartReport(msgspec.Struct):
     decisions: int = 0
     messages: int = 0
     timers: int = 0
+    members: int = 0
     decided_again: int = 0
     not_decided_again: int = 0
     found: list[Found] = []
@@ -209,6 +210,7 @@ class _Walk:
             derived.expect_no_more(self._found)
         self._finish_snapshots(covered_seq)
         self._finish_timers()
+        self._finish_members()
 
     def _finish_snapshots(self, covered_seq: int) -> None:
         seqs = self._audit.snapshot_seqs()
@@ -264,6 +266,31 @@ class _Walk:
                 self._found.add(
                     "timers", message, _RESTORE, seq=wanted.seq, row=_name_timer(wanted)
                 )
+
+    def _finish_members(self) -> None:
+        unseen = {
+            (segment, customer): since
+            for customer in self._retrace.customers()
+            for segment, since in self._retrace.segments(customer).items()
+        }
+        for segment, customer, since in self._audit.members():
+            self.report.members += 1
+            known = unseen.pop((segment, customer), None)
+            if known != since and not self._is_beyond_knowing(customer):
+                message = "the journal does not have this customer in this segment since then"
+                row = f"{segment!r:.80} of {customer!r:.80}"
+                self._found.add("members", message, _RESTORE, row=row)
+        for segment, customer in unseen:
+            if self._is_beyond_knowing(customer):
+                continue
+            message = "the journal has this customer in this segment, and the table does not"
+            row = f"{segment!r:.80} of {customer!r:.80}"
+            self._found.add("members", message, _RESTORE, row=row)
+
+    def _is_beyond_knowing(self, customer: str) -> bool:
+        """Say whether what is there of a customer's entries is not all there was."""
+        is_gone = self._retrace.retired_seq and not self._retrace.last_seq(customer)
+        return bool(is_gone) or self._retrace.is_torn(customer)
 
 
 def _find_nothing(_version: str) -> Program | None:

@@ -102,7 +102,7 @@ def _measure(length: int, program: Program) -> dict[str, float]:
         event = next(given)
         started = time.perf_counter_ns()
         step(profile, event, program, event.at)
-        Scope(profile, event.at, segments=program.segments, book=program).in_segment("keen")
+        program.membership.segments["keen"].flip(Scope(profile, event.at, book=program))
         took.append((time.perf_counter_ns() - started) / 1_000)
     gc.enable()
     kept = msgspec.msgpack.encode(profile)

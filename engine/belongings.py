@@ -61,6 +61,7 @@ def evolve_departed(profile: Profile, departed: Departed, _now: int) -> bool:
             instance_count=profile.instance_count,
             proposal_count=profile.proposal_count,
             decision_count=profile.decision_count,
+            segments_timer=profile.segments_timer,
         ),
     )
     return True

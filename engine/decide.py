@@ -4,14 +4,16 @@ Called by `step` with one input that is not a duplicate and already part of the 
 and puts facts down through the turn.
 
 *Rules*
-- An event is looked at in this order: session, what it feeds, suppressions it sets off,
-  consent it changes, goals it meets, waits it ends, journeys it starts.
+- An event is looked at in this order: session, what it feeds, segments it takes the
+  customer into or out of, suppressions it sets off, consent it changes, goals it meets, waits it
+  ends, journeys it starts; then the waits and journeys that segments end and start.
 - At one instant events come before timers; the runtime sees to that.
 - What was loaded from the past is counted, and its consent holds. It begins nothing: no journey, no
-  end of a wait or of a journey; and it sets off only suppressions that still last.
+  end of a journey or of a wait for an event; and it sets off only suppressions that still last. Who
+  comes into a segment by it is in it from now on, as after a review.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from engine.choice.channel import candidates, check_named
 from engine.events import (
@@ -25,7 +27,7 @@ from engine.events import (
 )
 from engine.gates.suppress import rouse
 from engine.gathering import gather_event
-from engine.instants import HOUR_MS
+from engine.instants import HOUR_MS, format_instant
 from engine.journeys.confirmations import Pairs, ask_to_confirm, confirm
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
@@ -37,6 +39,7 @@ from engine.journeys.releases import (
     release,
 )
 from engine.journeys.triggers import enter, may_enter, triggered
+from engine.limits import SEGMENT_ROUNDS_MAX
 from engine.links import CONFIRMED
 from engine.localtime import local_parts
 from engine.origins import find_origin
@@ -49,13 +52,27 @@ from engine.reasons import Reason
 from engine.records import (
     ConsentNoted,
     ReceiptNoted,
+    SegmentEntered,
+    SegmentLeft,
     SessionBegan,
+    Truncated,
     Unmatched,
     WakeCleared,
     WakeSet,
 )
+from engine.segments import (
+    Foresight,
+    catch_up,
+    follow_event,
+    follow_receipt,
+    follow_sends,
+    follow_tick,
+    review,
+)
 from engine.turn import Turn
 
+ENTERED, LEFT = "entered", "left"
+SEGMENT_EVENTS = {ENTERED: "Segment Entered", LEFT: "Segment Left"}  # what such journeys begin with
 _OF_CONSENT = (Reason.NO_CONSENT, Reason.TYPE_OPT_OUT, Reason.OPT_OUT_REGISTRY)
 ATTENTION = (ReceiptStatus.OPENED, ReceiptStatus.CLICKED)
 ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
@@ -79,29 +96,42 @@ def decide_event(
     need = program.history.get(name)
     if need is not None:
         gather_event(turn, need, event)
+    membership = program.membership
+    if (
+        name in membership.by_event
+        or profile.segments_at <= turn.now
+        or turn.is_reviewed
+        or membership.by_anything
+        or (membership.has_traits and (event.traits or event.changes or event.context))
+    ):
+        follow_event(turn, event)
     if facts_before is not None and contact_facts(profile) != facts_before:
         reconsider(turn)
-    if not (name in program.heard or program.awaits_segments or event.consents):
+    if not (name in program.heard or turn.crossings or event.consents):
         return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, name, event.context)
     if name in program.suppressions:
-        for suppressed in rouse(program, scope, name, at=event.at, now=turn.now):
-            turn.note(suppressed)
+        _suppress(turn, event, scope)
     if not _take_consent(turn, event, consents_before):
         return
     if not event.is_history:
         _go_on(turn, event, scope)
+    _settle(turn)
 
 
 def _go_on(turn: Turn, event: Event, scope: Scope) -> None:
     """Move the journeys that were about this event, and start those that begin with it."""
     program, name = turn.program, event.name
-    if turn.profile.instances and (name in program.awaited or program.awaits_segments):
+    if turn.profile.instances and name in program.awaited:
         _meet_goals(turn, event, scope)
         _end_waits(turn, event, scope)
     if name in program.triggers:
         _start_journeys(turn, event, scope)
-    _settle(turn)
+
+
+def _suppress(turn: Turn, event: Event, scope: Scope) -> None:
+    for suppressed in rouse(turn.program, scope, event.name, at=event.at, now=turn.now):
+        turn.note(suppressed)
 
 
 def _start_journeys(turn: Turn, event: Event, scope: Scope) -> None:
@@ -114,17 +144,32 @@ def _start_journeys(turn: Turn, event: Event, scope: Scope) -> None:
             run(turn, number)
 
 
-def decide_tick(turn: Turn, tick: Tick) -> None:
-    """Decide what a timer that came due was set for."""
+def decide_review(turn: Turn) -> None:
+    """Decide what follows from segments that are others than before."""
+    catch_up(turn)
+    _settle(turn)
+
+
+def decide_tick(turn: Turn, tick: Tick, foresight: Foresight | None) -> None:
+    """Decide what a timer that came due was set for.
+
+    `foresight` is what other segments make of the customer, where they are others than before.
+    """
     profile = turn.profile
     timer = profile.timers.get(tick.timer)
     if timer is None:
         turn.note(Unmatched("tick"))  # what it was for has ended otherwise
         return
     turn.note(WakeCleared(tick.timer, timer.at))
+    if foresight is not None:
+        review(turn, foresight)
+    if timer.kind == "segments" and not turn.is_reviewed:
+        follow_tick(turn)
+    else:
+        catch_up(turn)
     if timer.kind == "proposal":
         release(turn, timer.target)
-    else:
+    elif timer.kind == "instance":
         _end_wait(turn, timer.target, tick.timer)
     _settle(turn)
 
@@ -146,6 +191,8 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     sent = None if receipt.is_history else _find_sent(turn.profile, receipt.message)
     if sent is None:
         turn.note(Unmatched("receipt"))
+        if turn.is_reviewed:
+            decide_review(turn)
         return
     failed = receipt.status is ReceiptStatus.FAILED and receipt.permanent
     # The slot is there until the first definitive failure: a temporary one may have come before.
@@ -160,6 +207,8 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
             hour=_hour(turn, receipt),
         )
     )
+    catch_up(turn)
+    follow_receipt(turn, sent.channel, receipt.status.value)
     if receipt.status in ENDINGS:
         _end_consent(turn, sent, receipt)
     if is_news:
@@ -248,21 +297,54 @@ def _end_waits(turn: Turn, event: Event, scope: Scope) -> None:
 
 def _settle(turn: Turn) -> None:
     """See to what the moves of this input changed for others: segments, and wishes of contact."""
-    _end_segment_waits(turn)
+    follow_sends(turn)
+    _follow_segments(turn)
     if turn.profile.pending and any(map(changes_contact, turn.records)):
         reconsider(turn)
+        _follow_segments(turn)
 
 
-def _end_segment_waits(turn: Turn) -> None:
-    """End the waits for a segment that the customer is in by now, whatever brought them there."""
+def _follow_segments(turn: Turn) -> None:
+    """Act on who came into segments and left them, until nobody does any more."""
+    rounds = 0
+    while turn.crossings:
+        crossings, turn.crossings = turn.crossings, []
+        rounds += 1
+        if rounds > SEGMENT_ROUNDS_MAX:
+            turn.note(Truncated("segment_rounds", crossings[0].segment))
+            break
+        _end_segment_waits(turn, [one.segment for one in crossings])
+        for crossing in crossings:
+            _start_by_segment(turn, crossing)
+
+
+def _end_segment_waits(turn: Turn, segments: Iterable[str]) -> None:
+    """End the waits for some segments, where the customer is in them by now."""
     if not turn.program.awaits_segments:
         return
-    scope = turn.scope()
+    entered = [name for name in segments if name in turn.profile.segments]
     for instance in list(turn.profile.instances.values()):
         instruction = current(turn, instance)
         wait = instruction.wait_for if instruction is not None and instance.timer else None
-        if wait is not None and wait.segment and scope.in_segment(wait.segment):
+        if wait is not None and wait.segment in entered:
             resume(turn, instance, instance.position + 1)
+
+
+def _start_by_segment(turn: Turn, crossing: SegmentEntered | SegmentLeft) -> None:
+    """Start the journeys that coming into a segment, or leaving it, is the trigger of."""
+    has_entered = isinstance(crossing, SegmentEntered)
+    key = crossing.segment, ENTERED if has_entered else LEFT
+    journeys = () if crossing.reviewed else turn.program.membership.starts.get(key, ())
+    name = SEGMENT_EVENTS[key[1]]
+    event = {"segment": crossing.segment, "at": format_instant(crossing.at)}
+    for journey in journeys:
+        is_meant = journey.trigger.condition is None or journey.trigger.condition.test(
+            turn.scope(event, name)
+        )
+        if is_meant and may_enter(turn.profile, journey, turn.now):
+            number = enter(turn, journey, event=event, event_name=name)
+            if number is not None:
+                run(turn, number)
 
 
 def _end_engagement_wait(turn: Turn, instance: Instance) -> None:
@@ -310,6 +392,7 @@ def decide_reunion(turn: Turn) -> None:
     if turn.profile.pending:
         _recheck_consent(turn)
         reconsider(turn)
+    _end_segment_waits(turn, turn.profile.segments)
     _settle(turn)
 
 

@@ -188,6 +188,13 @@ class Linked(msgspec.Struct, frozen=True, array_like=True, tag="linked", gc=Fals
     at: int
 
 
+class Review(msgspec.Struct, frozen=True, array_like=True, tag="review", gc=False):
+    """The segments of the workspace changed: who is in them is to be looked at anew."""
+
+    version: int
+    at: int
+
+
 class Unlinked(msgspec.Struct, frozen=True, array_like=True, tag="unlinked", gc=False):
     """Identities of this customer belong to another one from here on."""
 
@@ -254,4 +261,4 @@ class Scrubbed(msgspec.Struct, frozen=True, array_like=True, tag="scrubbed", gc=
 
 
 Belonging = Linked | Unlinked | Merged | Departed | Refused | Restored
-Input = Event | Receipt | Tick | Belonging | Scrubbed
+Input = Event | Receipt | Tick | Belonging | Scrubbed | Review

@@ -37,6 +37,7 @@ from engine.events import (
     Unlinked,
 )
 from engine.ids import dedup_key
+from engine.instants import NEVER_AT
 from engine.latest import change_trait, write_traits
 from engine.ledger import Slot, enter_slot, strike_slot
 from engine.limits import (
@@ -60,6 +61,9 @@ from engine.records import (
     Moved,
     ReceiptNoted,
     Record,
+    SegmentEntered,
+    SegmentLeft,
+    SegmentsReviewed,
     SessionBegan,
     Suppressed,
     WakeCleared,
@@ -299,6 +303,8 @@ def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:
     profile.timers[record.timer] = Timer(record.at, record.kind, record.target)
     if record.kind == "proposal":
         profile.pending[record.target].timer = record.timer
+    elif record.kind == "segments":
+        profile.segments_timer, profile.segments_at = record.timer, record.at
     else:
         instance = profile.instances[record.target]
         instance.timer = record.timer
@@ -307,6 +313,8 @@ def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:
 
 def _evolve_wake_cleared(profile: Profile, record: WakeCleared, _now: int) -> None:
     profile.timers.pop(record.timer, None)
+    if record.timer == profile.segments_timer:
+        profile.segments_at = NEVER_AT
 
 
 def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
@@ -336,6 +344,18 @@ def _evolve_noted_consent(profile: Profile, record: ConsentNoted, _now: int) -> 
     note_consent(profile.consents, record.statement)
 
 
+def _evolve_segment_entered(profile: Profile, record: SegmentEntered, _now: int) -> None:
+    profile.segments[record.segment] = record.at
+
+
+def _evolve_segment_left(profile: Profile, record: SegmentLeft, _now: int) -> None:
+    profile.segments.pop(record.segment, None)
+
+
+def _evolve_segments_reviewed(profile: Profile, record: SegmentsReviewed, _now: int) -> None:
+    profile.segments_version = record.version
+
+
 _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     Decided: _evolve_decided,
     Counted: _evolve_counted,
@@ -350,6 +370,9 @@ _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     ReceiptNoted: _evolve_receipt,
     SessionBegan: _evolve_session,
     ConsentNoted: _evolve_noted_consent,
+    SegmentEntered: _evolve_segment_entered,
+    SegmentLeft: _evolve_segment_left,
+    SegmentsReviewed: _evolve_segments_reviewed,
 }
 
 

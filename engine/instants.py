@@ -15,6 +15,7 @@ WEEK_MS = 7 * DAY_MS
 
 INSTANT_MIN = -2_208_988_800_000  # 1900-01-01; earlier times are typing errors, not events
 INSTANT_MAX = 4_102_444_800_000  # 2100-01-01; later times are too
+NEVER_AT = 1 << 62  # stands for an instant that does not come
 
 _UNITS_MS = {
     "ms": 1,

@@ -49,7 +49,8 @@ PENDING_MAX = 100
 
 # What one step may do.
 STEP_MOVES_MAX = 200  # moves over all journeys for one input; more is a loop without a wait
-RECORDS_MAX = 1_000
+RECORDS_MAX = 2_000
+SEGMENT_ROUNDS_MAX = 10  # journeys that change the segments they are started by stop here
 SOLVER_ROUNDS_MAX = 500
 SOLVER_HORIZON_MS = 400 * DAY_MS
 
@@ -71,6 +72,8 @@ WORKSPACE_DEPTH_MAX = 64
 WORKSPACE_NAME_LENGTH_MAX = 256
 CAP_COUNT_MAX = 500
 BLACKOUT_DAYS_MAX = 400
+SEGMENTS_MAX = 200
+OUTLOOK_MAX = 100  # changes by time that are looked ahead at for one term of a segment
 
 # What the catalogue may hold. Items are kept in memory as they are in the store: one of 200 bytes
 # takes about 400 there.
@@ -107,6 +110,7 @@ assert SEEN_KEEP_MS >= DAY_MS
 assert SEEN_PART_MS < SEEN_KEEP_MS
 assert SEEN_PART_MAX * 8 <= SEEN_MAX
 assert STEP_MOVES_MAX < RECORDS_MAX
+assert SEGMENTS_MAX * 4 < RECORDS_MAX
 assert SENDS_MAX <= LEDGER_MAX
 assert SENDS_EVENT_MAX <= SENDS_MAX
 assert SERIES_DAYS_MAX * DAY_MS >= TRAIT_WINDOW_MS_MAX

@@ -61,6 +61,7 @@ def absorb(profile: Profile, other: Profile, now: int) -> Offsets:
     _unite_identities(profile, other)
     profile.listings = {**other.listings, **profile.listings}
     profile.suppressed = latest(profile.suppressed, other.suppressed)
+    profile.segments = {**other.segments, **profile.segments}
     _unite_times(profile, other)
     profile.instance_count += other.instance_count
     profile.proposal_count += other.proposal_count

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.events import ConsentStatement, Listing
+from engine.instants import NEVER_AT
 from engine.ledger import Slot, Tally
 from engine.measures.affinity import Affinity
 from engine.measures.distinct import Distinct, Firsts
@@ -96,7 +97,7 @@ class Timer(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """A wake the profile asked for."""
 
     at: int
-    kind: str  # instance or proposal
+    kind: str  # instance, proposal or segments
     target: int
 
 
@@ -143,3 +144,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     context_locale: str = ""
     first_source: Origin | None = None  # of the first session that told where it came from
     last_source: Origin | None = None
+    segments: dict[str, int] = {}  # those the customer is in -> since
+    segments_version: int = 0  # of the segments that were looked at for this customer
+    segments_timer: int = 0  # the latest timer for a change by time alone; its numbers go down
+    segments_at: int = NEVER_AT  # when that is due, if it still is

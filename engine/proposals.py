@@ -33,7 +33,8 @@ from engine.profile import Pending, Sent
 from engine.program.program import Channel, Message
 from engine.program.templates import TemplateAbort, TemplateError
 from engine.reasons import OF_CALENDAR, Outcome, Reason
-from engine.records import Assigned, Check, Decided, WakeCleared, WakeSet
+from engine.records import Check, Decided, WakeCleared, WakeSet
+from engine.segments import assign
 from engine.turn import Turn
 
 # What the first channel in order says where none can carry the message, by the check that said it.
@@ -106,7 +107,7 @@ def _enrich(turn: Turn, proposal: Proposal, message: Message) -> None:
     """Write what is to be known in place of what was not sent: the journey reads it later."""
     scope = turn.scope(proposal.event)
     for trait, value in message.enrich:
-        turn.note(Assigned(trait, value.evaluate(scope)))
+        assign(turn, trait, value.evaluate(scope))
 
 
 def reopen(pending: Pending, event: Mapping[str, Any]) -> Proposal:

@@ -142,11 +142,11 @@ class Assigned(msgspec.Struct, frozen=True, array_like=True, tag="assigned", gc=
 
 
 class WakeSet(msgspec.Struct, frozen=True, array_like=True, tag="wake_set", gc=False):
-    """A timer was set: for a waiting instance, or for a deferred proposal."""
+    """A timer was set: for a waiting instance, for a deferred proposal, or for the segments."""
 
     timer: int
     at: int
-    kind: str  # instance or proposal
+    kind: str  # instance, proposal or segments
     target: int
 
 
@@ -182,6 +182,30 @@ class ConsentNoted(msgspec.Struct, frozen=True, array_like=True, tag="consent_no
     statement: ConsentStatement
 
 
+class SegmentEntered(msgspec.Struct, frozen=True, array_like=True, tag="segment_entered", gc=False):
+    """The customer came into a segment; `reviewed` where only the workspace had changed."""
+
+    segment: str
+    at: int
+    reviewed: bool = False
+
+
+class SegmentLeft(msgspec.Struct, frozen=True, array_like=True, tag="segment_left", gc=False):
+    """The customer is no longer in a segment; `reviewed` where only the workspace had changed."""
+
+    segment: str
+    at: int
+    reviewed: bool = False
+
+
+class SegmentsReviewed(
+    msgspec.Struct, frozen=True, array_like=True, tag="segments_reviewed", gc=False
+):
+    """All segments of a version were looked at for this customer."""
+
+    version: int
+
+
 class Duplicated(msgspec.Struct, frozen=True, array_like=True, tag="duplicated", gc=False):
     """The input had been seen before; nothing else happened."""
 
@@ -215,6 +239,9 @@ Record = (
     | ReceiptNoted
     | SessionBegan
     | ConsentNoted
+    | SegmentEntered
+    | SegmentLeft
+    | SegmentsReviewed
     | Duplicated
     | Unmatched
     | Truncated

@@ -20,6 +20,7 @@ from engine.decide import (
     decide_farewell,
     decide_receipt,
     decide_reunion,
+    decide_review,
     decide_tick,
 )
 from engine.effects import Effect, Send, Unwake, Wake
@@ -31,6 +32,7 @@ from engine.events import (
     Merged,
     Receipt,
     Restored,
+    Review,
     Scrubbed,
     Tick,
 )
@@ -41,6 +43,7 @@ from engine.limits import RECORDS_MAX
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.records import Decided, Duplicated, Record, Unmatched, WakeCleared, WakeSet
+from engine.segments import Foresight, foresee, keep_up, needs_review, reassess, review
 from engine.turn import Turn
 
 
@@ -57,6 +60,9 @@ class StepResult(msgspec.Struct, frozen=True, gc=False):
 
 def step(profile: Profile, given: Input, program: Program, now: int) -> StepResult:
     """Take one input: evolve the profile and give the records and effects."""
+    foresight = None
+    if profile.segments_version != program.membership.version:
+        foresight = foresee(profile, program, now)
     if isinstance(given, Event):
         active_before_at = profile.active_at
         waits = profile.pending and (given.traits or given.context)
@@ -67,22 +73,13 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
         if given.only_existing and not profile.first_at:
             return StepResult([Unmatched("customer")], [], program.version)
         turn = Turn(profile, program, "event", given.id, now)
+        if foresight is not None:
+            review(turn, foresight)
         decide_event(turn, given, active_before_at, facts_before, consents_before)
-    elif isinstance(given, Receipt):
-        if not evolve_input(profile, given, now):
-            return StepResult([Duplicated(given.id)], [], program.version)
-        turn = Turn(profile, program, "receipt", given.id, now)
-        decide_receipt(turn, given)
-    elif isinstance(given, Tick):
-        turn = Turn(profile, program, "timer", str(given.timer), now)
-        decide_tick(turn, given)
-    elif isinstance(given, Scrubbed):
-        evolve_input(profile, given, now)
-        return StepResult([], [], program.version)
     else:
-        found = _take_belonging(profile, given, program, now)
-        if found is None:
-            return StepResult([Duplicated(given.__class__.__name__.lower())], [], program.version)
+        found = _take(profile, given, program, foresight, now)
+        if not isinstance(found, Turn):
+            return StepResult(found, [], program.version)
         turn = found
     records = turn.records
     assert len(records) <= RECORDS_MAX
@@ -90,22 +87,72 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
     return StepResult(records, effects, program.version)
 
 
-def _take_belonging(profile: Profile, given: Belonging, program: Program, now: int) -> Turn | None:
+def _take(
+    profile: Profile,
+    given: Receipt | Tick | Belonging | Scrubbed | Review,
+    program: Program,
+    foresight: Foresight | None,
+    now: int,
+) -> Turn | list[Record]:
+    """Take an input that is no event; where that leads nowhere, gives what is to be said of it."""
+    if isinstance(given, Receipt):
+        if not evolve_input(profile, given, now):
+            return [Duplicated(given.id)]
+        turn = Turn(profile, program, "receipt", given.id, now)
+        if foresight is not None:
+            review(turn, foresight)
+        decide_receipt(turn, given)
+        return turn
+    if isinstance(given, Tick):
+        turn = Turn(profile, program, "timer", str(given.timer), now)
+        decide_tick(turn, given, foresight)
+        return turn
+    if isinstance(given, Scrubbed):
+        evolve_input(profile, given, now)
+        return []
+    if isinstance(given, Review):
+        return _take_review(profile, given, program, foresight, now) or []
+    found = _take_belonging(profile, given, program, foresight, now)
+    return [Duplicated(given.__class__.__name__.lower())] if found is None else found
+
+
+def _take_review(
+    profile: Profile, given: Review, program: Program, foresight: Foresight | None, now: int
+) -> Turn | None:
+    """Look at the segments anew; None where that can change nothing."""
+    if foresight is None or not needs_review(profile, foresight):
+        return None
+    turn = Turn(profile, program, "review", str(given.version), now)
+    review(turn, foresight)
+    decide_review(turn)
+    return turn
+
+
+def _take_belonging(
+    profile: Profile, given: Belonging, program: Program, foresight: Foresight | None, now: int
+) -> Turn | None:
     """Take what was found out of who is who; None where it was known."""
-    timers = dict(profile.timers)
+    timers, segments = dict(profile.timers), dict(profile.segments)
     if not evolve_input(profile, given, now):
         return None
     if isinstance(given, Merged):
         turn = Turn(profile, program, "merge", given.customer, now)
+        if foresight is not None:
+            review(turn, foresight)
+        keep_up(turn, segments)
+        reassess(turn)
         decide_reunion(turn)
     elif isinstance(given, Restored):
         turn = Turn(profile, program, "unmerge", given.apart, now)
         decide_farewell(turn, timers)
+        keep_up(turn, segments)
+        reassess(turn, reviewed=True)
         decide_reunion(turn)
     else:
         turn = Turn(profile, program, "merge", profile.merged_into, now)
         if isinstance(given, Departed):
             decide_farewell(turn, timers)
+            keep_up(turn, segments)
     return turn
 
 

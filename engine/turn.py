@@ -11,7 +11,7 @@ from engine.evolve import evolve
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.program.scope import Scope
-from engine.records import Record
+from engine.records import Record, SegmentEntered, SegmentLeft
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -19,7 +19,17 @@ _NOTHING: Mapping[str, Any] = {}
 class Turn:
     """What is being decided: for whom, by which program, when, because of what."""
 
-    __slots__ = ("cause", "cause_kind", "moves", "now", "profile", "program", "records")
+    __slots__ = (
+        "cause",
+        "cause_kind",
+        "crossings",
+        "is_reviewed",
+        "moves",
+        "now",
+        "profile",
+        "program",
+        "records",
+    )
 
     def __init__(
         self, profile: Profile, program: Program, cause_kind: str, cause: str, now: int
@@ -30,6 +40,8 @@ class Turn:
         self.cause_kind = cause_kind
         self.cause = cause
         self.records: list[Record] = []
+        self.crossings: list[SegmentEntered | SegmentLeft] = []  # that nobody has acted on so far
+        self.is_reviewed = False  # the segments are others than those last looked at
         self.moves = 0  # of journeys, bounded by limits.STEP_MOVES_MAX
 
     def note(self, record: Record) -> None:
@@ -50,6 +62,5 @@ class Turn:
             event=event,
             event_name=event_name,
             context=context,
-            segments=self.program.segments,
             book=self.program,
         )

@@ -22,6 +22,7 @@ from engine.events import Event, Input, Merged, Receipt, Restored, Tick
 from engine.evolve import evolve, evolve_input
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, is_anonymous
 from engine.ids import dedup_key
+from engine.instants import NEVER_AT
 from engine.ledger import Slot, enter_slot
 from engine.merge import Offsets
 from engine.profile import Profile
@@ -232,6 +233,7 @@ class _Parting:
         for profile, other in ((ours, theirs), (theirs, ours)):
             profile.apart = list(dict.fromkeys([*profile.apart, other.customer]))
             profile.timer_count = max(profile.timer_count, other.timer_count)
+            profile.segments_timer = min(profile.segments_timer, other.segments_timer)
             profile.instance_count = max(profile.instance_count, other.instance_count)
             profile.proposal_count = max(profile.proposal_count, other.proposal_count)
             _forget_timers(profile)
@@ -253,6 +255,7 @@ def _slot(decided: Decided, now: int) -> Slot:
 def _forget_timers(profile: Profile) -> None:
     """Leave timers to be set anew by who decides."""
     profile.timers = {}
+    profile.segments_at = NEVER_AT
     for pending in profile.pending.values():
         pending.timer = 0
     for instance in profile.instances.values():

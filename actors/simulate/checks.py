@@ -11,7 +11,7 @@ timers and the outbox. Erasure is not checked: there is none.
 import msgspec
 
 from actors.directory import decode_entry
-from actors.ports import Entry
+from actors.ports import Entry, MemberRow
 from actors.runtime import Runtime
 from actors.simulate.disk import SimStore
 from actors.simulate.hazards import Hazards
@@ -66,6 +66,7 @@ class Auditor:
         await self._compare_live(runtime)
         self._compare_snapshots(store)
         await self._compare_timers(store)
+        await self._compare_members(store)
         self._hazards.is_paused = False
         self._witness.note("checked", self.entry_count)
 
@@ -184,6 +185,18 @@ class Auditor:
             }
             if due != past.rulings.waiting:
                 self._witness.accuse("every deferral ends or is due", customer)
+
+    async def _compare_members(self, store: SimStore) -> None:
+        """Check that the store has everybody in the segments their journal takes them to."""
+        wanted: dict[str, list[MemberRow]] = {}
+        for customer in sorted(self._pasts):
+            for segment, since in self._pasts[customer].folded.segments.items():
+                wanted.setdefault(segment, []).append(MemberRow(customer, since))
+        sizes = await store.kept.segment_sizes()
+        stored = {name: await store.kept.members(name, "", 1 << 30) for name in sizes}
+        if stored != wanted:
+            names = [name for name in {**stored, **wanted} if stored.get(name) != wanted.get(name)]
+            self._witness.accuse("segments have the members their journals say", *names)
 
     def _check_endings(self) -> None:
         """Check that every message that was decided has left, or was told to have failed."""

@@ -81,7 +81,7 @@ _CONTENT = {
 }
 
 
-def _workspace(email_cap: str) -> dict[str, Any]:
+def _workspace(email_cap: str, keen: int) -> dict[str, Any]:
     return {
         "workspace": "simulated",
         "seed": 3,
@@ -138,6 +138,12 @@ def _workspace(email_cap: str) -> dict[str, Any]:
                 "answer": "notice",
             }.items()
         },
+        "segments": {
+            "keen": f'count("Viewed", "2h") >= {keen}',
+            "reader": 'engagement("email", "opened", "1d") > 0',
+            "silent": 'since("Viewed") > duration("3h") && !in_segment("reader")',
+            "named": "has(profile.name)",
+        },
         "journeys": _JOURNEYS,
     }
 
@@ -163,12 +169,20 @@ _JOURNEYS: dict[str, Any] = {
         ],
     },
     "asked": {"trigger": {"event": "Asked"}, "steps": [{"send": "answer", "id": "s"}]},
+    "silent": {"trigger": {"segment": "silent"}, "steps": [{"send": "answer", "id": "s"}]},
+    "cooled": {
+        "trigger": {"segment": "keen", "on": "left"},
+        "steps": [{"send": "offer", "id": "s"}],
+    },
 }
 
 
 @cache
 def load_scene() -> Scene:
     """Compile both versions, once in a process: it takes longer than most simulations."""
-    programs = (compile_source(_workspace("2 / 24h")), compile_source(_workspace("1 / 6h")))
+    programs = (
+        compile_source(_workspace("2 / 24h", keen=2)),
+        compile_source(_workspace("1 / 6h", keen=1)),
+    )
     rules = {program.version: rule for program, rule in zip(programs, _RULES, strict=True)}
     return Scene(programs, rules, frozenset({"alert"}))

@@ -54,7 +54,7 @@ def _show_program(program: Program) -> None:
         "channels": program.channels,
         "message types": program.types,
         "messages": program.messages,
-        "segments": program.segments,
+        "segments": program.membership.segments,
         "journeys": program.journeys,
     }
     rows = [(part, str(len(names)), ", ".join(names)) for part, names in parts.items() if names]

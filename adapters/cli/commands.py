@@ -27,6 +27,7 @@ _COMMANDS = {
     "ingest": "Load a file of events: history, unless it is to count as now.",
     "replay": "Decide over a file of events, with their time as the clock.",
     "sim": "Run the engine in a simulated world of faults and check its promises.",
+    "segments": "Show how many customers are in each segment, and who is in one.",
     "explain": "Tell why a customer did, or did not, get a message.",
     "verify": "Check that a data folder is what was written, and would be decided so again.",
     "backup": "Copy a data folder while the server runs.",

@@ -1,4 +1,4 @@
-"""Where the answers of `explain` and `quarantine` come from: a running server, or a data folder.
+"""Where the answers of `explain`, `quarantine` and `segments` come from: a server, or a folder.
 
 Both give the views of the HTTP API, so that a command shows the same whichever it asked. What a
 folder's workspace would decide is decided here, by the workspace that was in force in it last.
@@ -18,15 +18,20 @@ from actors.ports import ActQuery, DecisionQuery, DecisionRow, Store, StoreState
 from actors.reading import answer, recall
 from adapters.cli.remote import Remote, path_of
 from adapters.gateway.acts import act_view
+from adapters.gateway.query import UnknownError
 from adapters.gateway.readable import eligibility_view, quarantine_view
+from adapters.gateway.segments import check_name, list_segments, member_views
 from adapters.gateway.views import (
     Act,
     ActPage,
     Decision,
     DecisionPage,
     Eligibility,
+    Member,
+    MemberPage,
     QuarantinedItem,
     QuarantinePage,
+    SegmentList,
 )
 from adapters.masking import Masker
 from adapters.sqlite.store import StoreReader
@@ -97,6 +102,14 @@ class Source(Protocol):
         self, before: int | None, limit: int, *, is_masked: bool
     ) -> list[QuarantinedItem]:
         """List quarantined items with numbers under `before`, newest first."""
+        ...
+
+    def segments(self) -> SegmentList:
+        """List the segments of the workspace, and how many are in each."""
+        ...
+
+    def members(self, segment: str, limit: int) -> list[Member]:
+        """List who is in a segment, in the order of their ids."""
         ...
 
     def acts(self, wanted: ActsWanted) -> list[Act]:
@@ -181,6 +194,22 @@ class RemoteSource:
             cursor = page.next
         return found[:limit]
 
+    def segments(self) -> SegmentList:
+        """List the segments of the workspace, and how many are in each."""
+        return msgspec.json.decode(self._remote.get("/v1/segments", {}), type=SegmentList)
+
+    def members(self, segment: str, limit: int) -> list[Member]:
+        """List who is in a segment, in the order of their ids."""
+        path = path_of("v1", "segments", segment, "members")
+        found: list[Member] = []
+        cursor: str | None = ""
+        while cursor is not None and len(found) < limit:
+            parameters = {"cursor": cursor, "limit": str(min(_PAGE_MAX, limit - len(found)))}
+            page = msgspec.json.decode(self._remote.get(path, parameters), type=MemberPage)
+            found.extend(page.members)
+            cursor = page.next
+        return found
+
     def acts(self, wanted: ActsWanted) -> list[Act]:
         """List administrative acts, newest first."""
         parameters = {
@@ -225,12 +254,34 @@ class StoredSource:
         """List administrative acts, newest first."""
         return asyncio.run(self._acts(wanted))
 
+    def segments(self) -> SegmentList:
+        """List the segments of the workspace, and how many are in each."""
+        return asyncio.run(self._segments())
+
+    def members(self, segment: str, limit: int) -> list[Member]:
+        """List who is in a segment, in the order of their ids."""
+        return asyncio.run(self._members(segment, limit))
+
+    async def _segments(self) -> SegmentList:
+        async with reading(self._data) as (store, state):
+            program = await program_in_force(store, state)
+            return await list_segments(store, program, _now())
+
+    async def _members(self, segment: str, limit: int) -> list[Member]:
+        async with reading(self._data) as (store, state):
+            program = await program_in_force(store, state)
+            try:
+                check_name(segment, program)
+            except UnknownError as error:
+                raise StoreError(str(error)) from None
+            return member_views(await store.members(segment, "", limit))
+
     async def _eligibility(self, question: Question) -> Eligibility:
         customer, at = question.customer, question.at
         async with reading(self._data) as (store, state):
             program = await program_in_force(store, state)
             profile = await recall(store, state, customer)
-        now = time.time_ns() // 1_000_000 if at is None else at
+        now = _now() if at is None else at
         return eligibility_view(answer(profile, customer, program, question.message, now))
 
     async def _decisions(self, wanted: Wanted) -> list[Decision]:
@@ -255,6 +306,10 @@ class StoredSource:
         query = msgspec.convert(wanted, ActQuery, from_attributes=True)
         async with reading(self._data) as (store, _):
             return [act_view(row) for row in await store.acts(query)]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 @asynccontextmanager

@@ -59,7 +59,8 @@ def _show(report: Report, data: Path) -> None:
     click.echo(
         f"  {report.entries} entries, the last is {report.last_seq}, hash {report.hash[:16]}\n"
         f"  {report.customers} customers, {report.snapshots} snapshots, {report.timers} timers,"
-        f" {report.decisions} decisions, {report.messages} messages compared with them\n"
+        f" {report.decisions} decisions, {report.messages} messages, {report.members} members of"
+        " segments compared with them\n"
         f"  {report.decided_again} entries decided again, byte for byte as they were"
     )
     for note in report.notes:

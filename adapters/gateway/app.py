@@ -30,6 +30,7 @@ from adapters.gateway import (
     query,
     receipts,
     segment,
+    segments,
     sources,
     stream,
 )
@@ -55,6 +56,7 @@ _MODULES: tuple[Routes, ...] = (
     stream.routes,
     query.routes,
     quarantine.routes,
+    segments.routes,
     identities.routes,
     acts.routes,
     export.routes,

@@ -276,6 +276,13 @@ _READING = (
     ),
     _show("/v1/decisions", "List decisions", views.DecisionPage, DecisionParameters),
     _show("/v1/decisions/{id}", "Show a decision with its trace", views.Decision),
+    _show("/v1/segments", "List the segments and how many are in them", views.SegmentList),
+    _show(
+        "/v1/segments/{name}/members",
+        "List who is in a segment",
+        views.MemberPage,
+        PageParameters,
+    ),
     _show(
         "/v1/customers/{id}/export",
         "Export everything there is about a customer",

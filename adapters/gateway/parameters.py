@@ -25,6 +25,7 @@ PAGE_LIMIT = 50
 PAGE_LIMIT_MAX = 200
 _WORD_MAX = 80
 _CURSOR_LENGTH_MAX = 2_048
+_NAME_CURSOR_LENGTH_MAX = 8 * ID_LENGTH_MAX  # four bytes a character, and base64
 _NUMBER_MAX = 2**63 - 1
 KINDS = tuple(dict.fromkeys((*typing.get_args(Topic), *typing.get_args(InputKind))))
 
@@ -134,19 +135,19 @@ class ActParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = PAGE_LIMIT
 
 
+class PageParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of a list to show."""
+
+    cursor: After = ""
+    limit: Limit = PAGE_LIMIT
+
+
 class ItemParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which part of the quarantine to show."""
 
     cursor: After = ""
     limit: Limit = PAGE_LIMIT
     mask: Mask = False
-
-
-class PageParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which part of a list to show."""
-
-    cursor: After = ""
-    limit: Limit = PAGE_LIMIT
 
 
 class CustomerParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -246,6 +247,28 @@ def _is_number(text: str) -> bool:
 def _bad_cursor() -> InputError:
     message = "is not a cursor of this list: give back `next` of the page before, unchanged"
     return InputError("bad_cursor", message, "query.cursor")
+
+
+def write_name_cursor(kind: str, name: str) -> str:
+    """Make the opaque name of the place behind an id, where the next page begins."""
+    return base64.urlsafe_b64encode(f"{kind}:{name}".encode()).decode().rstrip("=")
+
+
+def read_name_cursor(kind: str, text: str) -> str:
+    """Read what `write_name_cursor` made for a list of the same kind; "" stays so."""
+    if not text:
+        return ""
+    try:
+        if len(text) <= _NAME_CURSOR_LENGTH_MAX:
+            padded = text + "=" * (-len(text) % 4)
+            written, _, name = (
+                base64.b64decode(padded, b"-_", validate=True).decode().partition(":")
+            )
+            if written == kind and name:
+                return name
+    except (binascii.Error, ValueError):
+        pass
+    raise _bad_cursor()
 
 
 def _convert(name: str, value: str, expected: type[Parameters]) -> object:

@@ -44,6 +44,7 @@ from engine.events import (
     Receipt,
     Refused,
     Restored,
+    Review,
     Scrubbed,
     Tick,
     Unlinked,
@@ -89,6 +90,7 @@ def customer_view(
         decisions_made=profile.decision_count,
         merged=list(profile.absorbed),
         apart=profile.apart,
+        segments={name: format_instant(at) for name, at in sorted(profile.segments.items())},
     )
 
 
@@ -176,10 +178,19 @@ def name_input(given: Input | None) -> tuple[InputKind, str]:
             return "receipt", given.status.value
         case Tick():
             return "timer", "wake"
-        case Scrubbed():
-            return "scrubbed", ", ".join(one.registry for one in given.listings)
         case None:
             return "event", "unreadable"
+        case _:
+            return _name_own(given)
+
+
+def _name_own(given: Scrubbed | Review | Belonging) -> tuple[InputKind, str]:
+    """Say what nobody sent."""
+    match given:
+        case Scrubbed():
+            return "scrubbed", ", ".join(one.registry for one in given.listings)
+        case Review():
+            return "review", "segments"
         case _:
             return _name_belonging(given)
 

@@ -190,6 +190,7 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     decisions_made: int
     merged: list[str]  # customers who turned out to be this one
     apart: list[str]  # customers this one was parted from
+    segments: dict[str, Instant]  # those they are in, and since when
 
 
 InputKind = Literal[
@@ -203,6 +204,7 @@ InputKind = Literal[
     "departed",
     "refused",
     "restored",
+    "review",
 ]
 
 
@@ -272,6 +274,50 @@ class QuarantinePage(msgspec.Struct, frozen=True):
     """Quarantined items, newest first."""
 
     items: list[QuarantinedItem]
+    next: Cursor
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment of the workspace: how many are in it, and how many came and left today."""
+
+    segment: str
+    condition: str
+    size: int
+    entered_today: int
+    left_today: int
+
+
+class SegmentReview(msgspec.Struct, frozen=True, kw_only=True):
+    """How far all customers have been looked at since the workspace's segments changed."""
+
+    done: bool
+    looked_at: int
+    total: int
+    changed: int
+    began_at: Instant | None
+    ended_at: Instant | None
+
+
+class SegmentList(msgspec.Struct, frozen=True, kw_only=True):
+    """All segments; `today_since` is when the day began in the workspace's time zone."""
+
+    segments: list[Segment]
+    today_since: Instant
+    review: SegmentReview | None
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A customer who is in a segment, and since when."""
+
+    customer: str
+    since: Instant
+
+
+class MemberPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some who are in a segment, in the order of their ids."""
+
+    segment: str
+    members: list[Member]
     next: Cursor
 
 

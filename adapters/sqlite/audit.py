@@ -43,6 +43,11 @@ _SUMMED = {
     "outbox": (
         "SELECT 'message', message_id, checksum, 0, message_id, state, attempts, detail FROM outbox"
     ),
+    "crossings": ("SELECT segment, at, checksum, 0, segment, at, entered, left FROM crossings"),
+    "review": (
+        "SELECT 'id', id, checksum, 0,"
+        " id, version, cursor, total, looked, changed, began_at, ended_at FROM review"
+    ),
     "quarantine": (
         "SELECT 'number', number, checksum, number,"
         " received_at, source, code, path, message, payload FROM quarantine"
@@ -150,6 +155,10 @@ class Audit:
     def timers(self) -> Iterator[tuple[int, str, int, int, int]]:
         """Give all timers."""
         return self._all("SELECT at, customer, timer, seq, place FROM timers")
+
+    def members(self) -> Iterator[tuple[str, str, int]]:
+        """Give who is in which segment."""
+        return self._all("SELECT segment, customer, since FROM members")
 
     def failed_ticks(self) -> set[bytes]:
         """Give the timers whose customers failed on them: they are kept in quarantine instead."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from actors.ports import Commit, Retired
+from actors.ports import QUARTER_MS, Commit, MemberChange, Retired
 from adapters.sqlite.checksums import Value, row_checksum
 
 Statement = tuple[str, list[Value]]
@@ -103,6 +103,23 @@ _RETIRED_UP_TO = Form(
     " FROM (VALUES {rows}) AS new WHERE name = new.column1",
 )
 
+_MEMBER_IN = Form(3, f"INSERT OR REPLACE INTO members (segment, customer, since) {_ROWS}")
+_MEMBER_OUT = Form(2, "DELETE FROM members WHERE (segment, customer) IN (VALUES {rows})")
+_CROSSED = Form(
+    4,
+    "INSERT INTO crossings (segment, at, entered, left, checksum) SELECT column1, column2, column3,"
+    " column4, row_checksum(column1, column2, column3, column4)"
+    " FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+    " ON CONFLICT (segment, at) DO UPDATE SET"
+    " entered = entered + excluded.entered, left = left + excluded.left, checksum ="
+    " row_checksum(segment, at, entered + excluded.entered, left + excluded.left)",
+)
+_REVIEWED = Form(
+    9,
+    "INSERT OR REPLACE INTO review"
+    f" (id, version, cursor, total, looked, changed, began_at, ended_at, checksum) {_ROWS}",
+)
+
 _FORMS = (
     ENTRY,
     PROGRAM,
@@ -116,6 +133,10 @@ _FORMS = (
     _QUARANTINED,
     _RELEASED,
     _COVERED,
+    _MEMBER_IN,
+    _MEMBER_OUT,
+    _CROSSED,
+    _REVIEWED,
     _ACT,
     _RETIRED_ENTRIES,
     _RETIRED_DECISION,
@@ -176,6 +197,10 @@ def statements(commit: Commit) -> Iterator[Statement]:
         yield from _retire(commit.retired)
     yield from fill(_ITEM, [_sum_up(row) for row in commit.catalogue if row.body])
     yield from fill(_ITEM_REMOVED, [row[:2] for row in commit.catalogue if not row.body])
+    if commit.members:
+        yield from _member_statements(commit.members)
+    if commit.review is not None:
+        yield from fill(_REVIEWED, [_sum_up((1, *commit.review))])
 
 
 def _retire(retired: Retired) -> Iterator[Statement]:
@@ -192,6 +217,19 @@ def _retire(retired: Retired) -> Iterator[Statement]:
         reached.append(("outbox_from", retired.outbox_at))
     yield from fill(_RELEASED, [(number,) for number in retired.quarantined])
     yield from fill(_RETIRED_UP_TO, [_sum_up(one) for one in reached])
+
+
+def _member_statements(changes: Sequence[MemberChange]) -> Iterator[Statement]:
+    """Write who is in which segment: what was changed last counts, and every change is counted."""
+    last = {(one.segment, one.customer): one for one in changes}
+    inside = [(one.segment, one.customer, one.at) for one in last.values() if one.is_in]
+    yield from fill(_MEMBER_IN, inside)
+    yield from fill(_MEMBER_OUT, [key for key, one in last.items() if not one.is_in])
+    counts: dict[tuple[str, int], list[int]] = {}
+    for one in changes:
+        entered_left = counts.setdefault((one.segment, one.at - one.at % QUARTER_MS), [0, 0])
+        entered_left[0 if one.is_in else 1] += 1
+    yield from fill(_CROSSED, [(*key, *count) for key, count in counts.items()])
 
 
 def program_row(number: int, version: str, at: int | None, source: bytes | None) -> list[Value]:

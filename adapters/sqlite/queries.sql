@@ -120,3 +120,22 @@ WHERE (kind, id) > (?1, ?2) ORDER BY kind, id LIMIT ?3;
 -- name: catalogue_of
 SELECT CAST(kind AS BLOB), CAST(id AS BLOB), body, checksum FROM catalogue
 WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT ?3;
+-- name: customers
+SELECT customer FROM customers WHERE customer > ?1 ORDER BY customer LIMIT ?2;
+
+-- name: customer_count
+SELECT count(*) FROM customers;
+
+-- name: segment_sizes
+SELECT segment, count(*) FROM members GROUP BY segment;
+
+-- name: members
+SELECT customer, since FROM members
+WHERE segment = ?1 AND customer > ?2 ORDER BY customer LIMIT ?3;
+
+-- name: crossings
+SELECT segment, sum(entered), sum(left) FROM crossings
+WHERE at >= ?1 GROUP BY segment ORDER BY segment;
+
+-- name: review
+SELECT version, cursor, total, looked, changed, began_at, ended_at FROM review;

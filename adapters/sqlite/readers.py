@@ -18,14 +18,17 @@ from actors.ports import (
     ActQuery,
     ActRow,
     CatalogueRow,
+    CrossingsRow,
     Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
+    MemberRow,
     OutboxRow,
     Page,
     QuarantineRow,
     Retired,
+    ReviewRow,
     SnapshotRow,
     StoreState,
     TimerRow,
@@ -181,6 +184,32 @@ class Readers:
         """List quarantined items, newest first."""
         below = _INTEGER_MAX if before is None else before
         return [QuarantineRow(*row) for row in await self.rows(query("quarantine"), (below, limit))]
+
+    async def customers(self, after: str, limit: int) -> list[str]:
+        """List customers who have snapshots, in the order of their ids."""
+        return [row[0] for row in await self.rows(query("customers"), (after, limit))]
+
+    async def customer_count(self) -> int:
+        """Count the customers who have snapshots."""
+        return int((await self.rows(query("customer_count"), ()))[0][0])
+
+    async def segment_sizes(self) -> dict[str, int]:
+        """Count who is in each segment."""
+        return {row[0]: row[1] for row in await self.rows(query("segment_sizes"), ())}
+
+    async def members(self, segment: str, after: str, limit: int) -> list[MemberRow]:
+        """List who is in a segment, in the order of their ids."""
+        rows = await self.rows(query("members"), (segment, after, limit))
+        return [MemberRow(*row) for row in rows]
+
+    async def crossings(self, since_at: int) -> list[CrossingsRow]:
+        """Count who came into segments and left them, from an instant on."""
+        return [CrossingsRow(*row) for row in await self.rows(query("crossings"), (since_at,))]
+
+    async def review(self) -> ReviewRow | None:
+        """Tell how far the customers were looked at since the segments changed."""
+        rows = await self.rows(query("review"), ())
+        return ReviewRow(*rows[0]) if rows else None
 
     async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
         """Find what is too old, at most so many rows of each kind."""

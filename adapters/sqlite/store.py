@@ -16,14 +16,17 @@ from actors.ports import (
     ActRow,
     CatalogueRow,
     Commit,
+    CrossingsRow,
     Cutoffs,
     DecisionQuery,
     DecisionRow,
     Entry,
+    MemberRow,
     OutboxRow,
     Page,
     QuarantineRow,
     Retired,
+    ReviewRow,
     SnapshotRow,
     StoreState,
     TimerRow,
@@ -104,6 +107,30 @@ class _Reading:
     async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
         """List quarantined items, newest first, with numbers below `before`."""
         return await self._readers.quarantine(before, limit)
+
+    async def customers(self, after: str, limit: int) -> list[str]:
+        """List customers who have snapshots, in the order of their ids, from behind `after` on."""
+        return await self._readers.customers(after, limit)
+
+    async def customer_count(self) -> int:
+        """Count the customers who have snapshots."""
+        return await self._readers.customer_count()
+
+    async def segment_sizes(self) -> dict[str, int]:
+        """Count who is in each segment; empty segments are left out."""
+        return await self._readers.segment_sizes()
+
+    async def members(self, segment: str, after: str, limit: int) -> list[MemberRow]:
+        """List who is in a segment, in the order of their ids, from behind `after` on."""
+        return await self._readers.members(segment, after, limit)
+
+    async def crossings(self, since_at: int) -> list[CrossingsRow]:
+        """Count who came into segments and left them, by segment, from an instant on."""
+        return await self._readers.crossings(since_at)
+
+    async def review(self) -> ReviewRow | None:
+        """Tell how far the customers were looked at since the segments changed, if ever."""
+        return await self._readers.review()
 
     async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
         """Find what is too old, at most so many rows of each kind."""

@@ -23,7 +23,8 @@ from engine.program.program import Instruction, Journey, Op, WaitFor
 from engine.program.scope import Scope
 from engine.proposals import Proposal, propose, withdraw
 from engine.reasons import Outcome, Reason
-from engine.records import Assigned, Exited, Moved, Truncated, WakeCleared, WakeSet
+from engine.records import Exited, Moved, Truncated, WakeCleared, WakeSet
+from engine.segments import assign
 from engine.turn import Turn
 
 UNBOUNDED_WAIT_MS = 3_650 * DAY_MS  # a `wait_for` without `up_to`: ten years is for ever here
@@ -184,7 +185,7 @@ def _start(turn: Turn, instance: Instance, instruction: Instruction, position: i
 def _set(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int:
     assert instruction.condition is not None
     value: Any = instruction.condition.evaluate(_scope(turn, instance))
-    turn.note(Assigned(instruction.trait, value))
+    assign(turn, instruction.trait, value)
     return position + 1
 
 

@@ -53,6 +53,9 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
         _check_message(name, message, spec, names, faults)
         _check_assigned(message.enrich, ("messages", name, "enrich"), spec, faults)
     for name, journey in spec.journeys.items():
+        if journey.trigger is not UNSET and journey.trigger.segment:
+            where: Path = ("journeys", name, "trigger", "segment")
+            names.check("segments", journey.trigger.segment, where)
         for placed in walk_steps(journey.steps, ("journeys", name, "steps")):
             _check_references(placed.step, placed.path, spec, names, faults)
             _check_assigned(placed.step.set, (*placed.path, "set"), spec, faults)

@@ -47,10 +47,10 @@ from engine.program.sections import (
     compile_consent,
     compile_journey,
     compile_message,
-    compile_segments,
     compile_type,
     group,
 )
+from engine.program.segments import check_segments, compile_membership
 from engine.program.shape import read_shape
 from engine.program.traits import compile_expressions, compile_traits
 from engine.program.wordcheck import check_event
@@ -73,7 +73,7 @@ def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Prog
     leaves = Leaves(faults)
     program = _compile(spec, source, _hash_program(canonical, spec.policies.regions), leaves)
     names = Names(source, faults)
-    _check_segments(leaves, names, faults)
+    _check_segment_uses(leaves, names, faults)
     for where, channel in leaves.channel_uses:
         names.check("channels", channel, where)
     for where, event in leaves.event_uses:
@@ -118,14 +118,14 @@ def _compile(
         for name, message in spec.messages.items()
     }
     suppressions = compile_suppressions(policies, leaves)
-    segments = compile_segments(spec.segments, leaves)
+    segments = check_segments(spec.segments, leaves, leaves.faults)
     journeys = {
         name: compile_journey(name, journey, source["journeys"][name], leaves)
         for name, journey in sorted(spec.journeys.items())
     }
     sendable = {name: one for name, one in messages.items() if one is not None}
-    triggered = [journey for journey in journeys.values() if journey.trigger.event]
-    triggered.sort(key=lambda journey: _urgency(journey, sendable))
+    urgent = sorted(journeys.values(), key=lambda journey: _urgency(journey, sendable))
+    triggered = [journey for journey in urgent if journey.trigger.event]
     path: Path = ("policies",)
     program = Program(
         name=spec.workspace,
@@ -145,7 +145,7 @@ def _compile(
         suppressions=group(suppressions, lambda rule: rule.event),
         suppression_rules={rule.name: rule for rule in suppressions},
         same_message_ms=leaves.duration_or_none(policies.same_message, (*path, "same_message")),
-        segments=segments,
+        membership=compile_membership(segments, urgent, traits, leaves, source),
         journeys=journeys,
         triggers=group(triggered, lambda journey: journey.trigger.event),
         history=leaves.history(),  # complete: every condition is compiled by now
@@ -189,7 +189,7 @@ def _urgency(journey: Journey, messages: Mapping[str, Message]) -> tuple[int, fl
     return -priority, -value
 
 
-def _check_segments(leaves: Leaves, names: Names, faults: Faults) -> None:
+def _check_segment_uses(leaves: Leaves, names: Names, faults: Faults) -> None:
     """Note conditions that ask for unknown segments, and segments that ask for each other."""
     uses: dict[str, list[str]] = {}
     for where, segment in leaves.segment_uses:

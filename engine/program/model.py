@@ -216,10 +216,15 @@ class MessageSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """What makes a customer enter a journey."""
+    """What makes a customer enter a journey: an event, or entering or leaving a segment."""
 
-    event: EventName
+    event: EventName = ""
     if_: ConditionText = field(default="", name="if")
+    segment: Annotated[str, Meta(min_length=1, description="The name of a segment.")] = ""
+    on: Annotated[
+        Literal["entered", "left"] | UnsetType,
+        Meta(description="With `segment`: coming into it, or leaving it; absent: entered."),
+    ] = UNSET
 
 
 class GoalSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -341,7 +346,8 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
     policies: PoliciesSpec = PoliciesSpec()
     messages: dict[str, MessageSpec] = {}
     segments: Annotated[
-        dict[str, ConditionText], Meta(description="Named conditions, for `in_segment`.")
+        dict[str, ConditionText],
+        Meta(description="Named conditions about customers; who is in them is kept up to date."),
     ] = {}
     journeys: dict[str, JourneySpec] = {}
     identity: Annotated[
@@ -369,6 +375,6 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
 # rule that is read and not obeyed is worse than one that is refused.
 UNAVAILABLE: dict[type[Struct], tuple[str, ...]] = {
     MessageTypeSpec: ("follow_up",),
-    TriggerSpec: ("segment", "schedule", "date", "score"),
+    TriggerSpec: ("schedule", "date", "score"),
     StepSpec: ("switch", "split", "decide", "emit", "webhook"),
 }

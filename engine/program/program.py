@@ -248,10 +248,15 @@ class Goal(msgspec.Struct, frozen=True):
 
 
 class Trigger(msgspec.Struct, frozen=True):
-    """What makes a customer enter: an event, where a condition holds. "" starts by `start` only."""
+    """What makes a customer enter, where `condition` holds: an event, or a segment.
+
+    With neither only a `start` step of another journey does.
+    """
 
     event: str
     condition: Condition | None
+    segment: str = ""
+    on: str = ""  # entered or left
 
 
 class Journey(msgspec.Struct, frozen=True):
@@ -293,6 +298,37 @@ class HistoryNeed(msgspec.Struct, frozen=True):
     window_ms: int
     values: tuple[str, ...]
     feeds: tuple[Feed, ...] = ()
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A named condition about a customer.
+
+    `flip` gives whether it holds, and an instant before which time alone can't change that.
+    """
+
+    name: str
+    source: str
+    flip: Callable[[Scope], tuple[bool, int]]
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """The segments, and which of them are to be looked at when something happens.
+
+    All tuples are in an order in which a segment comes after those its condition asks for.
+    `version` is a number for what all conditions say, 0 without any.
+    """
+
+    version: int = 0
+    segments: Mapping[str, Segment] = {}
+    by_event: Mapping[str, tuple[Segment, ...]] = {}
+    by_anything: tuple[Segment, ...] = ()  # with every event, whatever its name
+    by_trait: Mapping[str, tuple[Segment, ...]] = {}
+    by_any_trait: tuple[Segment, ...] = ()  # for the traits that are not in `by_trait`
+    by_engagement: Mapping[str, tuple[Segment, ...]] = {}  # "channel/status"
+    by_contact: tuple[Segment, ...] = ()  # with every receipt, and every message that is sent
+    by_time: tuple[Segment, ...] = ()
+    starts: Mapping[tuple[str, str], tuple["Journey", ...]] = {}  # by segment and entered or left
+    has_traits: bool = False  # some segment looks at a trait
 
 
 class Defaults(msgspec.Struct, frozen=True):
@@ -371,7 +407,7 @@ class Program(msgspec.Struct, frozen=True):
     suppressions: Mapping[str, tuple[Suppression, ...]]  # by event name
     suppression_rules: Mapping[str, Suppression]  # by rule name
     same_message_ms: int | None
-    segments: Mapping[str, Condition]
+    membership: Membership
     journeys: Mapping[str, Journey]
     triggers: Mapping[str, tuple[Journey, ...]]  # by event name, what matters most first
     history: Mapping[str, HistoryNeed]  # by event name

@@ -4,8 +4,8 @@ Compiled conditions get one `Scope`; `decide` makes one for each input it handle
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from engine.instants import HOUR_MS
 from engine.limits import SESSION_MS_DEFAULT
@@ -42,15 +42,6 @@ _NO_BOOK = _NoBook()
 _STEP_MS = HOUR_MS  # how often an answer is looked at that changes with every moment
 
 
-class Testable(Protocol):
-    """Anything with a compiled condition, like a segment."""
-
-    @property
-    def test(self) -> Callable[["Scope"], bool]:
-        """Tell whether it holds; never raises."""
-        ...
-
-
 class Scope:
     """The profile, the triggering event and the present, as conditions name them.
 
@@ -58,7 +49,8 @@ class Scope:
     half-open like caps: at `now` what happened in `(now - window, now]` counts.
 
     After a condition was evaluated, `changes_at` is the earliest instant at which its answer may
-    be another by the passage of time alone, None where there is no such instant.
+    be another by the passage of time alone, None where there is no such instant. Whoever asks sets
+    it to None first.
     """
 
     __slots__ = (
@@ -82,7 +74,6 @@ class Scope:
         event: Mapping[str, Any] = _NOTHING,
         event_name: str = "",
         context: Mapping[str, Any] = _NOTHING,
-        segments: Mapping[str, Testable] = _NOTHING,
         scores: Mapping[str, float] = _NOTHING,
         book: Book = _NO_BOOK,
     ) -> None:
@@ -92,8 +83,8 @@ class Scope:
         self.event_name = event_name
         self.context = context
         self.now = now
-        self.segments = segments
         self.scores = scores
+        self.segments: Mapping[str, int] = owner.segments
         self.book = book
         self.changes_at: int | None = None
 
@@ -163,6 +154,5 @@ class Scope:
         return len(times) - first
 
     def in_segment(self, name: str) -> bool:
-        """Tell whether the segment's condition holds now."""
-        segment = self.segments.get(name)
-        return segment is not None and segment.test(self)
+        """Tell whether the customer is in the segment, which is kept up to date."""
+        return name in self.segments

@@ -22,7 +22,6 @@ from engine.program.program import (
     SESSION,
     Cap,
     Channel,
-    Condition,
     Goal,
     Journey,
     Message,
@@ -167,23 +166,20 @@ def _mark_html(fields: Mapping[str, object]) -> Mapping[str, object]:
     return {**fields, BODY_FORMAT: HTML} if is_html else fields
 
 
-def compile_segments(segments: Mapping[str, str], leaves: Leaves) -> dict[str, Condition]:
-    """Compile the named conditions."""
-    return {name: leaves.condition(source, ("segments", name)) for name, source in segments.items()}
-
-
 def compile_journey(name: str, spec: JourneySpec, text: object, leaves: Leaves) -> Journey:
     """Compile a journey; `text` is what its version is the hash of."""
     path: Path = ("journeys", name)
-    event, condition = "", None
+    trigger = Trigger("", None)
     if spec.trigger is not UNSET:
-        event = spec.trigger.event
-        condition = leaves.condition_or_none(spec.trigger.if_, (*path, "trigger", "if"))
+        given = spec.trigger
+        condition = leaves.condition_or_none(given.if_, (*path, "trigger", "if"))
+        on = (given.on or "entered") if given.segment else ""
+        trigger = Trigger(given.event, condition, given.segment, on)
     code = compile_steps(spec.steps, (*path, "steps"), leaves)
     return Journey(
         name=name,
         version=_hash_journey(name, text),
-        trigger=Trigger(event, condition),
+        trigger=trigger,
         reentry_ms=leaves.duration_or_none(spec.reentry, (*path, "reentry")),
         goal=_compile_goal(spec, path, leaves),
         code=tuple(code),

@@ -22,7 +22,7 @@ def worked_out(
     names: Iterable[str], profile: Profile, program: Program, now: int
 ) -> dict[str, Any]:
     """Give the traits of these names that are declared or built in, and not absent."""
-    scope = Scope(profile, now, segments=program.segments, book=program)
+    scope = Scope(profile, now, book=program)
     found: dict[str, Any] = {}
     for name in names:
         value = scope.trait(name)

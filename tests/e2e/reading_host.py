@@ -21,12 +21,15 @@ from actors.ports import (
     CatalogueRow,
     Clock,
     Commit,
+    CrossingsRow,
     DecisionQuery,
     DecisionRow,
     Entry,
+    MemberRow,
     OutboxRow,
     Page,
     QuarantineRow,
+    ReviewRow,
     Store,
 )
 from actors.runtime import Counters, DecisionListener, Runtime
@@ -42,6 +45,7 @@ from engine.program.program import (
     Defaults,
     Instruction,
     Journey,
+    Membership,
     Op,
     Program,
     Trigger,
@@ -127,6 +131,18 @@ class ScriptedStore:
     async def quarantine(self, before: int | None, limit: int) -> list[QuarantineRow]:
         newest = sorted(self.kept, key=lambda row: -row.number)
         return [row for row in newest if before is None or row.number < before][:limit]
+
+    async def segment_sizes(self) -> dict[str, int]:
+        return {}
+
+    async def members(self, _segment: str, _after: str, _limit: int) -> list[MemberRow]:
+        return []
+
+    async def crossings(self, _since_at: int) -> list[CrossingsRow]:
+        return []
+
+    async def review(self) -> ReviewRow | None:
+        return None
 
 
 class ScriptedPartings:
@@ -380,7 +396,7 @@ def demo_program() -> Program:
         suppressions={},
         suppression_rules={},
         same_message_ms=None,
-        segments={},
+        membership=Membership(),
         journeys={"cart": cart},
         triggers={"Product Added": (cart,)},
         history={},

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.command_line import nextbeat
 
-COMMANDS = ("demo", "serve", "check", "schema", "replay", "explain", "quarantine")
+COMMANDS = ("demo", "serve", "check", "schema", "replay", "segments", "explain", "quarantine")
 
 
 def test_help_names_every_command() -> None:

@@ -6,18 +6,19 @@ from pathlib import Path
 
 from actors.ports import CatalogueRow, Commit, QuarantineRow
 from adapters.sqlite.store import SqliteStore
-from engine.program.compile import canonical_bytes
-from tests.shards import WORKSPACE, Shard
+from engine.program.compile import canonical_bytes, compile_source
+from tests.shards import WORKSPACE, Shard, changed
 
+SHOP = changed(WORKSPACE, segments={"reachable": 'profile.email != ""'})
 NAMES = [f"customer-{number}" for number in range(12)]
 
 
 async def build(folder: Path) -> None:
     """Have something of every kind in a store: rows that went leave space that is free."""
     store = SqliteStore(folder)
-    shard = await Shard(store).start()
+    shard = await Shard(store, program=compile_source(SHOP)).start()
     version = shard.runtime.program.version
-    await store.save_program(version, 1, canonical_bytes(WORKSPACE))
+    await store.save_program(version, 1, canonical_bytes(SHOP))
     for name in NAMES:
         await shard.submit(shard.known(name), shard.identify(name, anonymous=f"device of {name}"))
         await shard.submit(*(shard.track(name, event) for event in ("Buy", "Wait", "Later")))

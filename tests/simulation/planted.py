@@ -33,6 +33,7 @@ from actors.commits import Batch, Committer
 from actors.customer import Customer, Move
 from actors.directory import Directory
 from actors.intake import Intake
+from actors.members import Members
 from actors.memory import MemoryStore
 from actors.merges import Conclusion
 from actors.outbox import Outbox, OutboxState
@@ -475,6 +476,11 @@ def links_not_in_the_commit(patch: Patch) -> None:
         return msgspec.structs.replace(real(*given), keys=())
 
     patch.setattr(actors.carrier, "conclude", conclude)
+
+
+@planted
+def members_not_written(patch: Patch) -> None:
+    patch.setattr(Members, "apply", lambda *_given: None)
 
 
 @planted

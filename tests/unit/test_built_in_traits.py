@@ -253,5 +253,10 @@ def test_conditions_see_built_in_traits() -> None:
     })  # fmt: skip
     profile = Profile("u1")
     tell(profile, "Order Completed", AT, program)
-    scope = Scope(profile, AT, segments=program.segments, book=program)
-    assert [scope.in_segment(name) for name in ("best", "reads", "here")] == [True, False, True]
+    scope = Scope(profile, AT, book=program)
+    segments = program.membership.segments
+    assert [segments[name].flip(scope)[0] for name in ("best", "reads", "here")] == [
+        True,
+        False,
+        True,
+    ]

@@ -72,7 +72,7 @@ def test_files_and_folders_named_after_top_level_keys_are_merged(tmp_path: Path)
     }
     program = load_workspace(write(tmp_path, split))
     assert list(program.journeys) == ["greeting", "other"]
-    assert list(program.segments) == ["vip"]
+    assert list(program.membership.segments) == ["vip"]
 
 
 def test_a_split_workspace_is_the_same_program_as_a_whole_one(tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_every_message_of_the_demo_is_sent_and_every_condition_runs() -> None:
         one.message for journey in program.journeys.values() for one in journey.code if one.message
     }
     assert sent == program.messages.keys()
-    scope = Scope(Profile("u1"), 0, segments=program.segments)
+    scope = Scope(Profile("u1"), 0)
     for journey in program.journeys.values():
         for one in journey.code:
             if one.condition is not None:

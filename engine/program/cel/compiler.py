@@ -77,7 +77,7 @@ def compile_value(source: str, traits: Mapping[str, Kind] = _NO_TRAITS) -> Compi
 def _compile(source: str, typed: Typed) -> Compiled:
     test = cast("Callable[[Scope], bool]", build(write_truth(typed)))
     evaluate = test if typed.kind is Kind.BOOL else build(write_export(typed))
-    calls = list(_calls(typed))
+    calls = list(calls_of(typed))
     segments = (str(args[0]) for name, args in calls if name == "in_segment")
     channels = (str(args[0]) for name, args in calls if name == "engagement")
     history = (_look_back(args) for name, args in calls if name in _HISTORY)
@@ -86,8 +86,8 @@ def _compile(source: str, typed: Typed) -> Compiled:
         history=tuple(dict.fromkeys(history)),
         segments=tuple(dict.fromkeys(segments)),
         channels=tuple(dict.fromkeys(channels)),
-        traits=tuple(dict.fromkeys(_entries(typed, "profile"))),
-        event_fields=tuple(dict.fromkeys(_entries(typed, "event"))),
+        traits=tuple(dict.fromkeys(entries_of(typed, "profile"))),
+        event_fields=tuple(dict.fromkeys(entries_of(typed, "event"))),
         kind=typed.kind,
     )
 
@@ -122,15 +122,15 @@ def parts_of(node: Typed) -> tuple[Typed, ...]:
     return ()
 
 
-def _calls(node: Typed) -> Iterator[tuple[str, tuple[Scalar, ...]]]:
+def calls_of(node: Typed) -> Iterator[tuple[str, tuple[Scalar, ...]]]:
     """Give the functions over the customer's past: their names and their arguments."""
     if isinstance(node, Operation) and node.name in _PAST:
         yield node.name, tuple(arg.value for arg in node.args if isinstance(arg, Constant))
     for part in parts_of(node):
-        yield from _calls(part)
+        yield from calls_of(part)
 
 
-def _entries(node: Typed, root: str) -> Iterator[str]:
+def entries_of(node: Typed, root: str) -> Iterator[str]:
     """Give the entries of a root that are looked at."""
     if isinstance(node, Trait):
         yield from (node.key,) if node.root == root else ()
@@ -143,4 +143,4 @@ def _entries(node: Typed, root: str) -> Iterator[str]:
     if isinstance(node, Root) and node.root == root:
         yield EVERYTHING
     for part in parts_of(node):
-        yield from _entries(part, root)
+        yield from entries_of(part, root)

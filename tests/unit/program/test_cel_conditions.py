@@ -37,14 +37,13 @@ def _scope() -> Scope:
         add(recent, at, {} if amount is None else {"revenue": amount}, edge_at=0)
     profile.history["Order Completed"] = History(3, times[0], times[-1], recent)
     profile.engagement["email/opened"] = [NOW - 8 * DAY_MS, NOW - 2 * DAY_MS]
-    vip = compile_condition('count("Order Completed", "90d") >= 3').condition
+    profile.segments["vip"] = NOW
     return Scope(
         profile,
         NOW,
         event=EVENT,
         event_name="Product Added",
         context={"ip": "10.0.0.1"},
-        segments={"vip": vip},
         scores={"churn": 0.8},
     )
 

@@ -1,0 +1,91 @@
+"""Who is in which segment, in memory: that part of the store's twin.
+
+Owned by `actors.memory`, which applies commits to it and answers from it.
+"""
+
+from typing import Protocol
+
+from actors.ports import (
+    QUARTER_MS,
+    CrossingsRow,
+    MemberChange,
+    MemberRow,
+    ReviewRow,
+    SnapshotRow,
+)
+
+
+class Members:
+    """What the tables on segments hold."""
+
+    def __init__(self) -> None:
+        self._inside: dict[str, dict[str, int]] = {}  # segment -> customer -> since
+        self._changes: list[MemberChange] = []
+        self.review: ReviewRow | None = None
+
+    def apply(self, changes: list[MemberChange], review: ReviewRow | None) -> None:
+        """Take in what a commit says of segments."""
+        self._changes += changes
+        for change in changes:
+            inside = self._inside.setdefault(change.segment, {})
+            if change.is_in:
+                inside[change.customer] = change.at
+            else:
+                inside.pop(change.customer, None)
+        self.review = review or self.review
+
+    def sizes(self) -> dict[str, int]:
+        """Count who is in each segment; empty segments are left out."""
+        return {name: len(inside) for name, inside in self._inside.items() if inside}
+
+    def page(self, segment: str, after: str, limit: int) -> list[MemberRow]:
+        """List who is in a segment, in the order of their ids."""
+        inside = self._inside.get(segment, {})
+        return [MemberRow(name, inside[name]) for name in sorted(inside) if name > after][:limit]
+
+    def crossings(self, since_at: int) -> list[CrossingsRow]:
+        """Count who came and who left, by segment, from the quarter of an hour on."""
+        counts: dict[str, list[int]] = {}
+        for one in self._changes:
+            if one.at - one.at % QUARTER_MS >= since_at:
+                counts.setdefault(one.segment, [0, 0])[0 if one.is_in else 1] += 1
+        return [CrossingsRow(name, *counts[name]) for name in sorted(counts)]
+
+
+class SegmentTables(Protocol):
+    """The tables that segments are read from."""
+
+    members: Members
+    snapshots: dict[str, SnapshotRow]
+
+
+class SegmentReads:
+    """The reads of a store that are about segments and those who may be in them."""
+
+    def segment_tables(self) -> SegmentTables:
+        """Give the tables; raises StoreError where they are closed."""
+        raise NotImplementedError
+
+    async def customers(self, after: str, limit: int) -> list[str]:
+        """List customers who have snapshots, in the order of their ids, from behind `after` on."""
+        return sorted(name for name in self.segment_tables().snapshots if name > after)[:limit]
+
+    async def customer_count(self) -> int:
+        """Count the customers who have snapshots."""
+        return len(self.segment_tables().snapshots)
+
+    async def segment_sizes(self) -> dict[str, int]:
+        """Count who is in each segment; empty segments are left out."""
+        return self.segment_tables().members.sizes()
+
+    async def members(self, segment: str, after: str, limit: int) -> list[MemberRow]:
+        """List who is in a segment, in the order of their ids, from behind `after` on."""
+        return self.segment_tables().members.page(segment, after, limit)
+
+    async def crossings(self, since_at: int) -> list[CrossingsRow]:
+        """Count who came into segments and left them, by segment, from an instant on."""
+        return self.segment_tables().members.crossings(since_at)
+
+    async def review(self) -> ReviewRow | None:
+        """Tell how far the customers were looked at since the segments changed, if ever."""
+        return self.segment_tables().members.review
