@@ -18,6 +18,7 @@ from collections.abc import Callable
 import msgspec
 
 from actors.customer import Customer
+from actors.cuts import Cut
 from actors.ports import Commit, DecisionRow, Entry, OutboxRow, Store, TimerRow
 from actors.tickets import Ticket
 from engine.effects import Effect, Send, Unwake, Wake
@@ -58,8 +59,10 @@ class Batch:
 
     __slots__ = (
         "commit",
+        "cuts",
         "decided",
         "duplicates",
+        "erased",
         "mark",
         "parts",
         "sends",
@@ -86,7 +89,9 @@ class Batch:
         self.unwakes: list[tuple[str, int]] = []
         self.waiters: list[asyncio.Future[None]] = []  # the outbox, for changes of its own
         self.withdrawals: list[str] = []  # customers whose consent became narrower
+        self.cuts: list[Cut] = []  # those who end with it (`actors.erasures`)
         self.stored = 0
+        self.erased = 0  # inputs about those who were erased
         self.duplicates = 0
 
     def is_empty(self) -> bool:
@@ -98,6 +103,14 @@ class Batch:
         if ticket.mark is not self.mark:
             ticket.mark = self.mark
             self.parts.append(ticket)
+
+    def finish_one(self, ticket: Ticket) -> None:
+        """Take note that one input of a submission is done with; with the last it is answered."""
+        ticket.waiting -= 1
+        if not ticket.waiting:
+            self.tickets.append(ticket)
+        elif ticket.mark is not self.mark:
+            self.hold(ticket)
 
     def add(self, customer: Customer, given: Input, result: StepResult, seq: int, now: int) -> None:
         """Take in one step: its journal entry and all that follows from it.

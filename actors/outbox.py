@@ -142,6 +142,15 @@ class Outbox:
                     stopped += 1
         return stopped
 
+    def waiting(self, customer: str) -> list[str]:
+        """Name a customer's messages that are not settled."""
+        lanes = self._lanes.values()
+        return [parcel.send.message_id for lane in lanes for parcel in lane.parcels(customer)]
+
+    def carries(self, message_id: str) -> bool:
+        """Say whether a message is not settled yet."""
+        return message_id in self._open
+
     def repace(self, pace: Pace | None) -> None:
         """Hold all channels together to another pace from now on."""
         self._meter.change(pace, self._clock.now())

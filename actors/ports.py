@@ -156,6 +156,59 @@ class Retired(msgspec.Struct, frozen=True):
         return not (self.seq or self.decisions or self.messages or self.quarantined)
 
 
+class ErasureRow(NamedTuple):
+    """An erasure, from when it was asked for until nothing is left: `state` is an `ErasureState`.
+
+    `erased_at` is the instant up to which everything of the person is refused, `entries` how many
+    journal entries have been erased. `scope` (msgpack) names whom it is about while there is
+    something to be erased; afterwards it is empty, and the row says nothing of anybody.
+    """
+
+    number: int
+    asked_at: int
+    erased_at: int
+    state: str
+    entries: int
+    scope: bytes
+
+
+class Erased(msgspec.Struct):
+    """What one commit erases: rows by their keys, as if they had never been.
+
+    Of `entries` the row stays, with its place, its time and its hash, so that the chain still
+    verifies. `tombstones` are (hash of an identity, until when it is refused).
+    """
+
+    customers: list[str] = []  # their snapshots, and all links to them
+    entries: list[int] = []
+    decisions: list[str] = []
+    messages: list[str] = []
+    acts: list[tuple[str, str]] = []  # a name in administrative acts, and what stands for it then
+    tombstones: list[tuple[bytes, int]] = []
+    rows: list[ErasureRow] = []
+
+    def is_empty(self) -> bool:
+        """Say whether there is nothing to erase."""
+        return not (
+            self.customers
+            or self.entries
+            or self.decisions
+            or self.messages
+            or self.acts
+            or self.tombstones
+            or self.rows
+        )
+
+
+class Graves(msgspec.Struct, frozen=True):
+    """What a store knows of those who were erased, and of those who are being erased."""
+
+    salt: bytes  # the key of the hashes in `tombstones`
+    tombstones: list[tuple[bytes, int]]
+    last_number: int
+    open: list[ErasureRow]  # that are not done
+
+
 class Commit(msgspec.Struct):
     """Everything one group commit makes durable together. Lists may be empty."""
 
@@ -172,6 +225,7 @@ class Commit(msgspec.Struct):
     covered_seq: int | None = None  # all entries up to here are in snapshots
     acts: list[ActRow] = []
     retired: Retired | None = None
+    erased: Erased = msgspec.field(default_factory=Erased)  # after all the others
 
     def is_empty(self) -> bool:
         """Say whether there is nothing to write."""
@@ -188,6 +242,7 @@ class Commit(msgspec.Struct):
             or self.covered_seq is not None
             or self.acts
             or self.retired
+            or not self.erased.is_empty()
         )
 
 
@@ -230,6 +285,14 @@ class Page(msgspec.Struct, frozen=True):
     next: int | None
 
 
+class Keeper(Protocol):
+    """Something besides the store that keeps what customers were told, or did."""
+
+    async def erase(self, customer: str) -> None:
+        """Remove everything of a customer so that no trace is left. Raises StoreError."""
+        ...
+
+
 class Store(Protocol):
     """One shard's durable memory. `commit` is the only way to write.
 
@@ -268,7 +331,7 @@ class Store(Protocol):
         ...
 
     def tail(self, after_seq: int) -> AsyncIterator[list[Entry]]:
-        """Give the entries after a seq, in order, in portions."""
+        """Give the entries after a seq, in order, in portions; erased ones are left out."""
         ...
 
     async def entries(self, last_seq: int, limit: int) -> list[Entry]:
@@ -304,6 +367,25 @@ class Store(Protocol):
 
     async def acts(self, query: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""
+        ...
+
+    async def graves(self) -> Graves:
+        """Read who was erased, by hashes, and who is being erased."""
+        ...
+
+    async def erasure(self, number: int) -> ErasureRow | None:
+        """Find an erasure by its number."""
+        ...
+
+    async def links_of(self, customer: str) -> list[tuple[str, str]]:
+        """List the (namespace, value) identities that belong to a customer."""
+        ...
+
+    async def cleanse(self) -> None:
+        """Take away what erased rows have left behind in the files.
+
+        Raises StoreError where somebody who reads for long holds that up: ask again later.
+        """
         ...
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:

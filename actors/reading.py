@@ -1,19 +1,24 @@
-"""Reading one customer: the profile, the journal on disk, and what would be decided.
+"""Reading a shard: a customer's profile and journal, what would be decided, how much there is.
 
 `Reading` is the part of `actors.runtime` that the gateway asks; `recall` reads a store that nobody
 has in memory, for the command line. Nothing is made resident for a reader.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
 import msgspec
 
+from actors.audience import Audience, DecisionListener
 from actors.customer import Customer
 from actors.directory import Directory, decode_entry, revive
+from actors.erasures import Erasures
 from actors.history import History
+from actors.outbox import Outbox
 from actors.ports import Entry, Store, StoreState
+from actors.snapshots import Snapshots
+from actors.timers import Timers
 from engine.eligibility import Eligibility, assess
 from engine.errors import NextbeatError
 from engine.evolve import fold
@@ -41,11 +46,35 @@ class Answer(NamedTuple):
 
 
 class Reading:
-    """What can be asked about customers."""
+    """What can be asked about customers, and about the shard."""
 
     store: Store
     directory: Directory
     program: Program
+    outbox: Outbox
+    timers: Timers
+    erasures: Erasures
+    _audience: Audience
+    _snapshots: Snapshots
+    _queued: int
+    _durable_seq: int
+
+    def subscribe(self, listener: DecisionListener) -> Callable[[], None]:
+        """Call `listener` with decisions as they become durable; gives the way to stop it."""
+        return self._audience.join(listener)
+
+    def gauges(self) -> dict[str, float]:
+        """Tell how much there is of what comes and goes, for metrics."""
+        return {
+            "actor_resident": len(self.directory),
+            "actor_memory_bytes": self.directory.memory_bytes,
+            "mailbox_depth": self._queued,
+            "deferred_depth": len(self.timers),
+            "journal_seq": self._durable_seq,
+            "journal_tail": self._durable_seq - self._snapshots.covered_seq,
+            "outbox_depth": self.outbox.depth(),
+            "erasures_open": self.erasures.open_count(),
+        }
 
     async def profile(self, customer: str) -> Profile | None:
         """Read a customer's profile (a copy), or None if there is none."""

@@ -13,7 +13,7 @@ Built by `adapters.app`, used by the gateway. This is the whole surface the outs
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from actors.acts import Acting
 from actors.audience import Audience, DecisionListener
@@ -23,12 +23,13 @@ from actors.counters import Counters
 from actors.customer import MAILBOX_MAX, Customer, Halt, Move
 from actors.deaths import certify
 from actors.directory import Directory
+from actors.erasing import Erasing
 from actors.identity import Link
 from actors.intake import Intake
 from actors.lanes import Pace, Pacing
 from actors.outbox import Outbox
 from actors.partings import Partings
-from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store, TimerRow
+from actors.ports import Channel, Clock, Keeper, OutboxChange, QuarantineRow, Store, TimerRow
 from actors.reading import Reading
 from actors.recovery import recover
 from actors.registries import Scrubber
@@ -36,6 +37,7 @@ from actors.settings import Settings
 from actors.snapshots import Snapshots
 from actors.tickets import Ticket
 from actors.timers import Timers
+from actors.tombstones import Gate
 from actors.withdrawals import Withdrawals, narrows_consent
 from engine.errors import OverloadError, StoreError
 from engine.events import Event, Input, Receipt, Tick
@@ -54,7 +56,7 @@ TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
 _NOBODY: Mapping[str, Pacing] = {}
 
 
-class Runtime(Reading, Acting):
+class Runtime(Erasing, Reading, Acting):
     """One shard: actors, timers, group commit and outbox over one store."""
 
     def __init__(  # noqa: PLR0913 - each is another part of the world around it
@@ -67,6 +69,7 @@ class Runtime(Reading, Acting):
         settings: Settings | None = None,
         pacing: Mapping[str, Pacing] = _NOBODY,
         pace: Pace | None = None,
+        keepers: Sequence[Keeper] = (),
     ) -> None:
         self.store = store
         self.clock = clock
@@ -78,11 +81,14 @@ class Runtime(Reading, Acting):
         self.directory = Directory(
             store, self.schedule, self._hydration_failed, self.settings.memory_bytes_max
         )
+        self._gate = Gate()
         self._intake = Intake(
             store,
             rules=lambda: self.program.identity,
+            gate=self._gate,
             post=self._post,
             queued=self._count_queued,
+            refused=self._refuse,
         )
         self._carrier = Carrier(self._intake, self)
         self.partings = Partings(store, self.directory, self._intake, clock, self)
@@ -99,6 +105,7 @@ class Runtime(Reading, Acting):
         self._commits = Committer(
             store, fill=self._add_snapshots, released=self._release, lost=self._roll_back
         )
+        self.erasures = self._make_erasures(self, keepers)
         self._channels = channels
         self._ready: deque[Customer] = deque()
         self._draining = False
@@ -121,7 +128,8 @@ class Runtime(Reading, Acting):
         state = await self.store.open()
         self._seq = self._durable_seq = state.last_seq
         self._snapshots.covered_seq = state.covered_seq
-        return await recover(self.store, self.directory, state)
+        gone = await self.erasures.open()
+        return await recover(self.store, self.directory, state, gone)
 
     async def start(self) -> None:
         """Begin to take inputs, fire timers and send messages. The store must be open."""
@@ -138,6 +146,7 @@ class Runtime(Reading, Acting):
             )
             self._tasks.append(loop.create_task(watch, name="timers"))
         self._unready = ""
+        self.erasures.start()
 
     async def stop(self, timeout_s: float = 5.0) -> None:
         """Take no more, finish what was taken, write snapshots, close."""
@@ -145,6 +154,7 @@ class Runtime(Reading, Acting):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.erasures.stop()
         # With a broken store nothing that ends now can be written down: it is in doubt anyway.
         await self.outbox.drain(0 if self.store.broken else round(timeout_s * 500))
         try:
@@ -199,6 +209,8 @@ class Runtime(Reading, Acting):
     ) -> asyncio.Future[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ticket = Ticket(done, len(inputs))
+        if quarantined and self._gate.tombstones:
+            quarantined = self._sift(quarantined)
         if quarantined:
             self.counters.received += len(quarantined)
             self._commits.open.commit.quarantined.extend(quarantined)
@@ -297,11 +309,7 @@ class Runtime(Reading, Acting):
             self._bury(actor, given, error, counted=ticket is not None)
         if ticket is not None:
             self.counters.received += 1
-            ticket.waiting -= 1
-            if not ticket.waiting:
-                batch.tickets.append(ticket)
-            elif ticket.mark is not batch.mark:
-                batch.hold(ticket)
+            batch.finish_one(ticket)
         elif isinstance(given, Tick):
             self._ticks -= 1
             self.counters.note_tick(self._now - given.at)
@@ -344,6 +352,8 @@ class Runtime(Reading, Acting):
         counted: bool,  # noqa: FBT001 - the hottest call there is: no keywords
     ) -> None:
         """Take the step, and what it led to into the batch."""
+        if self._gate.tombstones and not self._begin(batch, actor, profile, given, counted):
+            return
         if self.scrubber and (
             scrubbed := self.scrubber.look_up(profile, given, self.program, self._now)
         ):
@@ -389,6 +399,7 @@ class Runtime(Reading, Acting):
         counters.commits += 1
         counters.stored += batch.stored
         counters.duplicates += batch.duplicates
+        counters.erased += batch.erased
         counters.quarantined += len(commit.quarantined)
         if commit.entries:
             self._durable_seq = commit.entries[-1].seq
@@ -396,6 +407,8 @@ class Runtime(Reading, Acting):
             self._snapshots.covered_seq = commit.covered_seq
         batch.settle()
         self.directory.durable(self._durable_seq)
+        if batch.cuts:
+            self.erasures.settle(batch.cuts)
         for row in batch.wakes:
             self.timers.push(row)
         for customer, timer in batch.unwakes:
@@ -416,7 +429,7 @@ class Runtime(Reading, Acting):
         self.directory.lost_snapshots()
         self._carrier.fail_all(reason)
         for batch in batches:
-            self.counters.received -= batch.stored + batch.duplicates
+            self.counters.received -= batch.stored + batch.duplicates + batch.erased
             self.counters.received -= len(batch.commit.quarantined)
             for actor in batch.touched:
                 self._abandon(actor, reason)
@@ -425,6 +438,7 @@ class Runtime(Reading, Acting):
             for at, _, _ in batch.commit.timers_cleared:
                 self.timers.reread(at)
             batch.fail(reason)
+        self.erasures.undo([cut for batch in batches for cut in batch.cuts])
         self.directory.durable(self._durable_seq)
 
     def _fail_waiting(self, reason: StoreError) -> None:
@@ -473,21 +487,3 @@ class Runtime(Reading, Acting):
     def _at_least_once(self, message_type: str) -> bool:
         kind = self.program.types.get(message_type)
         return kind is not None and kind.at_least_once
-
-    # What is there: decisions as they are made, and how much of everything.
-
-    def subscribe(self, listener: DecisionListener) -> Callable[[], None]:
-        """Call `listener` with decisions as they become durable; gives the way to stop it."""
-        return self._audience.join(listener)
-
-    def gauges(self) -> dict[str, float]:
-        """Tell how much there is of what comes and goes, for metrics."""
-        return {
-            "actor_resident": len(self.directory),
-            "actor_memory_bytes": self.directory.memory_bytes,
-            "mailbox_depth": self._queued,
-            "deferred_depth": len(self.timers),
-            "journal_seq": self._durable_seq,
-            "journal_tail": self._durable_seq - self._snapshots.covered_seq,
-            "outbox_depth": self.outbox.depth(),
-        }

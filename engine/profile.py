@@ -139,3 +139,4 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     session_pages: int = 0  # viewed in the current session
     session_products: int = 0
     listings: dict[str, Listing] = {}  # "registry/identity" -> what it says of the address
+    numbered_from: int = 0  # one of the same name was erased: what counts begins here

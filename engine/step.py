@@ -29,6 +29,7 @@ from engine.events import (
     Event,
     Input,
     Merged,
+    Rebirth,
     Receipt,
     Restored,
     Scrubbed,
@@ -76,7 +77,7 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
     elif isinstance(given, Tick):
         turn = Turn(profile, program, "timer", str(given.timer), now)
         decide_tick(turn, given)
-    elif isinstance(given, Scrubbed):
+    elif isinstance(given, (Rebirth, Scrubbed)):
         evolve_input(profile, given, now)
         return StepResult([], [], program.version)
     else:

@@ -79,6 +79,10 @@ class GatedStore(MemoryStore):
         survivor._tables = super().crash()._tables
         return survivor
 
+    def written(self) -> bytes:
+        """Give everything that is remembered, as text."""
+        return repr(vars(self._tables)).encode()
+
     def outbox(self) -> dict[str, OutboxRow]:
         """Give every message there ever was."""
         return self._tables.outbox

@@ -36,6 +36,7 @@ _COMMANDS = {
     "timeline": "Tell what happened with a customer, across channels, and what it changed.",
     "export": "Write down everything there is about a customer.",
     "acts": "List administrative acts: what was done, to whom, by whom.",
+    "erase": "Erase a customer, whatever is known of them, and what would come late.",
     "quarantine": "Show items that were not understood, and take them in again.",
 }
 _EPILOG = "Start with `nextbeat demo`, then try `nextbeat explain` on a customer it shows."

@@ -18,8 +18,8 @@ from engine.errors import NextbeatError
 
 _KEYS = "NEXTBEAT_ADMIN_KEYS"
 _TIMEOUT_S = 30.0
-_OK = 200
 _PIECE_BYTES = 64 * 1024
+_SUCCESSES = (200, 202)
 _UNAUTHORIZED = 401
 
 
@@ -60,7 +60,7 @@ class Remote:
             try:
                 connection.request("GET", target, headers=_authorization())
                 answer = connection.getresponse()
-                if answer.status != _OK:
+                if answer.status not in _SUCCESSES:
                     raise RemoteError(_describe(answer.status, answer.read()))
                 while piece := answer.read(_PIECE_BYTES):
                     yield piece
@@ -71,6 +71,10 @@ class Remote:
         """Ask for something to be done."""
         return self._ask("POST", path)
 
+    def delete(self, path: str) -> bytes:
+        """Ask for something to be removed; done, or begun."""
+        return self._ask("DELETE", path)
+
     def _ask(self, method: str, target: str) -> bytes:
         try:
             with closing(self._connect()) as connection:
@@ -79,7 +83,7 @@ class Remote:
                 body = answer.read()
         except (OSError, HTTPException, ValueError) as error:
             raise self._unanswered(error) from None
-        if answer.status != _OK:
+        if answer.status not in _SUCCESSES:
             raise RemoteError(_describe(answer.status, body))
         return body
 

@@ -41,6 +41,7 @@ _GAUGES = {
     "journal_seq": "The last entry of the journal that is durable.",
     "journal_tail": "Entries a restart would have to read, because no snapshot covers them.",
     "outbox_depth": "Messages on their way out.",
+    "erasures_open": "Erasures of customers that are not done.",
 }
 
 
@@ -83,6 +84,7 @@ def _runtime_counters(counters: Counters) -> Iterable[Metric]:
     events.add_metric(["stored"], counters.stored)
     events.add_metric(["duplicate"], counters.duplicates)
     events.add_metric(["quarantined"], counters.quarantined)
+    events.add_metric(["erased"], counters.erased)
     yield events
     for field, name, text in _COUNTERS:
         yield CounterMetricFamily(f"nextbeat_{name}", text, value=getattr(counters, field))

@@ -41,6 +41,7 @@ from engine.events import (
     Key,
     Linked,
     Merged,
+    Rebirth,
     Receipt,
     Refused,
     Restored,
@@ -86,7 +87,7 @@ def customer_view(
         sends=_sends(profile),
         suppressions=_suppressions(profile, now),
         journeys_done=profile.journeys_done,
-        decisions_made=profile.decision_count,
+        decisions_made=profile.decision_count - profile.numbered_from,
         merged=list(profile.absorbed),
         apart=profile.apart,
     )
@@ -184,9 +185,11 @@ def name_input(given: Input | None) -> tuple[InputKind, str]:
             return _name_belonging(given)
 
 
-def _name_belonging(given: Belonging) -> tuple[InputKind, str]:
+def _name_belonging(given: Belonging | Rebirth) -> tuple[InputKind, str]:
     """Say what was found out of who is who, and of whom or of which identities."""
     match given:
+        case Rebirth():
+            return "rebirth", "after erasure"
         case Linked():
             return "linked", _namespaces(given.keys)
         case Unlinked():

@@ -21,6 +21,8 @@ from actors.ports import (
     DecisionQuery,
     DecisionRow,
     Entry,
+    ErasureRow,
+    Graves,
     OutboxRow,
     Page,
     QuarantineRow,
@@ -213,6 +215,28 @@ class Readers:
     async def acts(self, wanted: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""
         return [ActRow(*row) for row in await self.rows(*_select_acts(wanted))]
+
+    async def graves(self) -> Graves:
+        """Read who was erased, by hashes, and who is being erased."""
+        salt = await self.rows(query("salt"), ())
+        stones = await self.rows(query("tombstones"), ())
+        last = await self.rows(query("erasures_last"), ())
+        unfinished = await self.rows(query("erasures_open"), ())
+        return Graves(
+            salt[0][0],
+            [(row[0], row[1]) for row in stones],
+            last[0][0],
+            [ErasureRow(*row) for row in unfinished],
+        )
+
+    async def erasure(self, number: int) -> ErasureRow | None:
+        """Find an erasure by its number."""
+        rows = await self.rows(query("erasure"), (number,))
+        return ErasureRow(*rows[0]) if rows else None
+
+    async def links_of(self, customer: str) -> list[tuple[str, str]]:
+        """List the identities that belong to a customer."""
+        return [(row[0], row[1]) for row in await self.rows(query("links_of"), (customer,))]
 
     async def programs(self) -> list[tuple[str, int, bytes]]:
         """List the workspaces that were in force."""

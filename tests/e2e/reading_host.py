@@ -12,12 +12,14 @@ from typing import Any, cast
 import msgspec
 from aiohttp import ClientSession, web
 
+from actors.erasures import Erasures
 from actors.history import History
 from actors.ports import (
     Clock,
     DecisionQuery,
     DecisionRow,
     Entry,
+    ErasureRow,
     OutboxRow,
     Page,
     QuarantineRow,
@@ -72,6 +74,10 @@ class ScriptedStore:
         self.entries_kept: list[Entry] = []
         self.sent: dict[str, OutboxRow] = {}
         self.failure: Exception | None = None
+        self.erasures: dict[int, ErasureRow] = {}
+
+    async def erasure(self, number: int) -> ErasureRow | None:
+        return self.erasures.get(number)
 
     async def entries(self, last_seq: int, limit: int) -> list[Entry]:
         walked: list[Entry] = []
@@ -101,12 +107,40 @@ class ScriptedStore:
         return [row for row in newest if before is None or row.number < before][:limit]
 
 
+class ScriptedErasures:
+    """Erasures that are done, or, for one that is asked to wait no longer, are not yet."""
+
+    def __init__(self, store: ScriptedStore) -> None:
+        self.asked: list[str] = []
+        self.failure: Exception | None = None
+        self._store = store
+
+    def pseudonym(self, customer: str) -> str:
+        return f"erased:{len(customer)}"
+
+    async def erase(self, given: str) -> ErasureRow:
+        if self.failure is not None:
+            raise self.failure
+        self.asked.append(given)
+        row = ErasureRow(len(self.asked), NOW, NOW, "erasing", 0, b"who")
+        self._store.erasures[row.number] = row
+        return row
+
+    async def wait(self, number: int, timeout_s: float) -> ErasureRow | None:
+        if timeout_s:
+            row = self._store.erasures[number]
+            self._store.erasures[number] = row._replace(state="done", entries=7, scope=b"")
+        return self._store.erasures[number]
+
+
 class ScriptedRuntime(Runtime):
     """A runtime whose commits happen when the test says so (`commits_at_once`, or `settle`)."""
 
     def __init__(self) -> None:
         self.scripted = ScriptedStore()
         self.store = cast("Store", self.scripted)
+        self.scripted_erasures = ScriptedErasures(self.scripted)
+        self.erasures = cast("Erasures", self.scripted_erasures)
         self.clock = cast("Clock", StillClock())
         self.program = demo_program()
         self.counters = Counters()
@@ -121,6 +155,7 @@ class ScriptedRuntime(Runtime):
         self.not_ready = ""
         self.numbers: dict[str, float] = {}
         self.listeners: list[DecisionListener] = []
+        self.noted: list[tuple[str, str, str, str]] = []
         self.submitted = asyncio.Event()
 
     def submit(
@@ -171,6 +206,12 @@ class ScriptedRuntime(Runtime):
 
     def unready(self) -> str:
         return self.not_ready
+
+    def note_act(self, who: str, act: str, subject: str, detail: str = "") -> asyncio.Future[None]:
+        self.noted.append((who, act, subject, detail))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
 
     def gauges(self) -> dict[str, float]:
         return self.numbers
