@@ -177,19 +177,17 @@ def name_input(given: Input | None) -> tuple[InputKind, str]:
             return "receipt", given.status.value
         case Tick():
             return "timer", "wake"
-        case Scrubbed():
-            return "scrubbed", ", ".join(one.registry for one in given.listings)
+        case Scrubbed() | Rebirth():
+            return _name_own(given)
         case None:
             return "event", "unreadable"
         case _:
             return _name_belonging(given)
 
 
-def _name_belonging(given: Belonging | Rebirth) -> tuple[InputKind, str]:
+def _name_belonging(given: Belonging) -> tuple[InputKind, str]:
     """Say what was found out of who is who, and of whom or of which identities."""
     match given:
-        case Rebirth():
-            return "rebirth", "after erasure"
         case Linked():
             return "linked", _namespaces(given.keys)
         case Unlinked():
@@ -202,6 +200,13 @@ def _name_belonging(given: Belonging | Rebirth) -> tuple[InputKind, str]:
             return "departed", given.into
         case Restored():
             return "restored", given.apart
+
+
+def _name_own(given: Scrubbed | Rebirth) -> tuple[InputKind, str]:
+    """Say what we put down ourselves."""
+    if isinstance(given, Rebirth):
+        return "rebirth", "after erasure"
+    return "scrubbed", ", ".join(one.registry for one in given.listings)
 
 
 def _namespaces(keys: Iterable[Key]) -> str:
