@@ -19,7 +19,6 @@ import msgspec
 import pytest
 
 import actors.carrier
-import actors.erasures
 import actors.merges
 import actors.recovery
 import engine.decide
@@ -33,7 +32,6 @@ import engine.proposals
 from actors.commits import Batch, Committer
 from actors.customer import Customer, Move
 from actors.directory import Directory
-from actors.erasures import Erasures
 from actors.intake import Intake
 from actors.memory import MemoryStore
 from actors.merges import Conclusion
@@ -42,7 +40,6 @@ from actors.ports import Commit, Entry, OutboxRow, SnapshotRow, Store, StoreStat
 from actors.runtime import Runtime
 from actors.tickets import Hold
 from actors.timers import Timers
-from actors.tombstones import Gate
 from actors.withdrawals import Withdrawals
 from engine.effects import Effect, Send, Unwake
 from engine.errors import StoreError
@@ -427,51 +424,6 @@ def timers_fire_early(patch: Patch) -> None:
         return real(self, now + 2_000, limit)
 
     patch.setattr(Timers, "due", due)
-
-
-# Erasure.
-
-
-@planted
-def what_was_erased_comes_back_with_a_late_event(patch: Patch) -> None:
-    patch.setattr(Gate, "admit", lambda _self, given, _rules: given)
-
-
-@planted
-def erased_customers_are_made_again_of_the_tail(patch: Patch) -> None:
-    real = Erasures.open
-
-    async def open_(self: Erasures) -> dict[str, int]:
-        await real(self)
-        return {}
-
-    patch.setattr(Erasures, "open", open_)
-
-
-@planted
-def an_erasure_that_was_interrupted_is_forgotten(patch: Patch) -> None:
-    patch.setattr(Erasures, "start", _nothing)
-
-
-@planted
-def decisions_outlive_whom_they_were_about(patch: Patch) -> None:
-    patch.setattr(actors.erasures, "_decisions", lambda _entry: [])
-
-
-@planted
-def erased_customers_messages_leave(patch: Patch) -> None:
-    real = Outbox.cancel
-
-    def cancel(self: Outbox, customer: str, matches: Any, code: str) -> int:
-        return 0 if code == "erased" else real(self, customer, matches, code)
-
-    patch.setattr(Outbox, "cancel", cancel)
-    patch.setattr(Erasures, "_open_messages", lambda _self, _scope: [])
-
-
-@planted
-def who_is_erased_stays_in_memory(patch: Patch) -> None:
-    patch.setattr(Directory, "forget", _nothing)
 
 
 # Determinism.
