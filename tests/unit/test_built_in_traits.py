@@ -70,7 +70,8 @@ def test_of_a_stranger_nothing_is_known() -> None:
 
 def test_orders_say_how_many_how_much_and_how_often() -> None:
     profile = Profile("u1")
-    for day, worth in ((0, {"revenue": 100, "total": 120}), (10, {"total": 50.5}), (20, {})):
+    worths: list[dict[str, Any]] = [{"revenue": 100, "total": 120}, {"total": 50.5}, {}]
+    for day, worth in zip((0, 10, 20), worths, strict=True):
         tell(profile, "Order Completed", AT + day * DAY_MS, **worth)
     now = AT + 21 * DAY_MS
     assert look(profile, "orders", now) == {
