@@ -31,6 +31,7 @@ from actors.ports import (
     Temporary,
     TimerRow,
 )
+from actors.searches import is_asked_for, is_wanted
 from actors.shelf import Shelf
 from engine.effects import Send
 from engine.errors import StoreError
@@ -356,7 +357,7 @@ class MemoryStore(SegmentReads):
         last: int | None = None
         for _, number in reversed(tables.decision_order[: self._end_of(query.before)]):
             row = tables.decisions[number - 1]
-            if not _is_wanted(row, query):
+            if not is_wanted(row, query):
                 continue
             if len(rows) == query.limit:
                 return Page(rows, last)
@@ -404,7 +405,7 @@ class MemoryStore(SegmentReads):
         """List administrative acts, newest first."""
         self._check_open()
         rows = reversed(self._tables.acts)
-        return [row for row in rows if _is_asked_for(row, query)][: query.limit]
+        return [row for row in rows if is_asked_for(row, query)][: query.limit]
 
     async def catalogue(
         self, after: tuple[str, str], limit: int, *, kind: str = ""
@@ -482,25 +483,3 @@ def _since(program: tuple[str, int, bytes]) -> int:
 
 def _timer_order(row: TimerRow) -> tuple[int, int, int, str, int]:
     return (row.at, row.seq, row.place, row.customer, row.timer)
-
-
-def _is_wanted(row: DecisionRow, query: DecisionQuery) -> bool:
-    return (
-        query.customer in ("", row.customer)
-        and query.journey in ("", row.journey)
-        and query.reason in ("", row.reason)
-        and query.outcome in ("", row.outcome)
-        and (query.since_at is None or row.at >= query.since_at)
-        and (query.until_at is None or row.at < query.until_at)
-    )
-
-
-def _is_asked_for(row: ActRow, query: ActQuery) -> bool:
-    return (
-        query.who in ("", row.who)
-        and query.act in ("", row.act)
-        and query.subject in ("", row.subject)
-        and (query.before is None or row.number < query.before)
-        and (query.since_at is None or row.at >= query.since_at)
-        and (query.until_at is None or row.at <= query.until_at)
-    )
