@@ -112,9 +112,7 @@ def decide_event(
     scope = turn.scope(event.properties, name, event.context)
     if name in program.suppressions:
         _suppress(turn, event, scope)
-    if not _take_consent(turn, event, consents_before):
-        return
-    if not event.is_history:
+    if _take_consent(turn, event, consents_before) and not event.is_history:
         _go_on(turn, event, scope)
     _settle(turn)
 

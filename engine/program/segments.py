@@ -20,7 +20,7 @@ from engine.program.cel.flips import compile_flip, runs_with_time, walk
 from engine.program.cel.ir import Kind, Name, Root, Trait, Typed
 from engine.program.cel.parser import parse
 from engine.program.faults import Faults, quote
-from engine.program.feeding import Feeding
+from engine.program.feeding import Fed, Feeding
 from engine.program.leaves import Leaves
 from engine.program.program import Journey, Membership, Segment
 from engine.traits.live import LiveTrait
@@ -28,16 +28,15 @@ from engine.traits.live import LiveTrait
 _EVENTFUL = ("event", "context")
 _EVENT_NAME = "s.event_name"
 _VERSION_BYTES = 6
+# What the conditions of segments may mean something else by, beside their own texts.
+_MEANT = ("traits", "rfm", "session", "lifecycle", "defaults")
 _HISTORY = frozenset({"count", "sum", "last", "since"})
 
 
-class _Looks(msgspec.Struct):
+class _Looks(Fed):
     """What a segment looks at, with all that the segments it asks for look at."""
 
-    events: list[str] = []
-    traits: list[str] = []
-    engagements: list[str] = []
-    segments: list[str] = []
+    segments: list[str] = msgspec.field(default_factory=list)
     runs_with_time: bool = False
 
 
@@ -111,7 +110,7 @@ def _typed(source: str, kinds: Mapping[str, Kind]) -> Typed:
 
 def _hash(segments: Mapping[str, str], source: Mapping[str, object]) -> int:
     """Name what segments mean, by their own texts and by what live traits rest on."""
-    meant = [source.get(key) for key in ("traits", "rfm", "session")]
+    meant = [source.get(key) for key in _MEANT]
     text = msgspec.json.encode([dict(segments), meant], order="deterministic")
     return int.from_bytes(sha256(text).digest()[:_VERSION_BYTES], "big") or 1
 
@@ -127,7 +126,7 @@ def _look(typed: Typed, feeds: Feeding) -> _Looks:
         else:
             looks.segments.append(texts[0])
     for trait in [node.key for node in walk(typed) if isinstance(node, Trait) and node.is_computed]:
-        feeds.add(trait, looks.events, looks.engagements)
+        feeds.add(trait, looks)
     looks.runs_with_time = runs_with_time(typed)
     return looks
 

@@ -409,3 +409,41 @@ def test_what_is_loaded_from_the_past_takes_customers_in_and_starts_no_journey()
     assert customer.take(past, 5) == ["+hot?"]
     assert not any(isinstance(one, Entered) for one in customer.result.records)
     assert customer.profile.segments_at == HOUR_MS
+
+
+# What is worked out rather than stated.
+
+
+def test_what_follows_from_another_trait_takes_customers_in_when_that_is_written() -> None:
+    customer = Customer({"french": 'profile.country == "FR"'})
+    customer.track("Other", 0)
+    assert customer.track("Other", 1, phone="+33612345678") == ["+french"]
+    assert customer.track("Other", 2, country="ZA") == ["-french"]
+
+
+def test_a_journey_that_writes_what_another_trait_follows_from_is_heeded() -> None:
+    steps = [{"set": {"phone": "+33612345678"}}]
+    customer = Customer(
+        {"french": 'profile.country == "FR"'}, go={"trigger": {"event": "Go"}, "steps": steps}
+    )
+    customer.track("Other", 0)
+    assert customer.track("Go", 1) == ["+french"]
+
+
+def test_a_session_that_ends_by_itself_is_left_when_it_does() -> None:
+    customer = Customer({"here": "has(profile.session) && profile.session.is_open"})
+    assert customer.track("Other", at("08:00")) == ["+here"]
+    ends_at = customer.profile.segments_at
+    assert customer.take(Tick(customer.profile.segments_timer, ends_at), ends_at) == ["-here"]
+
+
+def test_a_live_trait_takes_customers_in_with_what_feeds_it_and_out_with_its_window() -> None:
+    source = workspace({"keen": "profile.views >= 2"})
+    views = {"count": "Product Viewed", "window": "1d"}
+    customer = Customer({})
+    customer.program = compile_source({**source, "traits": {"views": views}})
+    customer.track("Product Viewed", 0)
+    assert customer.track("Product Viewed", 5) == ["+keen"]
+    assert customer.profile.segments_at == DAY_MS
+    assert customer.take(Tick(customer.profile.segments_timer, DAY_MS), DAY_MS) == ["-keen"]
+    assert customer.profile.segments_at == NEVER_AT or customer.profile.segments_at > DAY_MS
