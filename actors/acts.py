@@ -6,7 +6,8 @@ The part of `actors.runtime` by which whoever does something with the right to d
 import asyncio
 
 from actors.commits import Committer
-from actors.ports import ActRow, Clock
+from actors.ports import Clock
+from actors.rows import ActRow
 
 
 class Acting:

@@ -5,7 +5,7 @@ A part of the tables of `actors.memory`; `adapters.sqlite` says the same in SQL.
 
 import msgspec
 
-from actors.ports import Cutoffs, DecisionRow, Entry, OutboxRow, QuarantineRow, Retired
+from actors.rows import Cutoffs, DecisionRow, Entry, OutboxRow, QuarantineRow, Retired
 from engine.effects import Send
 
 DONE_STATES = ("sent", "failed", "expired", "in_doubt")  # any other is open, as in SQLite

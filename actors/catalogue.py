@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from actors.ports import CatalogueRow, Commit, Store
+from actors.ports import Store
+from actors.rows import CatalogueRow, Commit
 from engine.errors import InputError
 from engine.events import Event, Input
 from engine.intake.enrich import enrich

@@ -17,16 +17,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from actors.counters import Counters
 from actors.customer import Customer
-from actors.ports import (
-    Commit,
-    DecisionRow,
-    Entry,
-    MemberChange,
-    OutboxRow,
-    Store,
-    TimerRow,
-)
+from actors.cuts import Cut
+from actors.ports import Store
+from actors.rows import Commit, DecisionRow, Entry, MemberChange, OutboxRow, TimerRow
 from actors.tickets import Ticket
 from engine.effects import Effect, Send, Unwake, Wake
 from engine.errors import StoreError
@@ -72,8 +67,10 @@ class Batch:
 
     __slots__ = (
         "commit",
+        "cuts",
         "decided",
         "duplicates",
+        "erased",
         "mark",
         "parts",
         "sends",
@@ -100,7 +97,9 @@ class Batch:
         self.unwakes: list[tuple[str, int]] = []
         self.waiters: list[asyncio.Future[None]] = []  # the outbox, for changes of its own
         self.withdrawals: list[str] = []  # customers whose consent became narrower
+        self.cuts: list[Cut] = []  # those who end with it (`actors.erasures`)
         self.stored = 0
+        self.erased = 0  # inputs about those who were erased
         self.duplicates = 0
 
     def is_empty(self) -> bool:
@@ -112,6 +111,14 @@ class Batch:
         if ticket.mark is not self.mark:
             ticket.mark = self.mark
             self.parts.append(ticket)
+
+    def finish_one(self, ticket: Ticket) -> None:
+        """Take note that one input of a submission is done with; with the last it is answered."""
+        ticket.waiting -= 1
+        if not ticket.waiting:
+            self.tickets.append(ticket)
+        elif ticket.mark is not self.mark:
+            self.hold(ticket)
 
     def add(self, customer: Customer, given: Input, result: StepResult, seq: int, now: int) -> None:
         """Take in one step: its journal entry and all that follows from it.
@@ -156,6 +163,18 @@ class Batch:
             assert isinstance(effect, Unwake)
             self.unwakes.append((effect.customer, effect.timer))
             self.commit.timers_cleared.append((effect.at, effect.customer, effect.timer))
+
+    def taken(self) -> int:
+        """Count the inputs that came in and are in here, whatever became of them."""
+        return self.stored + self.duplicates + self.erased + len(self.commit.quarantined)
+
+    def count(self, counters: Counters) -> None:
+        """The commit is durable: count it, and what became of inputs."""
+        counters.commits += 1
+        counters.stored += self.stored
+        counters.duplicates += self.duplicates
+        counters.erased += self.erased
+        counters.quarantined += len(self.commit.quarantined)
 
     def settle(self) -> None:
         """The commit is durable: mark it so and answer everybody who waited."""

@@ -15,14 +15,16 @@ LATENESS_BUCKETS = 24  # lateness of timers by powers of two, in ms
 class Counters(msgspec.Struct):
     """What happened since the start.
 
-    `received = stored + duplicates + quarantined` holds whenever nothing is in flight: received is
-    counted when an input is taken from its mailbox, the others when what became of it is durable.
+    `received = stored + duplicates + quarantined + erased` holds whenever nothing is in flight:
+    received is counted when an input is taken from its mailbox, the others when what became of it
+    is durable.
     """
 
     received: int = 0
     stored: int = 0
     duplicates: int = 0
     quarantined: int = 0
+    erased: int = 0  # refused: about people who were erased, and from before that
     decisions: dict[tuple[str, str, str], int] = {}  # (outcome, reason, channel) -> how many
     commits: int = 0
     commit_failures: int = 0

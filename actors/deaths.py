@@ -5,7 +5,7 @@ Called by `actors.runtime`; the row goes to quarantine, where people find it wit
 
 import msgspec
 
-from actors.ports import QuarantineRow
+from actors.rows import QuarantineRow
 from engine.events import Input
 from engine.limits import ITEM_BYTES_MAX
 

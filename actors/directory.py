@@ -18,7 +18,8 @@ from itertools import islice
 import msgspec
 
 from actors.customer import Customer
-from actors.ports import Entry, SnapshotRow, Store
+from actors.ports import Store
+from actors.rows import Entry, SnapshotRow
 from engine.errors import StoreError
 from engine.events import Input
 from engine.evolve import fold
@@ -164,6 +165,14 @@ class Directory:
         elif actor.id not in self._stale:  # one whose reading failed is as stale as before
             self.unsaved.pop(actor.id, None)
 
+    def forget(self, customer: str) -> None:
+        """Let go of a customer of whom nothing is left on disk."""
+        actor = self._actors.pop(customer, None)
+        if actor is not None:
+            self.memory_bytes -= actor.memory_bytes
+        for known in (self._wanted, self._rebuilding, self._stale, self._writing, self.unsaved):
+            known.pop(customer, None)
+
     def rebuild(self, actor: Customer) -> None:
         """Have an actor that failed read again from the disk, once its entries are there.
 
@@ -286,6 +295,9 @@ class Directory:
         names = list(wanted)
         revived = await revive(self._store, names, await self._store.load(names))
         for name, actor in list(wanted.items()):
+            if self._actors.get(name) is not actor:
+                del wanted[name]  # let go of meanwhile
+                continue
             built = revived[name]
             await self._catch_up(built, self._stale.get(name, 0))
             self._stale.pop(name, None)

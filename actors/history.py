@@ -13,7 +13,8 @@ backwards by `prev`, so what is read costs what is shown, however long the journ
 from collections import deque
 from collections.abc import Sequence
 
-from actors.ports import Entry, Store
+from actors.ports import Store
+from actors.rows import Entry
 
 _PORTION = 200  # entries read at once, over all chains
 _PORTION_MIN = 20  # of one chain

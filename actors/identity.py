@@ -56,7 +56,10 @@ class Identity:
             self._known.popitem(last=False)
 
     def drop(self, keys: Iterable[Key]) -> None:
-        """Have identities be nobody's."""
+        """Have identities be nobody's.
+
+        The store may just have been asked, and say what was before: it is not believed then.
+        """
         for key in keys:
             self._known[key] = default_owner(key)
 

@@ -5,13 +5,14 @@ which is another customer's, is held, and its submission with it, until that is 
 else comes for the customers it names waits behind it, so that each has its inputs in order.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from actors.customer import Customer, Move
 from actors.identity import NOBODY, Identity
 from actors.merges import Merges
 from actors.ports import Store
 from actors.tickets import Hold, Ticket
+from actors.tombstones import Gate
 from engine.errors import StoreError
 from engine.events import Event, EventKind, Input, Key, Receipt
 from engine.identities import ANONYMOUS_PREFIX, IdentityRules, judge, keys_of
@@ -27,13 +28,19 @@ class Intake:
         store: Store,
         *,
         rules: Callable[[], IdentityRules],
+        gate: Gate,
         post: Callable[[str, Input | Move, Ticket | None], None],
         queued: Callable[[int], None],
+        refused: Callable[[Ticket], None],
     ) -> None:
         """`rules` gives those in force, `post` puts into a mailbox.
 
-        `queued` hears of more, or fewer, that wait to be posted.
+        `queued` hears of more, or fewer, that wait to be posted, `refused` of an input that the
+        gate does not let in.
         """
+        self._gate = gate
+        self._refused_by_gate = refused
+        self._shut_out: list[Hold] = []  # until an erasure is durable
         self._identity = Identity(store, self._resolved, self._failed)
         self.merges = Merges(self._post_move)
         self._rules = rules
@@ -47,8 +54,21 @@ class Intake:
 
     def take(self, inputs: Sequence[Input], ticket: Ticket, start: int = 0) -> None:
         """Post the inputs of a submission, in order; some may have to wait."""
+        gate = self._gate
+        latest_at = gate.tombstones.latest_at
         for place in range(start, len(inputs)):
             given = inputs[place]
+            if gate.closed and gate.is_closed(given):
+                self._shut_out.append(self._make_hold(inputs, place, ticket))
+                return
+            if given.at <= latest_at:
+                admitted = gate.admit(given, self._rules())
+                if admitted is None:
+                    self._refused_by_gate(ticket)
+                    continue
+                if admitted is not given:
+                    inputs = [*inputs[:place], admitted, *inputs[place + 1 :]]
+                    given = admitted
             if self._behind and self._wait_behind(inputs, place, ticket):
                 return
             if isinstance(given, Event):
@@ -214,11 +234,31 @@ class Intake:
             if hold in self._holds:
                 self._refuse(hold, error)
         self._asking.clear()
+        for hold in self._shut_out:
+            self._queued(-hold.left())
+            hold.ticket.fail(error)
+        self._shut_out.clear()
         return [move.source for move in moves if move.source is not None]
 
     def drop(self, keys: Sequence[Key]) -> None:
         """Have identities be nobody's from here on."""
         self._identity.drop(keys)
+
+    def shut_out(self, given: Input, ticket: Ticket) -> None:
+        """Take an input back that was posted: somebody it names is being erased."""
+        self._shut_out.append(self._make_hold([given], 0, ticket))
+
+    def let_in(self) -> None:
+        """Look anew at everything that waited for an erasure."""
+        waiting, self._shut_out = self._shut_out, []
+        for hold in waiting:
+            self.take(hold.inputs, hold.ticket, hold.place)
+
+    def erased(self, customers: Collection[str], keys: Sequence[Key]) -> None:
+        """Note that nobody is left whose these identities are."""
+        self._identity.drop(keys)
+        self.merges.forget(customers)
+        self._refused.clear()
 
     def noted(self, keys: Sequence[Key], customer: str) -> None:
         """Note whose identities are from here on, as somebody said."""

@@ -5,14 +5,7 @@ Owned by `actors.memory`, which applies commits to it and answers from it.
 
 from typing import Protocol
 
-from actors.ports import (
-    QUARTER_MS,
-    CrossingsRow,
-    MemberChange,
-    MemberRow,
-    ReviewRow,
-    SnapshotRow,
-)
+from actors.rows import QUARTER_MS, CrossingsRow, MemberChange, MemberRow, ReviewRow, SnapshotRow
 
 
 class Members:
@@ -33,6 +26,16 @@ class Members:
             else:
                 inside.pop(change.customer, None)
         self.review = review or self.review
+
+    def erase(self, customer: str) -> None:
+        """Forget a customer; how many came and left stays."""
+        for inside in self._inside.values():
+            inside.pop(customer, None)
+        self._changes = [
+            one._replace(customer="") if one.customer == customer else one for one in self._changes
+        ]
+        if self.review is not None and self.review.cursor == customer:
+            self.review = self.review._replace(cursor="")
 
     def sizes(self) -> dict[str, int]:
         """Count who is in each segment; empty segments are left out."""

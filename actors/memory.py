@@ -6,13 +6,14 @@ and to crash.
 
 import asyncio
 import heapq
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
-from actors.aging import DONE_STATES, Aging
-from actors.members import Members, SegmentReads, SegmentTables
-from actors.ports import (
+from actors.aging import DONE_STATES
+from actors.members import SegmentReads, SegmentTables
+from actors.ports import Permanent, Temporary
+from actors.rows import (
     ActQuery,
     ActRow,
     CatalogueRow,
@@ -21,22 +22,22 @@ from actors.ports import (
     DecisionQuery,
     DecisionRow,
     Entry,
+    ErasureRow,
+    Graves,
     OutboxRow,
     Page,
-    Permanent,
     QuarantineRow,
     Retired,
     SnapshotRow,
     StoreState,
-    Temporary,
     TimerRow,
 )
-from actors.searches import is_asked_for, is_wanted
-from actors.shelf import Shelf
+from actors.tables import Tables
 from engine.effects import Send
 from engine.errors import StoreError
 
 _TAIL_ROWS = 5_000
+_SALT = bytes(32)  # what is in memory needs no secret
 _SETTLE_PASSES = 16  # turns of the loop that what a woken sleeper does may take
 
 
@@ -115,109 +116,6 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-class _Tables(Aging):
-    """What a store remembers; it outlives a crash."""
-
-    def __init__(self) -> None:
-        self.journal: list[Entry] = []
-        self.decisions: list[DecisionRow] = []
-        self.decision_numbers: dict[str, int] = {}
-        self.decision_order: list[tuple[int, int]] = []  # (at, number), ascending
-        self.timers: dict[tuple[int, str, int], TimerRow] = {}
-        self.timer_order: list[tuple[int, int, int, str, int]] = []
-        self.outbox: dict[str, OutboxRow] = {}
-        self.snapshots: dict[str, SnapshotRow] = {}
-        self.links: dict[tuple[str, str], str] = {}
-        self.quarantine: dict[int, QuarantineRow] = {}
-        self.quarantine_count = 0
-        self.programs: dict[str, tuple[str, int, bytes]] = {}
-        self.covered_seq = 0
-        self.members = Members()
-        self.acts: list[ActRow] = []
-        self.retired_seq = 0
-        self.shelf = Shelf()
-
-    def last_seq(self) -> int:
-        return self.journal[-1].seq if self.journal else self.retired_seq
-
-    def place_of(self, seq: int) -> int:
-        """Find where the entries after `seq` begin."""
-        return bisect_right(self.journal, seq, key=_seq_of)
-
-    def check(self, commit: Commit) -> None:
-        """Refuse what the tables can't take, before anything of it is applied."""
-        last_seq = self.last_seq()
-        for entry in commit.entries:
-            if entry.seq <= last_seq:
-                raise StoreError(
-                    f"entry {entry.seq} of the commit does not follow entry {last_seq}:"
-                    " the journal only grows"
-                )
-            last_seq = entry.seq
-        fresh: set[str] = set()
-        for row in commit.decisions:
-            if row.decision_id in self.decision_numbers or row.decision_id in fresh:
-                raise StoreError(f"decision {row.decision_id} is there already")
-            fresh.add(row.decision_id)
-
-    def apply(self, commit: Commit) -> None:
-        """Take a commit in; what is made comes before what ends it."""
-        self.journal += commit.entries
-        for decision in commit.decisions:
-            self._add_decision(decision)
-        for timer in commit.timers_set:
-            self._set_timer(timer)
-        for key in commit.timers_cleared:
-            self._clear_timer(key)
-        self._apply_outbox(commit)
-        self._apply_quarantine(commit)
-        for snapshot in commit.snapshots:
-            self.snapshots[snapshot.customer] = snapshot
-        for namespace, value, customer in commit.links:
-            self.links[namespace, value] = customer
-        if commit.covered_seq is not None:
-            self.covered_seq = commit.covered_seq
-        self.members.apply(commit.members, commit.review)
-        if commit.retired is not None:
-            self.retire(commit.retired)
-        for act in commit.acts:
-            self.acts.append(act._replace(number=len(self.acts) + 1))
-        self.shelf.apply(commit.catalogue)
-
-    def _apply_outbox(self, commit: Commit) -> None:
-        for message in commit.outbox:
-            self.outbox.setdefault(message.message_id, message)
-        for change in commit.outbox_changes:
-            known = self.outbox.get(change.message_id)
-            if known is not None:
-                changed = known._replace(state=change.state, attempts=change.attempts)
-                self.outbox[change.message_id] = changed
-
-    def _apply_quarantine(self, commit: Commit) -> None:
-        for item in commit.quarantined:
-            self.quarantine_count += 1
-            self.quarantine[self.quarantine_count] = item._replace(number=self.quarantine_count)
-        for number in commit.released:
-            self.quarantine.pop(number, None)
-
-    def _add_decision(self, row: DecisionRow) -> None:
-        number = len(self.decisions) + 1
-        self.decisions.append(row)
-        self.decision_numbers[row.decision_id] = number
-        insort(self.decision_order, (row.at, number))
-
-    def _set_timer(self, row: TimerRow) -> None:
-        key = (row.at, row.customer, row.timer)
-        self._clear_timer(key)
-        self.timers[key] = row
-        insort(self.timer_order, _timer_order(row))
-
-    def _clear_timer(self, key: tuple[int, str, int]) -> None:
-        row = self.timers.pop(key, None)
-        if row is not None:
-            del self.timer_order[bisect_left(self.timer_order, _timer_order(row))]
-
-
 class MemoryStore(SegmentReads):
     """A store in memory: what is committed is kept until the process ends.
 
@@ -227,7 +125,7 @@ class MemoryStore(SegmentReads):
 
     def __init__(self) -> None:
         self.broken = ""  # for tests to set
-        self._tables = _Tables()
+        self._tables = Tables()
         self._is_open = False
         self._failures: deque[StoreError] = deque()
         self._held: deque[tuple[Commit, asyncio.Future[None]]] | None = None
@@ -256,7 +154,7 @@ class MemoryStore(SegmentReads):
         for _, future in self._held or ():
             future.cancel()
         self._held = None
-        self._tables = _Tables()
+        self._tables = Tables()
         return survivor
 
     async def open(self) -> StoreState:
@@ -328,7 +226,9 @@ class MemoryStore(SegmentReads):
             portion = tables.journal[start : start + _TAIL_ROWS]
             if not portion:
                 return
-            yield portion
+            kept = [entry for entry in portion if entry.customer]
+            if kept:
+                yield kept
             after_seq = portion[-1].seq
 
     async def entries(self, last_seq: int, limit: int) -> list[Entry]:
@@ -357,7 +257,7 @@ class MemoryStore(SegmentReads):
         last: int | None = None
         for _, number in reversed(tables.decision_order[: self._end_of(query.before)]):
             row = tables.decisions[number - 1]
-            if not is_wanted(row, query):
+            if not _is_wanted(row, query):
                 continue
             if len(rows) == query.limit:
                 return Page(rows, last)
@@ -405,7 +305,7 @@ class MemoryStore(SegmentReads):
         """List administrative acts, newest first."""
         self._check_open()
         rows = reversed(self._tables.acts)
-        return [row for row in rows if is_asked_for(row, query)][: query.limit]
+        return [row for row in rows if _is_asked_for(row, query)][: query.limit]
 
     async def catalogue(
         self, after: tuple[str, str], limit: int, *, kind: str = ""
@@ -413,6 +313,37 @@ class MemoryStore(SegmentReads):
         """List items of the catalogue after a (kind, id), in that order; of one kind if named."""
         self._check_open()
         return self._tables.shelf.rows(after, limit, kind)
+
+    def keys(self) -> list[tuple[str, str, int]]:
+        """List what is stored of whom: kind of row, customer, the entry it is of."""
+        return self._tables.keys()
+
+    def message_ids(self) -> list[str]:
+        """Name every message there is."""
+        return list(self._tables.outbox)
+
+    async def graves(self) -> Graves:
+        """Read who was erased, by hashes, and who is being erased."""
+        self._check_open()
+        tables = self._tables
+        rows = tables.erasures.values()
+        last_number = max(tables.erasures, default=0)
+        unfinished = [row for row in rows if row.state != "done"]
+        return Graves(_SALT, list(tables.tombstones.items()), last_number, unfinished)
+
+    async def erasure(self, number: int) -> ErasureRow | None:
+        """Find an erasure by its number."""
+        self._check_open()
+        return self._tables.erasures.get(number)
+
+    async def links_of(self, customer: str) -> list[tuple[str, str]]:
+        """List the (namespace, value) identities that belong to a customer."""
+        self._check_open()
+        return self._tables.keys_of(customer)
+
+    async def cleanse(self) -> None:
+        """Do nothing: in memory nothing is left behind."""
+        self._check_open()
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:
         """Keep the text of a workspace that comes into force; once for each version."""
@@ -469,10 +400,6 @@ class MemoryChannel:
         return f"memory-{len(self.taken)}"
 
 
-def _seq_of(entry: Entry) -> int:
-    return entry.seq
-
-
 def _at_of(key: tuple[int, int, int, str, int]) -> int:
     return key[0]
 
@@ -481,5 +408,23 @@ def _since(program: tuple[str, int, bytes]) -> int:
     return program[1]
 
 
-def _timer_order(row: TimerRow) -> tuple[int, int, int, str, int]:
-    return (row.at, row.seq, row.place, row.customer, row.timer)
+def _is_wanted(row: DecisionRow, query: DecisionQuery) -> bool:
+    return (
+        query.customer in ("", row.customer)
+        and query.journey in ("", row.journey)
+        and query.reason in ("", row.reason)
+        and query.outcome in ("", row.outcome)
+        and (query.since_at is None or row.at >= query.since_at)
+        and (query.until_at is None or row.at < query.until_at)
+    )
+
+
+def _is_asked_for(row: ActRow, query: ActQuery) -> bool:
+    return (
+        query.who in ("", row.who)
+        and query.act in ("", row.act)
+        and query.subject in ("", row.subject)
+        and (query.before is None or row.number < query.before)
+        and (query.since_at is None or row.at >= query.since_at)
+        and (query.until_at is None or row.at <= query.until_at)
+    )

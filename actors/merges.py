@@ -15,7 +15,7 @@ one commit with the identity itself.
 - A commit that fails ends every move: what one carries may be of what was just lost.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
 
 import msgspec
@@ -125,6 +125,18 @@ class Merges:
             del self._leaving[move.other]
         if move.source is not None:
             move.source.is_stopped = False
+
+    def going_to(self, customers: Collection[str]) -> list[Move]:
+        """List the moves from other customers to some of these."""
+        return [move for move in self._leaving.values() if move.winner in customers]
+
+    def forget(self, customers: Collection[str]) -> None:
+        """Know no more of who these became, or who became one of them."""
+        gone = [
+            name for name, became in self.became.items() if name in customers or became in customers
+        ]
+        for name in gone:
+            del self.became[name]
 
     def end_all(self) -> list[Move]:
         """End every move that stopped a customer, or is about to."""

@@ -21,7 +21,8 @@ from enum import StrEnum
 import msgspec
 
 from actors.lanes import Alarm, Lane, Meter, Pace, Pacing, Parcel
-from actors.ports import Channel, Clock, OutboxChange, OutboxRow, Permanent, Temporary
+from actors.ports import Channel, Clock, Permanent, Temporary
+from actors.rows import OutboxChange, OutboxRow
 from engine.effects import Send
 from engine.errors import OverloadError, StoreError
 from engine.events import Receipt, ReceiptStatus
@@ -141,6 +142,15 @@ class Outbox:
                     self._end(lane, parcel, _cancelled(code))
                     stopped += 1
         return stopped
+
+    def waiting(self, customer: str) -> list[str]:
+        """Name a customer's messages that are not settled."""
+        lanes = self._lanes.values()
+        return [parcel.send.message_id for lane in lanes for parcel in lane.parcels(customer)]
+
+    def carries(self, message_id: str) -> bool:
+        """Say whether a message is not settled yet."""
+        return message_id in self._open
 
     def repace(self, pace: Pace | None) -> None:
         """Hold all channels together to another pace from now on."""

@@ -39,7 +39,7 @@ class Partings:
         self._intake = intake
         self._clock = clock
         self._floor = floor
-        self._one_at_a_time = asyncio.Lock()
+        self.alone = asyncio.Lock()  # who halts several customers at once
 
     async def merge(self, customer: str, other: str) -> None:
         """Make two customers one; `customer` stays.
@@ -48,7 +48,7 @@ class Partings:
         """
         if customer == other:
             raise InputError("same_customer", "expected another customer than this one", "other")
-        async with self._one_at_a_time:
+        async with self.alone:
             for path, name in (("customer", customer), ("other", other)):
                 await self._check_there(name, path)
             move = Move(customer, other, (name_key(other),), merges=True, because="said so")
@@ -74,7 +74,7 @@ class Partings:
         Raises InputError where they are not one, or where the journal does not reach back to when
         they were two; StoreError.
         """
-        async with self._one_at_a_time:
+        async with self.alone:
             ours, theirs = await self._halt(customer), await self._halt(other)
             try:
                 await self._floor.durable()

@@ -1,4 +1,4 @@
-"""Reading one customer: the profile, the journal on disk, and what would be decided.
+"""Reading a shard: a customer's profile and journal, what would be decided, how much there is.
 
 `Reading` is the part of `actors.runtime` that the gateway asks; `recall` reads a store that nobody
 has in memory, for the command line. Nothing is made resident for a reader.
@@ -14,10 +14,12 @@ from actors.audience import Audience, DecisionListener
 from actors.catalogue import Catalogue
 from actors.customer import Customer
 from actors.directory import Directory, decode_entry, revive
+from actors.erasures import Erasures
 from actors.history import History
 from actors.outbox import Outbox
-from actors.ports import Entry, Store, StoreState
+from actors.ports import Store
 from actors.reviews import Reviews
+from actors.rows import Entry, StoreState
 from actors.snapshots import Snapshots
 from actors.timers import Timers
 from engine.eligibility import Eligibility, assess
@@ -56,6 +58,7 @@ class Reading:
     catalogue: Catalogue
     outbox: Outbox
     reviews: Reviews
+    erasures: Erasures
     _audience: Audience
     _snapshots: Snapshots
     _queued: int
@@ -77,6 +80,7 @@ class Reading:
             "journal_tail": self._durable_seq - self._snapshots.covered_seq,
             "outbox_depth": self.outbox.depth(),
             "segment_review_left": self.reviews.left(),
+            "erasures_open": self.erasures.open_count(),
         }
 
     async def profile(self, customer: str) -> Profile | None:

@@ -4,15 +4,27 @@ Called once by `actors.runtime` at start. Reads the journal's tail, the part no 
 folds it.
 """
 
+from collections.abc import Mapping
+
 from actors.directory import Directory, decode_entry, revive
-from actors.ports import Entry, Store, StoreState
+from actors.ports import Store
+from actors.rows import Entry, StoreState
 from engine.evolve import fold
 
+_NOBODY: Mapping[str, int] = {}
 
-async def recover(store: Store, directory: Directory, state: StoreState) -> int:
-    """Fold the journal's tail into the directory's actors; gives how many entries it had."""
+
+async def recover(
+    store: Store, directory: Directory, state: StoreState, gone: Mapping[str, int] = _NOBODY
+) -> int:
+    """Fold the journal's tail into the directory's actors; gives how many entries it had.
+
+    `gone` are customers that are being erased, with the latest of their entries that is still
+    there: of these nobody is made again.
+    """
     count = 0
-    async for portion in store.tail(state.covered_seq):
+    async for found in store.tail(state.covered_seq):
+        portion = [one for one in found if one.seq > gone.get(one.customer, 0)] if gone else found
         await _adopt(store, directory, portion)
         for entry in portion:
             _fold(directory, entry)

@@ -16,10 +16,10 @@ import msgspec
 from actors.commits import decision_row, outbox_row
 from actors.customer import Customer
 from actors.directory import decode_entry
-from actors.ports import DecisionRow, Entry, OutboxRow, TimerRow
+from actors.rows import DecisionRow, Entry, OutboxRow, TimerRow
 from engine.effects import Send, Unwake, Wake
 from engine.errors import NextbeatError
-from engine.events import Input
+from engine.events import Input, Rebirth
 from engine.evolve import fold
 from engine.profile import Profile
 from engine.program.program import Program
@@ -71,6 +71,11 @@ class Retrace:
         """Say whether a customer's first entries were taken away, so that nothing can be folded."""
         return customer in self._torn
 
+    def forget(self, customer: str) -> None:
+        """Leave a customer out who has been erased meanwhile."""
+        del self._actors[customer]
+        self._timers.pop(customer, None)
+
     def last_seq(self, customer: str) -> int:
         """Tell a customer's latest entry so far, or 0."""
         actor = self._actors.get(customer)
@@ -94,6 +99,10 @@ class Retrace:
         if actor.last_seq < entry.prev <= self.retired_seq:
             self._torn[entry.customer] = None
             actor.last_seq = entry.prev
+        if not entry.prev and actor.last_seq and isinstance(_decode(entry)[0], Rebirth):
+            # Whoever had the name was erased while we were on our way.
+            actor.hydrate(None, 0)
+            self._timers.pop(entry.customer, None)
         if entry.prev != actor.last_seq:
             raise JournalError(
                 entry.seq,

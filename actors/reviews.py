@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from actors.carrier import Floor
 from actors.commits import Committer
 from actors.directory import Directory
-from actors.ports import Clock, ReviewRow, Store
+from actors.ports import Clock, Store
+from actors.rows import ReviewRow
 from engine.errors import StoreError
 from engine.events import Review
 from engine.profile import Profile
@@ -112,7 +113,7 @@ class Reviews:
         changed = await self._look_at(names, row.version)
         looked = row.looked + len(names)
         row = row._replace(
-            cursor=names[-1] if names else row.cursor,
+            cursor=names[-1] if len(names) == PORTION else "",  # no name stays when it is done
             total=max(row.total, looked),
             looked=looked,
             changed=row.changed + changed,

@@ -22,41 +22,37 @@ from actors.catalogue import Catalogue
 from actors.commits import Batch, Committer
 from actors.counters import Counters
 from actors.customer import MAILBOX_MAX, Customer, Halt, Move
-from actors.deaths import certify
+from actors.deciding import Deciding
 from actors.directory import Directory
-from actors.identity import Link
 from actors.intake import Intake
 from actors.lanes import Pace, Pacing
 from actors.outbox import Outbox
 from actors.partings import Partings
-from actors.ports import Channel, Clock, OutboxChange, QuarantineRow, Store, TimerRow
+from actors.ports import Channel, Clock, Keeper, Store
 from actors.reading import Reading
 from actors.recovery import recover
 from actors.registries import Scrubber
 from actors.reviews import Reviews
+from actors.rows import OutboxChange, QuarantineRow, TimerRow
 from actors.settings import Settings
 from actors.snapshots import Snapshots
 from actors.tickets import Ticket
 from actors.timers import Timers
-from actors.withdrawals import Withdrawals, narrows_consent
+from actors.tombstones import Gate
+from actors.withdrawals import Withdrawals
 from engine.errors import OverloadError, StoreError
-from engine.events import Event, Input, Receipt, Review, Tick
-from engine.profile import Profile
+from engine.events import Input, Receipt, Review, Tick
 from engine.program.program import Program
-from engine.records import Duplicated, Unmatched
-from engine.step import step
 
 __all__ = ["Counters", "DecisionListener", "Runtime", "Settings"]
 
-DRAIN_MAX = 2_000  # inputs decided before the event loop gets its turn
-DRAIN_ONE_MAX = 200  # inputs of one customer before the others get theirs
 STORE_RETRY_MS = 1_000
 TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
 
 _NOBODY: Mapping[str, Pacing] = {}
 
 
-class Runtime(Reading, Acting):
+class Runtime(Deciding, Reading, Acting):
     """One shard: actors, timers, group commit and outbox over one store."""
 
     def __init__(  # noqa: PLR0913 - each is another part of the world around it
@@ -69,6 +65,7 @@ class Runtime(Reading, Acting):
         settings: Settings | None = None,
         pacing: Mapping[str, Pacing] = _NOBODY,
         pace: Pace | None = None,
+        keepers: Sequence[Keeper] = (),
     ) -> None:
         self.store = store
         self.clock = clock
@@ -81,8 +78,14 @@ class Runtime(Reading, Acting):
         self.directory = Directory(
             store, self.schedule, self._hydration_failed, self.settings.memory_bytes_max
         )
+        self._gate = Gate()
         self._intake = Intake(
-            store, rules=lambda: self.program.identity, post=self._post, queued=self._count_queued
+            store,
+            rules=lambda: self.program.identity,
+            gate=self._gate,
+            post=self._post,
+            queued=self._count_queued,
+            refused=self._refuse,
         )
         self._carrier = Carrier(self._intake, self)
         self.partings = Partings(store, self.directory, self._intake, clock, self)
@@ -97,9 +100,13 @@ class Runtime(Reading, Acting):
         )
         self._withdrawals = Withdrawals(self.directory, self.outbox, self)
         self._commits = Committer(
-            store, fill=self._add_snapshots, released=self._release, lost=self._roll_back
+            store,
+            fill=self._add_snapshots,
+            released=self._release,
+            lost=self._roll_back,
         )
         self.reviews = Reviews(store, clock, self.directory, self._commits, self)
+        self.erasures = self._make_erasures(self, keepers)
         self._channels = channels
         self._ready: deque[Customer] = deque()
         self._draining = False
@@ -123,7 +130,8 @@ class Runtime(Reading, Acting):
         self._seq = self._durable_seq = state.last_seq
         self._snapshots.covered_seq = state.covered_seq
         await self.catalogue.load()
-        return await recover(self.store, self.directory, state)
+        gone = await self.erasures.open()
+        return await recover(self.store, self.directory, state, gone)
 
     async def start(self) -> None:
         """Begin to take inputs, fire timers and send messages. The store must be open."""
@@ -142,6 +150,7 @@ class Runtime(Reading, Acting):
             self._tasks.append(loop.create_task(self.reviews.run(), name="reviews"))
             self.reviews.begin()
         self._unready = ""
+        self.erasures.start()
 
     async def stop(self, timeout_s: float = 5.0) -> None:
         """Take no more, finish what was taken, write snapshots, close."""
@@ -149,6 +158,7 @@ class Runtime(Reading, Acting):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.erasures.stop()
         # With a broken store nothing that ends now can be written down: it is in doubt anyway.
         await self.outbox.drain(0 if self.store.broken else round(timeout_s * 500))
         try:
@@ -205,6 +215,8 @@ class Runtime(Reading, Acting):
     ) -> asyncio.Future[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ticket = Ticket(done, len(inputs))
+        if quarantined and self._gate.tombstones:
+            quarantined = self._sift(quarantined)
         if quarantined:
             self.counters.received += len(quarantined)
             self._commits.open.commit.quarantined.extend(quarantined)
@@ -218,6 +230,10 @@ class Runtime(Reading, Acting):
 
     def _count_queued(self, more: int) -> None:
         self._queued += more
+
+    def durable(self) -> asyncio.Future[None]:
+        """Give what is done when everything up to here is on disk."""
+        return self._accept([])
 
     def post(self, customer: str, given: Halt | Input) -> None:
         """Put something into a mailbox."""
@@ -261,135 +277,6 @@ class Runtime(Reading, Acting):
                 given.fail(reason)
         self._queued -= actor.die(reason)
 
-    # Deciding: from mailboxes into the open batch.
-
-    def _wake_drain(self) -> None:
-        if not self._draining:
-            self._draining = True
-            asyncio.get_running_loop().call_soon(self._drain)
-
-    def _drain(self) -> None:
-        """Decide what waits in the mailboxes, then hand the batch over if the store is free."""
-        self._draining = False
-        self._now = max(self.clock.now(), self._now)
-        ready, left = self._ready, DRAIN_MAX
-        while ready and left > 0:
-            actor = ready.popleft()
-            mailbox = actor.mailbox
-            taken = min(len(mailbox), DRAIN_ONE_MAX)
-            left -= taken
-            while taken and (profile := actor.profile) is not None and not actor.is_stopped:
-                given, ticket = mailbox.popleft()
-                taken -= 1
-                if isinstance(given, (Move, Halt)):
-                    self._carry(actor, profile, given)
-                elif profile.merged_into and given.__class__ is not Tick:
-                    self._post(profile.merged_into, given, ticket)
-                else:
-                    self._take(actor, profile, given, ticket)
-            if mailbox and actor.profile is not None and not actor.is_stopped:
-                ready.append(actor)
-            else:
-                actor.scheduled = False
-        if ready:
-            self._wake_drain()
-        self._commits.flush()
-
-    def _take(self, actor: Customer, profile: Profile, given: Input, ticket: Ticket | None) -> None:
-        """Decide one input of one customer."""
-        self._queued -= 1
-        batch = self._commits.open
-        try:
-            self._decide(batch, actor, profile, given, ticket is not None)
-        except Exception as error:  # noqa: BLE001 - an actor that fails dies alone
-            self._bury(actor, given, error, counted=ticket is not None)
-        if ticket is not None:
-            self.counters.received += 1
-            ticket.waiting -= 1
-            if not ticket.waiting:
-                batch.tickets.append(ticket)
-            elif ticket.mark is not batch.mark:
-                batch.hold(ticket)
-        elif isinstance(given, Tick):
-            self._ticks -= 1
-            self.counters.note_tick(self._now - given.at)
-        elif isinstance(given, Review):
-            self.reviews.taken()
-
-    def _carry(self, actor: Customer, profile: Profile, move: Move | Halt) -> None:
-        """Take a move further that met one of its two customers."""
-        self._queued -= 1
-        if isinstance(move, Halt):
-            move.arrive(actor)
-            return
-        if move.is_over:
-            return
-        self._carrier.carry(move, actor, profile, self._now)
-        if not (actor.last_seq or actor.mailbox or actor.is_stopped):
-            self.directory.discard(actor)  # an anonymous customer there has never been
-
-    def tell(self, actor: Customer, given: Input) -> None:
-        """Decide an input that nobody sent."""
-        assert actor.profile is not None
-        self._decide(self._commits.open, actor, actor.profile, given, counted=False)
-
-    def bury(self, actor: Customer, given: Input, error: Exception) -> None:
-        """Keep an input on which a customer failed."""
-        self._bury(actor, given, error, counted=False)
-
-    def link(self, links: Sequence[Link]) -> None:
-        """Take identities into the open commit."""
-        self._commits.open.commit.links += links
-
-    def durable(self) -> asyncio.Future[None]:
-        """Give what is done when everything up to here is on disk."""
-        return self._accept([])
-
-    def _decide(
-        self,
-        batch: Batch,
-        actor: Customer,
-        profile: Profile,
-        given: Input,
-        counted: bool,  # noqa: FBT001 - the hottest call there is: no keywords
-    ) -> None:
-        """Take the step, and what it led to into the batch."""
-        if self.scrubber and (
-            scrubbed := self.scrubber.look_up(profile, given, self.program, self._now)
-        ):
-            self._decide(batch, actor, profile, scrubbed, counted=False)
-        result = step(profile, given, self.program, self._now)
-        records = result.records
-        kind = records[0].__class__ if records else None
-        if kind is Duplicated:
-            batch.duplicates += counted
-            return
-        if kind is None and isinstance(given, Review):
-            return  # an input meanwhile has seen to it
-        if kind is Unmatched and isinstance(given, Tick):
-            batch.commit.timers_cleared.append((given.at, actor.id, given.timer))
-            return
-        seq = self._seq + 1
-        batch.add(actor, given, result, seq, self._now)
-        self._seq = seq
-        batch.stored += counted
-        self.directory.changed(actor, seq)
-        if isinstance(given, Event) and not given.consents:
-            return  # nearly all inputs: nothing was said of consent
-        if narrows_consent(given, records):
-            batch.withdrawals.append(actor.id)
-
-    def _bury(self, actor: Customer, given: Input, error: Exception, *, counted: bool) -> None:
-        """Keep the input an actor failed on, with the failure; have the actor read again."""
-        self.counters.deaths += 1
-        commit = self._commits.open.commit
-        if isinstance(given, Tick):
-            commit.timers_cleared.append((given.at, actor.id, given.timer))
-        commit.quarantined.append(certify(given, error, self._now, is_ours=not counted))
-        if not counted:
-            self.counters.received += 1
-        self.directory.rebuild(actor)
-
     # Committing: what happens around a batch's way to the store.
 
     def _add_snapshots(self, batch: Batch) -> None:
@@ -398,16 +285,15 @@ class Runtime(Reading, Acting):
     def _release(self, batch: Batch) -> None:
         """The batch is durable: answer, then act."""
         commit, counters = batch.commit, self.counters
-        counters.commits += 1
-        counters.stored += batch.stored
-        counters.duplicates += batch.duplicates
-        counters.quarantined += len(commit.quarantined)
+        batch.count(counters)
         if commit.entries:
             self._durable_seq = commit.entries[-1].seq
         if commit.covered_seq is not None:
             self._snapshots.covered_seq = commit.covered_seq
         batch.settle()
         self.directory.durable(self._durable_seq)
+        if batch.cuts:
+            self.erasures.settle(batch.cuts)
         for row in batch.wakes:
             self.timers.push(row)
         for customer, timer in batch.unwakes:
@@ -429,8 +315,7 @@ class Runtime(Reading, Acting):
         self._carrier.fail_all(reason)
         self.reviews.lost()
         for batch in batches:
-            self.counters.received -= batch.stored + batch.duplicates
-            self.counters.received -= len(batch.commit.quarantined)
+            self.counters.received -= batch.taken()
             for actor in batch.touched:
                 self._abandon(actor, reason)
                 actor.profile = None
@@ -438,6 +323,7 @@ class Runtime(Reading, Acting):
             for at, _, _ in batch.commit.timers_cleared:
                 self.timers.reread(at)
             batch.fail(reason)
+        self.erasures.undo([cut for batch in batches for cut in batch.cuts])
         self.directory.durable(self._durable_seq)
 
     def _fail_waiting(self, reason: StoreError) -> None:

@@ -5,7 +5,7 @@ Part of `actors.memory`.
 
 from collections.abc import Iterable
 
-from actors.ports import CatalogueRow
+from actors.rows import CatalogueRow
 
 
 class Shelf:

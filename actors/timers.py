@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from heapq import heappop, heappush
 
-from actors.ports import Clock, Store, TimerRow
+from actors.ports import Clock, Store
+from actors.rows import TimerRow
 from engine.errors import StoreError
 from engine.instants import MINUTE_MS
 

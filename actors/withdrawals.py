@@ -10,7 +10,8 @@ from typing import Protocol
 
 from actors.directory import LOAD_MAX, Directory
 from actors.outbox import Outbox
-from actors.ports import Clock, OutboxRow
+from actors.ports import Clock
+from actors.rows import OutboxRow
 from engine.effects import Send
 from engine.events import ConsentStatus, Event, Input, Merged, Scrubbed
 from engine.gates.consent import SERVICE, check_consent

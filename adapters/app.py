@@ -20,10 +20,12 @@ import structlog
 import uvloop
 
 from actors.lanes import Pace
-from actors.ports import ActQuery, Channel, Clock, Store
+from actors.ports import Channel, Clock, Store
+from actors.rows import ActQuery
 from actors.runtime import Runtime, Settings
 from adapters.channels.links import check_links, link_channels
 from adapters.channels.registry import (
+    INBOX_FILE,
     build_channels,
     build_pacing,
     find_inbox,
@@ -34,6 +36,7 @@ from adapters.files.workspaces import read_workspace, source_bytes
 from adapters.gateway import centre, confirm, inbox, unsubscribe
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
+from adapters.inbox import Inbox
 from adapters.retention import Sweeper
 from adapters.signing import Signer
 from adapters.sqlite.ballast import read_ballast_bytes
@@ -150,6 +153,8 @@ class App:
             settings=settings,
             pacing=pacing,
             pace=pace,
+            # Also of a workspace that has no inbox any more: it may have had one.
+            keepers=[find_inbox(self.channels) or Inbox(data / INBOX_FILE)],
         )
         self._gateway: Gateway | None = None
         self._sweeper = Sweeper(self.store, clock, find_inbox(self.channels))

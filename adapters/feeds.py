@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from actors.ports import CatalogueRow
+from actors.rows import CatalogueRow
 from engine.errors import InputError
 from engine.intake.catalogue import ID, find_id, write_fields
 from engine.intake.shapes import is_object

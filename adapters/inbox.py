@@ -19,11 +19,14 @@ from pathlib import Path
 import aiosqlite
 import msgspec
 
+from adapters.scrub import Scrubber
 from engine.errors import OverloadError, StoreError
 from engine.limits import INBOX_KEEP_MAX, INBOX_PAGE_MAX, INBOX_SOCKETS_MAX
 
 _VERSION = 1
+_PAGE_BYTES = 4_096
 _PRAGMAS = (
+    f"PRAGMA page_size = {_PAGE_BYTES}",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
@@ -108,6 +111,8 @@ class Inbox:
         self._waiting: list[tuple[_Values, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
         self._listeners: dict[str, list[Listener]] = {}
+        self._storing = asyncio.Lock()
+        self._scrubber: Scrubber | None = None
 
     async def open(self) -> None:
         """Open the file. Several channels share it: each `open` needs its `close`."""
@@ -122,6 +127,9 @@ class Inbox:
             self._db = await aiosqlite.connect(":memory:" if self._path is None else self._path)
             for pragma in _PRAGMAS:
                 await self._db.execute(pragma)
+            await self._db.create_function(  # pyright: ignore[reportUnknownMemberType]
+                "scrub", 0, self._scrub
+            )
             await self._migrate()
         except (OSError, sqlite3.Error) as error:
             await self.close()
@@ -139,6 +147,9 @@ class Inbox:
             await self._flusher
         await self._db.close()
         self._db = None
+        if self._scrubber is not None:
+            self._scrubber.close()
+            self._scrubber = None
 
     async def put(self, message: InboxMessage) -> None:
         """Store a message. Raises StoreError, having stored nothing of it.
@@ -191,9 +202,43 @@ class Inbox:
         return message
 
     async def erase(self, customer: str) -> None:
-        """Remove everything of a customer, in the file and in its write-ahead log."""
-        await self._write("DELETE FROM inbox WHERE customer = ?", (customer,))
-        await self._select("PRAGMA wal_checkpoint(TRUNCATE)", ())
+        """Remove everything of a customer, so that no trace is left in the files.
+
+        Raises StoreError; what is said of the traces is that somebody reads the file for long.
+        """
+        if self._db is None and (self._path is None or not self._path.exists()):
+            return
+        await self.open()
+        try:
+            async with self._storing:
+                self._give_up(customer)
+                await self._write("DELETE FROM inbox WHERE customer = ?", (customer,))
+            await self._cleanse()
+        finally:
+            await self.close()
+
+    def _give_up(self, customer: str) -> None:
+        """Take back what waits to be stored for a customer."""
+        for values, done in self._waiting:
+            if values[1] == customer and not done.done():
+                done.set_exception(StoreError("whom it was for has been erased"))
+        self._waiting = [waiting for waiting in self._waiting if waiting[0][1] != customer]
+
+    async def _cleanse(self) -> None:
+        held_up = (await self._select("PRAGMA wal_checkpoint(TRUNCATE)", ()))[0][0]
+        if held_up:
+            raise StoreError("somebody reads the inbox for long: what is erased stays in its log")
+        if self._path is not None:
+            await self._select("PRAGMA shrink_memory", ())
+            # A function of SQL, because it runs where nothing else uses the connection meanwhile.
+            await self._select("SELECT scrub()", ())
+
+    def _scrub(self) -> int:
+        assert self._path is not None
+        if self._scrubber is None:
+            self._scrubber = Scrubber(self._path, _PAGE_BYTES)
+        self._scrubber.clean(1, self._scrubber.pages())
+        return self._scrubber.cleaned
 
     def subscribe(self, customer: str, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each new message of a customer; gives the way to stop it.
@@ -233,7 +278,8 @@ class Inbox:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                stored = await self._store([values for values, _ in batch])
+                async with self._storing:
+                    stored = await self._store([values for values, _ in batch])
             except (aiosqlite.Error, StoreError) as error:
                 for _, done in batch:
                     if not done.done():

@@ -25,7 +25,7 @@ from typing import IO, cast
 
 import msgspec
 
-from actors.ports import QuarantineRow
+from actors.rows import QuarantineRow
 from actors.runtime import Runtime, Settings
 from adapters.app import App, Workspace, tune_interpreter
 from adapters.gateway.intake import HISTORY_SOURCE

@@ -15,7 +15,8 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from actors.ports import Clock, Commit, Cutoffs, Store
+from actors.ports import Clock, Store
+from actors.rows import Commit, Cutoffs
 from adapters.inbox import Inbox
 from engine.errors import StoreError
 from engine.program.privacy import Retention

@@ -60,6 +60,7 @@ class Report(msgspec.Struct):
 
     ok: bool = True
     entries: int = 0
+    erased: int = 0
     last_seq: int = 0
     hash: str = ""
     customers: int = 0
@@ -163,6 +164,7 @@ class Verifier:
             message = "the store no longer knows how far its snapshots go"
             self._found.add("meta", message, _RESTORE, row="name 'covered_seq'")
         report.entries = audit.connection.execute("SELECT count(*) FROM journal").fetchone()[0]
+        report.erased = audit.erased_count()
         report.hash = hash_before(audit.connection, report.last_seq).hex()
         self._total = report.entries * (1 + tables)
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from actors.ports import DecisionRow, Entry, OutboxRow, TimerRow
 from actors.retrace import JournalError, Retrace, Traced, is_profile
+from actors.rows import DecisionRow, Entry, OutboxRow, TimerRow
 from adapters.sqlite.audit import PORTION_ROWS, Audit, Snapshot, Stream
 from engine.effects import Send
 from engine.errors import ProgramError
@@ -128,11 +128,14 @@ class _Walk:
         find = programs.find if programs is not None else _find_nothing
         self._retrace = Retrace(find, audit.history)
         self._snapshot_seqs = audit.snapshot_seqs()
+        self._last_erasure = audit.last_erasure()
         self._compared: dict[str, int] = {}  # customer -> the entry of the snapshot that fits
         self._decisions = _Derived(
             audit.stream(_DECISION, "decisions"), "decisions", _same_decision, _decided_at
         )
         self._outbox = _Derived(audit.stream(_OUTBOX, "outbox"), "outbox", _same_send, _sent_at)
+        for derived in (self._decisions, self._outbox):
+            derived.is_erased = audit.is_erased
 
     def run(self) -> None:
         """Walk to the end of the journal as it was, then to where it is now, and compare."""
@@ -205,12 +208,21 @@ class _Walk:
 
     def _finish(self, covered_seq: int) -> None:
         """Compare what is only known at the end."""
+        self._leave_out_erased()
         self.report.customers = len(self._retrace.customers())
         for derived in (self._decisions, self._outbox):
             derived.expect_no_more(self._found)
         self._finish_snapshots(covered_seq)
         self._finish_timers()
         self._finish_members()
+
+    def _leave_out_erased(self) -> None:
+        """Forget customers who were erased while the journal was walked."""
+        if self._audit.last_erasure() == self._last_erasure:
+            return
+        for customer in self._retrace.customers():
+            if self._audit.is_erased(self._retrace.last_seq(customer)):
+                self._retrace.forget(customer)
 
     def _finish_snapshots(self, covered_seq: int) -> None:
         seqs = self._audit.snapshot_seqs()
@@ -320,6 +332,7 @@ class _Derived:
         self._stream = stream
         self._table = table
         self._is_same = is_same
+        self.is_erased: Callable[[int], bool] = _never
         self._is_lost = False  # after a difference: what follows would all be out of step
 
     def expect(self, expected: DecisionRow | OutboxRow, seq: int, found: Findings) -> None:
@@ -329,6 +342,14 @@ class _Derived:
         row = self._take()
         if row is not None and self._is_same(expected, row):
             return
+        if self.is_erased(seq):  # since the entry was read
+            if row is not None:
+                self._stream.put_back(row)
+            return
+        while row is not None and self._stream.has_lost(row):  # since the row was read
+            row = self._take()
+            if row is not None and self._is_same(expected, row):
+                return
         self._is_lost = True
         there = "there is none" if row is None else f"the row there is {row[0]!r:.80}"
         if row is not None and row[0] == expected[0]:
@@ -339,6 +360,8 @@ class _Derived:
     def expect_no_more(self, found: Findings) -> None:
         """Look for rows after all that the journal gives."""
         row = None if self._is_lost else self._take()
+        while row is not None and self._stream.has_lost(row):
+            row = self._take()
         if row is not None:
             message = "the journal has no entry that gives this row"
             found.add(self._table, message, _RESTORE, row=f"{row[0]!r:.80}")
@@ -352,6 +375,10 @@ class _Derived:
     def _is_old(self, row: Any) -> bool:  # noqa: ANN401 - of a table, or as it is expected
         at = self._at_of(row) if self.from_at else None
         return at is not None and at < self.from_at
+
+
+def _never(_seq: int) -> bool:
+    return False
 
 
 def _decided_at(row: Any) -> int | None:  # noqa: ANN401 - a damaged row may hold anything

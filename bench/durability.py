@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from actors.ports import Commit, Entry
+from actors.rows import Commit, Entry
 from adapters.sqlite.scribe import Scribe
 from bench.figures import Check, median, report
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
-from actors.ports import Commit, Entry
+from actors.rows import Commit, Entry
 from actors.runtime import Runtime
 from adapters.clock import ScaledClock
 from adapters.sqlite.chain import verify_range

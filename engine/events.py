@@ -260,5 +260,16 @@ class Scrubbed(msgspec.Struct, frozen=True, array_like=True, tag="scrubbed", gc=
     at: int
 
 
+class Rebirth(msgspec.Struct, frozen=True, array_like=True, tag="rebirth", gc=False):
+    """The first entry of a customer of whose name there was one before, who was erased.
+
+    Nothing of that one is known. Decisions and messages are numbered from `number` on, so that
+    none gets the id of one that left before.
+    """
+
+    number: int
+    at: int
+
+
 Belonging = Linked | Unlinked | Merged | Departed | Refused | Restored
-Input = Event | Receipt | Tick | Belonging | Scrubbed | Review
+Input = Event | Receipt | Tick | Belonging | Scrubbed | Review | Rebirth

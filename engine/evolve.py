@@ -30,6 +30,7 @@ from engine.events import (
     Input,
     Linked,
     Merged,
+    Rebirth,
     Receipt,
     Refused,
     Restored,
@@ -97,6 +98,10 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
         return True
     if isinstance(given, Receipt):
         return note_seen(profile.seen, dedup_key(given.id), now)
+    if isinstance(given, Rebirth):
+        profile.numbered_from = given.number
+        profile.decision_count = profile.proposal_count = given.number
+        return True
     belong = _BELONGINGS.get(type(given))
     return belong is None or belong(profile, given, now)
 

@@ -5,12 +5,13 @@ Puts down records, which `evolve` folds without the program.
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from engine.events import Event
 from engine.measures.distinct import Firsts
 from engine.measures.series import amount_of
 from engine.measures.summary import Scalar, scalar_of
+from engine.program.plain import dict_or_none, list_or_none
 from engine.program.program import Feed, HistoryNeed
 from engine.program.scope import Scope
 from engine.records import Counted, Gathered, Shape
@@ -58,10 +59,8 @@ def _pick(feed: Feed, properties: Mapping[str, Any]) -> tuple[Scalar, ...]:
     """Give what goes in: one value as a rule, nothing where there is none that fits."""
     value = _pick_one(feed, properties)
     if feed.each:
-        items = properties.get(feed.each)
-        listed = cast("list[object]", items)[:_ITEMS_MAX] if isinstance(items, list) else []
-        objects = [cast("Mapping[str, Any]", item) for item in listed if isinstance(item, dict)]
-        found = [_pick_one(feed, item) for item in objects]
+        items = list_or_none(properties.get(feed.each)) or []
+        found = [_pick_one(feed, dict_or_none(item) or {}) for item in items[:_ITEMS_MAX]]
         return tuple(dict.fromkeys(one for one in (value, *found) if one is not None))
     if value is None and feed.of and not feed.is_optional:
         return ()

@@ -30,6 +30,7 @@ from engine.events import (
     Event,
     Input,
     Merged,
+    Rebirth,
     Receipt,
     Restored,
     Review,
@@ -89,7 +90,7 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
 
 def _take(
     profile: Profile,
-    given: Receipt | Tick | Belonging | Scrubbed | Review,
+    given: Receipt | Tick | Belonging | Scrubbed | Review | Rebirth,
     program: Program,
     foresight: Foresight | None,
     now: int,
@@ -107,7 +108,7 @@ def _take(
         turn = Turn(profile, program, "timer", str(given.timer), now)
         decide_tick(turn, given, foresight)
         return turn
-    if isinstance(given, Scrubbed):
+    if isinstance(given, (Rebirth, Scrubbed)):
         evolve_input(profile, given, now)
         return []
     if isinstance(given, Review):

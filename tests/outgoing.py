@@ -8,7 +8,7 @@ import msgspec
 from actors.lanes import Pace, Pacing
 from actors.memory import VirtualClock
 from actors.outbox import Outbox
-from actors.ports import OutboxChange, OutboxRow
+from actors.rows import OutboxChange, OutboxRow
 from engine.effects import Send
 from engine.events import Receipt
 

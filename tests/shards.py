@@ -8,7 +8,8 @@ import msgspec
 
 from actors.lanes import Pacing
 from actors.memory import MemoryChannel, MemoryStore, VirtualClock, settle
-from actors.ports import Entry, OutboxRow, SnapshotRow, Store
+from actors.ports import Store
+from actors.rows import Entry, OutboxRow, SnapshotRow
 from actors.runtime import Runtime, Settings
 from engine.errors import StoreError
 from engine.events import (
@@ -78,6 +79,10 @@ class GatedStore(MemoryStore):
         survivor = GatedStore()
         survivor._tables = super().crash()._tables
         return survivor
+
+    def written(self) -> bytes:
+        """Give everything that is remembered, as text."""
+        return repr(vars(self._tables)).encode()
 
     def outbox(self) -> dict[str, OutboxRow]:
         """Give every message there ever was."""

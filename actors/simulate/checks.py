@@ -2,7 +2,8 @@
 
 Called by `world`. The journal is read entry by entry, once: each is decided again, folded, and
 judged by `rulings`. Then what the runtime has in memory is compared with it, and so are snapshots,
-timers and the outbox. Erasure is not checked: there is none.
+timers and the outbox.
+Of customers who were erased nothing may be left, and nothing may come back.
 
 *Rules*
 - The checker reads past the faults: it never changes what happens.
@@ -11,9 +12,9 @@ timers and the outbox. Erasure is not checked: there is none.
 import msgspec
 
 from actors.directory import decode_entry
-from actors.ports import Entry, MemberRow
+from actors.rows import Entry, MemberRow
 from actors.runtime import Runtime
-from actors.simulate.disk import SimStore
+from actors.simulate.disk import Seen, SimStore
 from actors.simulate.hazards import Hazards
 from actors.simulate.rulings import Rulings
 from actors.simulate.scene import Scene
@@ -61,12 +62,14 @@ class Auditor:
         """Check what a process found on disk, and what it made of it."""
         self.check_count += 1
         self._hazards.is_paused = True
+        self._drop_erased(store)
         await self._read(store)
-        self._check_acknowledged()
+        self._check_acknowledged(store)
         await self._compare_live(runtime)
         self._compare_snapshots(store)
         await self._compare_timers(store)
         await self._compare_members(store)
+        self._check_erased(store)
         self._hazards.is_paused = False
         self._witness.note("checked", self.entry_count)
 
@@ -82,7 +85,9 @@ class Auditor:
             accuse("once faults stop everything due drains", "timer", *overdue[0])
         for row in await store.kept.outbox_open():
             accuse("once faults stop everything due drains", row.message_id, row.state)
-        became = counters.stored + counters.duplicates + counters.quarantined
+        became = counters.stored + counters.duplicates + counters.quarantined + counters.erased
+        if gauges["erasures_open"] or store.seen.unfinished:
+            accuse("once faults stop everything due drains", "erasures")
         if counters.received != became:
             accuse("what is received is accounted for", counters.received, became)
         if counters.deaths or counters.timers_early:
@@ -103,19 +108,45 @@ class Auditor:
         last = self._last
         async for portion in store.kept.tail(last.seq - 1 if last else 0):
             for entry in portion:
+                if entry.seq <= store.seen.cuts.get(entry.customer, 0):
+                    continue  # it is being erased
                 if last is not None and entry.seq <= last.seq:
                     if entry != last:
                         self._witness.accuse("what was journaled stays", entry.seq)
                     continue
-                self._take(entry)
+                self._take(entry, store.seen)
                 self._last = entry
         if last is not None and self._last is last and not await self._holds(store, last):
             self._witness.accuse("what was journaled stays", last.seq)
 
     async def _holds(self, store: SimStore, last: Entry) -> bool:
-        return await store.kept.entries(last.seq, 1) == [last]
+        is_erased = last.seq <= store.seen.cuts.get(last.customer, 0)
+        return is_erased or await store.kept.entries(last.seq, 1) == [last]
 
-    def _take(self, entry: Entry) -> None:
+    def _drop_erased(self, store: SimStore) -> None:
+        """Know nothing any more of customers who were erased, as far as they were."""
+        for customer, last_seq in store.seen.cuts.items():
+            past = self._pasts.get(customer)
+            if past is not None and past.entries[0].seq <= last_seq:
+                del self._pasts[customer]
+                if past.entries[-1].seq > last_seq:
+                    self._witness.accuse("erased is erased", customer, "goes on as they were")
+
+    def _check_erased(self, store: SimStore) -> None:
+        """Check that nothing is stored of customers whose erasure is done."""
+        seen = store.seen
+        if seen.unfinished:
+            return
+        kept = store.kept.keys()
+        for customer, last_seq in seen.cuts.items():
+            for what, who, seq in kept:
+                if who == customer and seq <= last_seq:
+                    self._witness.accuse("erased is erased", customer, what, seq)
+        for name in store.kept.message_ids():
+            if name in seen.gone_messages:
+                self._witness.accuse("erased is erased", seen.gone_messages[name], name)
+
+    def _take(self, entry: Entry, seen: Seen) -> None:
         self.entry_count += 1
         given, records = decode_entry(entry)
         self._witness.note("entry", entry.seq, entry.customer, entry.at)
@@ -123,6 +154,8 @@ class Auditor:
             if given.id in self._journaled:
                 self._witness.accuse("each event is in the journal once", given.id)
             self._journaled[given.id] = entry.seq
+            if seen.refuses(given) or given.id in seen.gone_inputs:
+                self._witness.accuse("erased is erased", entry.customer, "comes back", given.id)
         past = self._pasts.get(entry.customer)
         if past is None:
             past = self._pasts[entry.customer] = Past(entry.customer, self._witness)
@@ -134,9 +167,16 @@ class Auditor:
         past.rulings.take(given, records, self._scene.rules[entry.program], entry.at)
         self.decision_count += sum(isinstance(record, Decided) for record in records)
 
-    def _check_acknowledged(self) -> None:
+    def _check_acknowledged(self, store: SimStore) -> None:
+        seen = store.seen
         for name in self._witness.acknowledged:
-            if name not in self._journaled:
+            given = self._witness.inputs[name]
+            is_gone = name in seen.gone_inputs or seen.refuses(given)
+            if isinstance(given, Receipt) and given.message not in seen.decided:
+                is_gone = is_gone or given.user in seen.cuts
+            if isinstance(given, Receipt) and given.message in seen.gone_messages:
+                is_gone = True
+            if name not in self._journaled and not is_gone:
                 self._witness.accuse("each acknowledged event is in the journal", name)
 
     # What was made of it.

@@ -15,9 +15,12 @@ kept by the store in memory, which passes the same contract as the real one.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
+
+from actors.cuts import ErasureState, Scope
 from actors.directory import decode_entry
 from actors.memory import MemoryStore
-from actors.ports import (
+from actors.rows import (
     ActQuery,
     ActRow,
     CatalogueRow,
@@ -27,6 +30,8 @@ from actors.ports import (
     DecisionQuery,
     DecisionRow,
     Entry,
+    ErasureRow,
+    Graves,
     MemberRow,
     OutboxRow,
     Page,
@@ -42,7 +47,7 @@ from actors.simulate.hazards import Hazards
 from actors.simulate.scene import MARKETING
 from actors.simulate.witness import Wishes
 from engine.errors import StoreError
-from engine.events import Event
+from engine.events import Event, Receipt
 from engine.records import ConsentNoted, Decided
 
 _FULL_S = (1.0, 200.0)  # how long a disk stays full
@@ -57,19 +62,17 @@ class Seen:
         self.snapshots: dict[str, SnapshotRow] = {}
         self.wishes: dict[str, Wishes] = {}
         self.links: dict[tuple[str, str], None] = {}  # (anonymous id, customer)
+        self.taken: dict[str, str] = {}  # input id -> customer
+        self.cuts: dict[str, int] = {}  # customer who was erased -> their last entry before that
+        self.graves: dict[tuple[str, str], int] = {}  # identity -> erased up to
+        self.gone_inputs: dict[str, None] = {}  # ids of inputs that were erased
+        self.gone_messages: dict[str, str] = {}  # message id -> customer who was erased
+        self.unfinished: dict[int, None] = {}  # erasures
 
     def take(self, commit: Commit) -> None:
         """Take in a commit that is durable."""
         for entry in commit.entries:
-            given, records = decode_entry(entry)
-            if isinstance(given, Event):
-                for said in given.consents:
-                    self._wishes(entry.customer).take(said)
-            for record in records:
-                if isinstance(record, Decided) and record.message_id:
-                    self.decided[record.message_id] = (entry.customer, record)
-                elif isinstance(record, ConsentNoted):
-                    self._wishes(entry.customer).take(record.statement)
+            self._take_entry(entry)
         for row in commit.timers_set:
             self.wakes[row.at, row.customer, row.timer] = None
         for key in commit.timers_cleared:
@@ -77,6 +80,52 @@ class Seen:
         for snapshot in commit.snapshots:
             self.snapshots[snapshot.customer] = snapshot
         self.links |= {(link[1], link[2]): None for link in commit.links}
+        for erasure in commit.erased.rows:
+            self._note_erasure(erasure)
+
+    def _take_entry(self, entry: Entry) -> None:
+        given, records = decode_entry(entry)
+        if isinstance(given, (Event, Receipt)):
+            self.taken[given.id] = entry.customer
+        if isinstance(given, Event):
+            for said in given.consents:
+                self._wishes(entry.customer).take(said)
+        for record in records:
+            if isinstance(record, Decided) and record.message_id:
+                self.decided[record.message_id] = (entry.customer, record)
+            elif isinstance(record, ConsentNoted):
+                self._wishes(entry.customer).take(record.statement)
+
+    def _note_erasure(self, row: ErasureRow) -> None:
+        """Take in how far an erasure is; with its first row its customers are gone."""
+        is_first = row.number not in self.unfinished
+        self.unfinished[row.number] = None
+        if row.state == ErasureState.DONE:
+            del self.unfinished[row.number]
+        elif row.state == ErasureState.ERASING and is_first:
+            scope = msgspec.msgpack.decode(row.scope, type=Scope)
+            for identity in scope.identities:
+                self.graves[identity] = max(row.erased_at, self.graves.get(identity, 0))
+            for customer, last_seq in scope.chains.items():
+                self.cuts[customer] = max(last_seq, self.cuts.get(customer, 0))
+                self._bury(customer)
+
+    def _bury(self, customer: str) -> None:
+        self.gone_inputs |= {name: None for name, who in self.taken.items() if who == customer}
+        gone = [name for name, (who, _) in self.decided.items() if who == customer]
+        self.gone_messages |= dict.fromkeys(gone, customer)
+        self.snapshots.pop(customer, None)
+        self.wishes.pop(customer, None)
+        for key in [key for key in self.links if key[1] == customer]:
+            del self.links[key]
+
+    def refuses(self, given: Event | Receipt) -> bool:
+        """Say whether an input happened before somebody it names was erased."""
+        names = [("user_id", given.user)]
+        if isinstance(given, Event):
+            names.append(("anonymous_id", given.anonymous))
+        found = [self.graves.get((namespace, name), -1) for namespace, name in names if name]
+        return given.at <= max(found, default=-1)
 
     def has_link(self, anonymous: str, customer: str) -> bool:
         """Say whether an anonymous id was linked with a customer."""
@@ -290,6 +339,26 @@ class SimStore:
     ) -> list[CatalogueRow]:
         """List items of the catalogue after a (kind, id), in that order; of one kind if named."""
         return await self.kept.catalogue(after, limit, kind=kind)
+
+    async def graves(self) -> Graves:
+        """Read who was erased, by hashes, and who is being erased."""
+        await self._read()
+        return await self.kept.graves()
+
+    async def erasure(self, number: int) -> ErasureRow | None:
+        """Find an erasure by its number."""
+        await self._read()
+        return await self.kept.erasure(number)
+
+    async def links_of(self, customer: str) -> list[tuple[str, str]]:
+        """List the identities that belong to a customer."""
+        await self._read()
+        return await self.kept.links_of(customer)
+
+    async def cleanse(self) -> None:
+        """Take away what erased rows have left behind."""
+        await self._read()
+        await self.kept.cleanse()
 
     async def save_program(self, version: str, at: int, source: bytes) -> None:
         """Keep the text of a workspace that comes into force; once for each version."""

@@ -30,6 +30,7 @@ FAULTS = {
     "reorder": 0.15,  # a client sends the next before the answer to the last
     "disconnect": 0.10,  # a client is gone before its answer, and asks again
     "withdraw": 0.15,  # a customer takes consent back, or gives it again
+    "erase": 0.04,  # a customer is erased, and an event of before comes once more
     "overtake": 0.5,  # a visitor is known before their first event is acknowledged
     "restart": 0.01,  # the process is stopped and started, under load or by the operator
     "step": 0.0,  # the clock is set; from here on: by the operator, a few times in a run

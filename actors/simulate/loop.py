@@ -40,6 +40,7 @@ class SimLoop(BaseEventLoop):
         self._selector = self
         self._clock_resolution = 1e-9
         self._tasks: dict[asyncio.Task[Any], int] = {}
+        self._killed: dict[int, None] = {}
         self.idle: Callable[[], float | None] = _never  # when somebody who dozes wants to wake
         self.wake: Callable[[], None] = _nothing  # wakes who dozes
         self.troubles: list[str] = []  # what callbacks raised
@@ -70,7 +71,9 @@ class SimLoop(BaseEventLoop):
     ) -> asyncio.Task[_T]:
         """Make a task, and note whose it is."""
         task = super().create_task(coro, **options)
-        self._tasks[task] = PROCESS.get()
+        owner = self._tasks[task] = PROCESS.get()
+        if owner in self._killed:
+            task.cancel()  # a callback that was ready when its process died set it off
         return task
 
     def take_failures(self) -> list[str]:
@@ -85,6 +88,7 @@ class SimLoop(BaseEventLoop):
 
     def kill(self, process: int) -> None:
         """End the tasks of one process, wherever they are."""
+        self._killed[process] = None
         for task, owner in list(self._tasks.items()):
             if owner == process:
                 task.cancel()

@@ -23,13 +23,14 @@ _DAY_S = DAY_MS / SECOND_MS
 class Person:
     """One customer with an app that reports what they do."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of the world they live in
         self,
         name: str,
         dice: Dice,
         hazards: Hazards,
         *,
         deliver: Deliver,
+        erase: Callable[[str], Awaitable[None]],
         now: Callable[[], int],
         spawn: Callable[[Awaitable[None]], None],
     ) -> None:
@@ -37,6 +38,7 @@ class Person:
         self._dice = dice
         self._hazards = hazards
         self._deliver = deliver
+        self._erase = erase
         self._now = now
         self._spawn = spawn
         self._count = 0
@@ -82,6 +84,21 @@ class Person:
         if hazards.strikes("withdraw"):  # what they just did may have led to a message that waits
             hazards.aim(0.2)
             await self._deliver([self._state_wish()])
+        if hazards.strikes("erase"):
+            await self._be_erased(batch)
+
+    async def _be_erased(self, before: Sequence[Input]) -> None:
+        """Be erased, perhaps while an event is under way; what is sent again must not come back."""
+        dice, hazards = self._dice, self._hazards
+        if dice.chance(0.5):
+            self._spawn(self._deliver([self._do(dice.pick(EVENTS))]))
+        hazards.aim(0.4)
+        name = f"a-{self.name}" if dice.chance(0.2) else self.name
+        await self._erase(name)
+        await self._deliver(before)
+        if dice.chance(0.7):  # and then they are back, as somebody nobody knows
+            await asyncio.sleep(dice.span(0.01, 60.0))
+            await self._deliver([self._introduce(is_visitor=dice.chance(0.3))])
 
     async def _visit(self) -> None:
         """Look around before anybody knows who they are."""

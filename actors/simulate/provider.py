@@ -70,6 +70,8 @@ class SimProvider:
         """See whether this message may be here at all."""
         witness = self._witness
         witness.note_attempt(send, self._seen.decided)
+        if send.message_id in witness.ended:
+            witness.accuse("nothing leaves after an answered erasure", send.message_id)
         repeats = send.message_type in self._at_least_once
         if not repeats and witness.taken.get(send.message_id):
             witness.accuse("at most one send per id where once is all", send.message_id)

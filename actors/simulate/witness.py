@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 from actors.simulate.loop import SimLoop
 from engine.effects import Send
-from engine.events import ConsentStatement, ConsentStatus
+from engine.events import ConsentStatement, ConsentStatus, Event, Receipt
 from engine.records import Decided
 
 
@@ -44,6 +44,8 @@ class Witness:
         self.attempts: dict[str, Send] = {}  # message id -> what the provider was first asked
         self.taken: dict[str, int] = {}  # message id -> how often a provider took it
         self.refused: dict[str, int] = {}  # message id -> taken, then reported as failed
+        self.inputs: dict[str, Event | Receipt] = {}  # by id, what was answered
+        self.ended: dict[str, str] = {}  # message id -> customer whose erasure was answered
         self.closed: dict[tuple[str, str], int] = {}  # (customer, channel) -> answered "no"
 
     def note(self, what: str, *details: object) -> None:

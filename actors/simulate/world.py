@@ -13,6 +13,7 @@ of it outlives a crash but what is durable.
 import asyncio
 from collections.abc import Awaitable, Sequence
 from contextvars import Context, copy_context
+from typing import Any
 
 import msgspec
 
@@ -192,6 +193,7 @@ class World:
             self.dice,
             self.hazards,
             deliver=self.deliver,
+            erase=self.erase,
             now=self.machine.now,
             spawn=self._undertake,
         )
@@ -228,6 +230,7 @@ class World:
         runtime = process.runtime
         try:
             await runtime.open()
+            self.witness.ended |= self._store.seen.gone_messages
             await self.auditor.check(process.store, runtime)
             await runtime.start()
         except StoreError as error:
@@ -346,6 +349,9 @@ class World:
         witness, seen = self.witness, self._store.seen
         witness.note("acknowledged", given.id)
         witness.acknowledged[given.id] = witness.acknowledged.get(given.id, 0) + 1
+        witness.inputs[given.id] = given
+        if seen.refuses(given):
+            return
         if isinstance(given, Event):
             if given.user and given.anonymous and not seen.has_link(given.anonymous, given.user):
                 witness.accuse("each acknowledged link is durable", given.anonymous)
@@ -357,6 +363,24 @@ class World:
                 witness.closed[said] = 1
             else:
                 witness.closed.pop(said, None)
+
+    async def erase(self, name: str) -> None:
+        """Ask for a customer to be erased, again and again, until that is answered."""
+        while not await self._try_to_erase(name):  # noqa: ASYNC110 - as in `deliver`
+            await asyncio.sleep(self.dice.span(0.5, 30.0))
+        self.witness.note("erased", name)
+        self.witness.ended |= self._store.seen.gone_messages
+
+    async def _try_to_erase(self, name: str) -> bool:
+        process = self.process
+        if process is None or not process.is_up:
+            return False
+        work = _erase(process.runtime, name)
+        asked: asyncio.Task[bool] = process.context.run(self.loop.create_task, work)
+        ends: list[asyncio.Future[Any]] = [asked, process.ended]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED, timeout=_PATIENCE_S)
+        is_told = asked.done() and not process.ended.done() and process is self.process
+        return is_told and not asked.cancelled() and asked.result()
 
     def _post(self, receipt: Receipt, after_s: float) -> None:
         self._undertake(self._bring(receipt, after_s))
@@ -397,6 +421,15 @@ class World:
 
 async def _run(work: Awaitable[None]) -> None:
     await work
+
+
+async def _erase(runtime: Runtime, name: str) -> bool:
+    """Ask for an erasure; says whether it was granted."""
+    try:
+        await runtime.erasures.erase(name)
+    except StoreError:
+        return False
+    return True
 
 
 def _retrieve(answered: asyncio.Future[None]) -> None:

@@ -38,6 +38,7 @@ _COMMANDS = {
     "export": "Write down everything there is about a customer.",
     "acts": "List administrative acts: what was done, to whom, by whom.",
     "catalogue": "Load what events name: products, stores, content.",
+    "erase": "Erase a customer, whatever is known of them, and what would come late.",
     "quarantine": "Show items that were not understood, and take them in again.",
 }
 _EPILOG = "Start with `nextbeat demo`, then try `nextbeat explain` on a customer it shows."

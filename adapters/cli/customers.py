@@ -13,8 +13,9 @@ import click
 import msgspec
 
 from actors.history import History
-from actors.ports import ActRow, Commit, Store, StoreState
+from actors.ports import Store
 from actors.reading import recall_history
+from actors.rows import ActRow, Commit, StoreState
 from adapters.app import OPERATOR
 from adapters.channels.registry import INBOX_FILE
 from adapters.cli.remote import Remote, path_of

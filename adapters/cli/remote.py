@@ -19,8 +19,8 @@ from engine.errors import NextbeatError
 _KEYS = "NEXTBEAT_ADMIN_KEYS"
 _TIMEOUT_S = 30.0
 _SEND_TIMEOUT_S = 600.0
-_OK = 200
 _PIECE_BYTES = 64 * 1024
+_SUCCESSES = (200, 202)
 _UNAUTHORIZED = 401
 
 
@@ -61,7 +61,7 @@ class Remote:
             try:
                 connection.request("GET", target, headers=_authorization())
                 answer = connection.getresponse()
-                if answer.status != _OK:
+                if answer.status not in _SUCCESSES:
                     raise RemoteError(_describe(answer.status, answer.read()))
                 while piece := answer.read(_PIECE_BYTES):
                     yield piece
@@ -71,6 +71,10 @@ class Remote:
     def post(self, path: str) -> bytes:
         """Ask for something to be done."""
         return self._ask("POST", path)
+
+    def delete(self, path: str) -> bytes:
+        """Ask for something to be removed; done, or begun."""
+        return self._ask("DELETE", path)
 
     def send(self, method: str, path: str, body: bytes, content_type: str) -> bytes:
         """Send a file, which may take the server minutes to take in."""
@@ -90,7 +94,7 @@ class Remote:
                 said = answer.read()
         except (OSError, HTTPException, ValueError) as error:
             raise self._unanswered(error) from None
-        if answer.status != _OK:
+        if answer.status not in _SUCCESSES:
             raise RemoteError(_describe(answer.status, said))
         return said
 

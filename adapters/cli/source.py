@@ -14,8 +14,9 @@ from typing import Any, Protocol, TypeVar
 import click
 import msgspec
 
-from actors.ports import ActQuery, DecisionQuery, DecisionRow, Store, StoreState
+from actors.ports import Store
 from actors.reading import answer, recall
+from actors.rows import ActQuery, DecisionQuery, DecisionRow, StoreState
 from adapters.cli.remote import Remote, path_of
 from adapters.gateway.acts import act_view
 from adapters.gateway.query import UnknownError

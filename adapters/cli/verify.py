@@ -56,8 +56,10 @@ def _show(report: Report, data: Path) -> None:
     else:
         count = report.found_count
         click.echo(f"\n{data} is damaged: {count} thing{'s' * (count != 1)} found")
+    erased = f" ({report.erased} of them erased)" if report.erased else ""
     click.echo(
-        f"  {report.entries} entries, the last is {report.last_seq}, hash {report.hash[:16]}\n"
+        f"  {report.entries} entries{erased}, the last is {report.last_seq},"
+        f" hash {report.hash[:16]}\n"
         f"  {report.customers} customers, {report.snapshots} snapshots, {report.timers} timers,"
         f" {report.decisions} decisions, {report.messages} messages, {report.members} members of"
         " segments compared with them\n"

@@ -8,7 +8,7 @@ import asyncio
 
 from aiohttp import web
 
-from actors.ports import ActQuery, ActRow
+from actors.rows import ActQuery, ActRow
 from adapters.gateway.answers import answer_json
 from adapters.gateway.host import Host
 from adapters.gateway.parameters import (

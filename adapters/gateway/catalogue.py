@@ -12,7 +12,7 @@ from io import BytesIO
 from aiohttp import web
 
 from actors.catalogue import Loaded
-from actors.ports import CatalogueRow
+from actors.rows import CatalogueRow
 from adapters.feeds import Feed, FeedError, Form
 from adapters.gateway.answers import answer_json, refuse, succeed
 from adapters.gateway.body import SlowBodyError, read_body

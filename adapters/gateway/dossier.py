@@ -17,7 +17,8 @@ import msgspec
 
 from actors.directory import decode_entry
 from actors.history import History
-from actors.ports import DecisionQuery, Entry, OutboxRow, Store
+from actors.ports import Store
+from actors.rows import DecisionQuery, Entry, OutboxRow
 from adapters.gateway.readable import customer_view, entry_view, readable
 from adapters.inbox import Inbox, InboxMessage
 from adapters.masking import Masker

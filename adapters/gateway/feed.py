@@ -21,7 +21,7 @@ from contextlib import aclosing
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from actors.ports import DecisionQuery
+from actors.rows import DecisionQuery
 from adapters.gateway.answers import refuse
 from adapters.gateway.host import Host
 from adapters.gateway.lines import lines_of

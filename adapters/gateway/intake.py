@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from actors.ports import QuarantineRow
+from actors.rows import QuarantineRow
 from adapters.gateway.answers import ItemError, refuse, succeed
 from adapters.gateway.auth import KeyRing
 from adapters.gateway.body import SlowBodyError, read_body

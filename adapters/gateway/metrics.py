@@ -43,6 +43,7 @@ _GAUGES = {
     "journal_tail": "Entries a restart would have to read, because no snapshot covers them.",
     "outbox_depth": "Messages on their way out.",
     "segment_review_left": "Customers to be looked at because the workspace's segments changed.",
+    "erasures_open": "Erasures of customers that are not done.",
 }
 
 
@@ -85,6 +86,7 @@ def _runtime_counters(counters: Counters) -> Iterable[Metric]:
     events.add_metric(["stored"], counters.stored)
     events.add_metric(["duplicate"], counters.duplicates)
     events.add_metric(["quarantined"], counters.quarantined)
+    events.add_metric(["erased"], counters.erased)
     yield events
     for field, name, text in _COUNTERS:
         yield CounterMetricFamily(f"nextbeat_{name}", text, value=getattr(counters, field))

@@ -17,6 +17,7 @@ from adapters.gateway.parameters import (
     CustomerParameters,
     DecisionParameters,
     EligibilityParameters,
+    ErasureParameters,
     FeedParameters,
     ItemParameters,
     PageParameters,
@@ -274,6 +275,23 @@ _READING = (
         views.Eligibility,
         EligibilityParameters,
     ),
+    Operation(
+        method="delete",
+        path="/v1/customers/{id}",
+        summary="Erase a customer",
+        tag="Reading",
+        door="admin",
+        text=(
+            "Everything of the customer goes, in the files as well, and what arrives late about "
+            "them is refused. 202 says that there is no such customer any more while traces are "
+            "still being taken away; `Location` says when that is over."
+        ),
+        parameters=ErasureParameters,
+        answer=views.Erasure,
+        statuses=(400, 503),
+        also=((202, views.Erasure),),
+    ),
+    _show("/v1/erasures/{number}", "Show how far an erasure is", views.Erasure),
     _show("/v1/decisions", "List decisions", views.DecisionPage, DecisionParameters),
     _show("/v1/decisions/{id}", "Show a decision with its trace", views.Decision),
     _show("/v1/segments", "List the segments and how many are in them", views.SegmentList),

@@ -22,6 +22,7 @@ from engine.limits import ID_LENGTH_MAX, NAME_LENGTH_MAX, SOLVER_HORIZON_MS
 from engine.reasons import Outcome, Reason
 
 PAGE_LIMIT = 50
+ERASURE_WAIT_S_MAX = 60
 PAGE_LIMIT_MAX = 200
 _WORD_MAX = 80
 _CURSOR_LENGTH_MAX = 2_048
@@ -154,6 +155,15 @@ class CustomerParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """How to show a customer."""
 
     mask: Mask = False
+
+
+class ErasureParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long to wait for an erasure to be done."""
+
+    wait: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=ERASURE_WAIT_S_MAX, description="Wait so many seconds at most."),
+    ] = 10
 
 
 class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

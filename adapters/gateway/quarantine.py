@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from actors.ports import Commit, QuarantineRow
+from actors.rows import Commit, QuarantineRow
 from adapters.gateway import cloudevents, consent
 from adapters.gateway.acts import note_act
 from adapters.gateway.answers import refuse, succeed

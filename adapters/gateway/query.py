@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from actors.ports import DecisionQuery
 from actors.reading import UnknownNameError
+from actors.rows import DecisionQuery
 from actors.runtime import Runtime
 from adapters.gateway.answers import answer_json, refuse
 from adapters.gateway.host import Host
@@ -133,7 +133,7 @@ class Query:
         at = hypothetical_instant_of(parameters.at, "at", self._runtime.clock.now())
         try:
             answer = await self._runtime.eligibility(
-                _id_of(request), parameters.message, at, channel=parameters.channel
+                id_of(request), parameters.message, at, channel=parameters.channel
             )
         except UnknownNameError as error:
             if error.kind == "message":
@@ -148,7 +148,7 @@ class Query:
     async def decision(self, request: web.Request) -> web.Response:
         """Show one decision with its whole trace."""
         read_parameters(request, NoParameters)
-        decision_id = _id_of(request)
+        decision_id = id_of(request)
         row = await self._runtime.store.decision(decision_id)
         if row is None:
             raise UnknownError("there is no decision with this id")
@@ -198,7 +198,7 @@ class Query:
 
 async def find_customer(runtime: Runtime, request: web.Request) -> Profile:
     """Find the customer in the path: by its id, or by an anonymous id. Raises UnknownError."""
-    profile = await runtime.seek(_id_of(request))
+    profile = await runtime.seek(id_of(request))
     if profile is None:
         raise UnknownError("there is no customer with this id")
     return profile
@@ -218,7 +218,8 @@ def _decision_query(request: web.Request, customer: str) -> DecisionQuery:
     )
 
 
-def _id_of(request: web.Request) -> str:
+def id_of(request: web.Request) -> str:
+    """Read the id in the path of a request. Raises InputError."""
     given = request.match_info["id"]
     if len(given) > ID_LENGTH_MAX:
         message = f"an id has at most {ID_LENGTH_MAX} characters"

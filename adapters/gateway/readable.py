@@ -10,8 +10,8 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from actors.ports import Entry, QuarantineRow
 from actors.reading import Answer
+from actors.rows import Entry, QuarantineRow
 from adapters.gateway.views import (
     ChannelAnswer,
     Consent,
@@ -41,6 +41,7 @@ from engine.events import (
     Key,
     Linked,
     Merged,
+    Rebirth,
     Receipt,
     Refused,
     Restored,
@@ -87,7 +88,7 @@ def customer_view(
         sends=_sends(profile),
         suppressions=_suppressions(profile, now),
         journeys_done=profile.journeys_done,
-        decisions_made=profile.decision_count,
+        decisions_made=profile.decision_count - profile.numbered_from,
         merged=list(profile.absorbed),
         apart=profile.apart,
         segments={name: format_instant(at) for name, at in sorted(profile.segments.items())},
@@ -184,13 +185,15 @@ def name_input(given: Input | None) -> tuple[InputKind, str]:
             return _name_own(given)
 
 
-def _name_own(given: Scrubbed | Review | Belonging) -> tuple[InputKind, str]:
+def _name_own(given: Scrubbed | Review | Rebirth | Belonging) -> tuple[InputKind, str]:
     """Say what nobody sent."""
     match given:
         case Scrubbed():
             return "scrubbed", ", ".join(one.registry for one in given.listings)
         case Review():
             return "review", "segments"
+        case Rebirth():
+            return "rebirth", "after erasure"
         case _:
             return _name_belonging(given)
 

@@ -9,7 +9,8 @@ from difflib import get_close_matches
 
 from aiohttp import web
 
-from actors.ports import QUARTER_MS, MemberRow, ReviewRow, Store
+from actors.ports import Store
+from actors.rows import QUARTER_MS, MemberRow, ReviewRow
 from adapters.gateway.answers import answer_json
 from adapters.gateway.host import Host
 from adapters.gateway.parameters import (

@@ -14,7 +14,8 @@ import msgspec
 
 from actors.directory import decode_entry
 from actors.history import History
-from actors.ports import Entry, Store
+from actors.ports import Store
+from actors.rows import Entry
 from adapters.gateway.parameters import TimelineParameters, write_places
 from adapters.gateway.readable import entry_view, name_input
 from adapters.gateway.views import ProfileChange, TimelineEntry, TimelinePage, Topic

@@ -205,6 +205,7 @@ InputKind = Literal[
     "refused",
     "restored",
     "review",
+    "rebirth",
 ]
 
 
@@ -337,6 +338,19 @@ class ActPage(msgspec.Struct, frozen=True):
 
     acts: list[Act]
     next: Cursor
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """An erasure of a customer: `state` is `done` when nothing is left, in the files as well.
+
+    What happened up to `erased_at` is refused from then on; `entries` is how much there was.
+    """
+
+    number: int
+    state: Literal["erasing", "cleaning", "done"]
+    asked_at: Instant
+    erased_at: Instant
+    entries: int
 
 
 class RuleBlock(msgspec.Struct, frozen=True):

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from actors.ports import Entry
+import msgspec
+
+from actors.cuts import Scope
 from actors.retrace import JournalError
+from actors.rows import Entry
 from adapters.sqlite.checksums import Value, row_checksum
 from adapters.sqlite.schema import FILE_NAME, PAGE_BYTES, migrate, query, reader_uri
 
@@ -40,6 +43,13 @@ _SUMMED = {
     "identities": (
         "SELECT namespace, value, checksum, 0, namespace, value, customer FROM identities"
     ),
+    "tombstones": (
+        "SELECT 'identity', hex(identity), checksum, 0, identity, erased_at FROM tombstones"
+    ),
+    "erasures": (
+        "SELECT 'number', number, checksum, 0,"
+        " number, asked_at, erased_at, state, entries, scope FROM erasures"
+    ),
     "outbox": (
         "SELECT 'message', message_id, checksum, 0, message_id, state, attempts, detail FROM outbox"
     ),
@@ -56,6 +66,8 @@ _SUMMED = {
     "catalogue": "SELECT kind, id, checksum, 0, kind, id, body FROM catalogue",
 }
 
+
+_decode_scope = msgspec.msgpack.Decoder(Scope).decode
 
 # What reading a damaged file raises: even SQLite's words on it may not be text.
 DAMAGED = (sqlite3.Error, UnicodeDecodeError)
@@ -85,11 +97,43 @@ class Audit:
         self.connection = connect(folder)
 
         def is_mine(who: object) -> bool:
-            return not isinstance(who, bytes) or crc32(who) % parts == part
+            if not isinstance(who, bytes):
+                return True
+            return crc32(who) % parts == part and who not in self._erasing
 
-        self.connection.create_function("is_mine", 1, is_mine, deterministic=True)
-        self._mine = "is_mine(CAST(customer AS BLOB))" if parts > 1 else "TRUE"
+        self.connection.create_function("is_mine", 1, is_mine)
+        self._erasing = self._find_erasing()
+        is_all = parts == 1 and not self._erasing
+        self._mine = "TRUE" if is_all else "is_mine(CAST(customer AS BLOB))"
         self._versions: dict[int, str] = {}
+
+    def _find_erasing(self) -> frozenset[bytes]:
+        """Name the customers of whom something is left because their erasure is under way."""
+        try:
+            rows = self.connection.execute(query("erasures_open")).fetchall()
+            scopes = [_decode_scope(row[-1]) for row in rows if row[-1]]
+        except (*DAMAGED, msgspec.MsgspecError, TypeError):
+            return frozenset()  # an older format has none; damage is found elsewhere
+        return frozenset(name.encode() for scope in scopes for name in scope.chains)
+
+    def is_erased(self, seq: int) -> bool:
+        """Say whether an entry has been erased by now."""
+        row = self.connection.execute(
+            "SELECT 1 FROM journal WHERE seq = ? AND input IS NULL AND customer = ''", (seq,)
+        ).fetchone()
+        return row is not None
+
+    def last_erasure(self) -> int:
+        """Tell the number of the last erasure that was asked for."""
+        return int(self.connection.execute(query("erasures_last")).fetchone()[0])
+
+    def erased_count(self) -> int:
+        """Count the entries that were erased."""
+        sql = (
+            "SELECT count(*) FROM journal WHERE input IS NULL AND customer = ''"
+            " AND seq > coalesce((SELECT value FROM meta WHERE name = 'retired_seq'), 0)"
+        )
+        return int(self.connection.execute(sql).fetchone()[0])
 
     def close(self) -> None:
         """Disconnect."""
@@ -196,6 +240,17 @@ class Stream:
         self._sql = sql
         self._number = 0
         self._rows: deque[tuple[Any, ...]] = deque()
+
+    def put_back(self, row: tuple[Any, ...]) -> None:
+        """Give a row again that was not the one wanted."""
+        self._rows.appendleft((self._number, *row))
+
+    def has_lost(self, row: tuple[Any, ...]) -> bool:
+        """Say whether the row that was given last is not there any more, as it was then."""
+        sql = self._sql.replace("number > ?", "number = ?")
+        return tuple(row) not in [
+            tuple(found[1:]) for found in self._connection.execute(sql, (self._number,))
+        ]
 
     def take(self) -> tuple[Any, ...] | None:
         """Give the next row, or None where there is none by now."""

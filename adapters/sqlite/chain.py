@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from actors.ports import Entry
+from actors.rows import Entry
 from adapters.sqlite.schema import query, reader_uri
 from engine.errors import StoreError
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from actors.ports import QUARTER_MS, Commit, MemberChange, Retired
+from actors.rows import QUARTER_MS, Commit, Erased, MemberChange, Retired
 from adapters.sqlite.checksums import Value, row_checksum
 
 Statement = tuple[str, list[Value]]
@@ -120,6 +120,47 @@ _REVIEWED = Form(
     f" (id, version, cursor, total, looked, changed, began_at, ended_at, checksum) {_ROWS}",
 )
 
+# What is erased. The journal's row stays, so that the chain still verifies (`chain`).
+_ERASED_SNAPSHOT = Form(1, "DELETE FROM customers WHERE customer IN (VALUES {rows})")
+_ERASED_LINK = Form(1, "DELETE FROM identities WHERE customer IN (VALUES {rows})")
+_ERASED_MEMBER = Form(1, "DELETE FROM members WHERE customer IN (VALUES {rows})")
+_ERASED_CURSOR = Form(
+    1,
+    "UPDATE review SET cursor = '', checksum ="
+    " row_checksum(id, version, '', total, looked, changed, began_at, ended_at)"
+    " WHERE cursor IN (VALUES {rows})",
+)
+_ERASED_ENTRY = Form(
+    1,
+    "UPDATE journal SET customer = '', prev = 0, input = NULL, records = NULL"
+    " WHERE seq IN (VALUES {rows})",
+)
+_ERASED_DECISION = Form(1, "DELETE FROM decisions WHERE decision_id IN (VALUES {rows})")
+_ERASED_MESSAGE = Form(1, "DELETE FROM outbox WHERE message_id IN (VALUES {rows})")
+_NAMED = "CASE acts.{0} WHEN new.column1 THEN new.column2 ELSE acts.{0} END"
+_SUBJECT, _DETAIL = _NAMED.format("subject"), _NAMED.format("detail")
+_ERASED_ACT = Form(
+    2,
+    "UPDATE acts SET "  # noqa: S608 - names of ours
+    f"subject = {_SUBJECT}, detail = {_DETAIL},"
+    f" checksum = row_checksum(acts.at, acts.who, acts.act, {_SUBJECT}, {_DETAIL}) + acts.number"
+    " FROM (VALUES {rows}) AS new"
+    " WHERE acts.subject = new.column1 OR acts.detail = new.column1",
+)
+_TOMBSTONE = Form(
+    3,
+    f"INSERT INTO tombstones (identity, erased_at, checksum) {_ROWS}"
+    " ON CONFLICT (identity) DO UPDATE SET"
+    " erased_at = excluded.erased_at, checksum = excluded.checksum",
+)
+_ERASURE = Form(
+    7,
+    "INSERT INTO erasures (number, asked_at, erased_at, state, entries, scope, checksum)"
+    f" {_ROWS} ON CONFLICT (number) DO UPDATE SET erased_at = excluded.erased_at,"
+    " state = excluded.state, entries = excluded.entries, scope = excluded.scope,"
+    " checksum = excluded.checksum",
+)
+
 _FORMS = (
     ENTRY,
     PROGRAM,
@@ -144,6 +185,16 @@ _FORMS = (
     _RETIRED_UP_TO,
     _ITEM,
     _ITEM_REMOVED,
+    _ERASED_SNAPSHOT,
+    _ERASED_LINK,
+    _ERASED_MEMBER,
+    _ERASED_CURSOR,
+    _ERASED_ENTRY,
+    _ERASED_DECISION,
+    _ERASED_MESSAGE,
+    _ERASED_ACT,
+    _TOMBSTONE,
+    _ERASURE,
 )
 STATEMENTS_MAX = len(_FORMS) * len(_SIZES)
 _TEXTS = {
@@ -201,6 +252,8 @@ def statements(commit: Commit) -> Iterator[Statement]:
         yield from _member_statements(commit.members)
     if commit.review is not None:
         yield from fill(_REVIEWED, [_sum_up((1, *commit.review))])
+    if not commit.erased.is_empty():
+        yield from _erase(commit.erased)
 
 
 def _retire(retired: Retired) -> Iterator[Statement]:
@@ -230,6 +283,20 @@ def _member_statements(changes: Sequence[MemberChange]) -> Iterator[Statement]:
         entered_left = counts.setdefault((one.segment, one.at - one.at % QUARTER_MS), [0, 0])
         entered_left[0 if one.is_in else 1] += 1
     yield from fill(_CROSSED, [(*key, *count) for key, count in counts.items()])
+
+
+def _erase(erased: Erased) -> Iterator[Statement]:
+    customers = [(customer,) for customer in erased.customers]
+    yield from fill(_ERASED_SNAPSHOT, customers)
+    yield from fill(_ERASED_LINK, customers)
+    yield from fill(_ERASED_MEMBER, customers)
+    yield from fill(_ERASED_CURSOR, customers)
+    yield from fill(_ERASED_ENTRY, [(seq,) for seq in erased.entries])
+    yield from fill(_ERASED_DECISION, [(name,) for name in erased.decisions])
+    yield from fill(_ERASED_MESSAGE, [(name,) for name in erased.messages])
+    yield from fill(_ERASED_ACT, erased.acts)
+    yield from fill(_TOMBSTONE, [_sum_up(stone) for stone in erased.tombstones])
+    yield from fill(_ERASURE, [_sum_up(row) for row in erased.rows])
 
 
 def program_row(number: int, version: str, at: int | None, source: bytes | None) -> list[Value]:

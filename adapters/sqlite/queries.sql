@@ -109,6 +109,24 @@ WHERE name IN ('retired_seq', 'events_from', 'decisions_from', 'outbox_from');
 
 -- name: acts_noted
 SELECT (SELECT value FROM meta WHERE name = 'acts');
+-- name: salt
+SELECT value FROM meta WHERE name = 'salt';
+
+-- name: tombstones
+SELECT identity, erased_at FROM tombstones;
+
+-- name: erasures_open
+SELECT number, asked_at, erased_at, state, entries, scope FROM erasures
+WHERE state <> 'done' ORDER BY number;
+
+-- name: erasures_last
+SELECT coalesce(max(number), 0) FROM erasures;
+
+-- name: erasure
+SELECT number, asked_at, erased_at, state, entries, scope FROM erasures WHERE number = ?1;
+
+-- name: links_of
+SELECT namespace, value FROM identities WHERE customer = ?1 ORDER BY namespace, value;
 
 -- name: programs
 SELECT version, at, source FROM programs WHERE source IS NOT NULL ORDER BY at, id;

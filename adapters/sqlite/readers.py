@@ -14,7 +14,7 @@ import aiosqlite
 import msgspec
 
 from actors.aging import is_sent_before
-from actors.ports import (
+from actors.rows import (
     ActQuery,
     ActRow,
     CatalogueRow,
@@ -23,6 +23,8 @@ from actors.ports import (
     DecisionQuery,
     DecisionRow,
     Entry,
+    ErasureRow,
+    Graves,
     MemberRow,
     OutboxRow,
     Page,
@@ -258,6 +260,28 @@ class Readers:
                 else (await self.rows(query("catalogue_of"), (kind, since, limit)))
             )
         return [_item(*row) for row in rows]
+
+    async def graves(self) -> Graves:
+        """Read who was erased, by hashes, and who is being erased."""
+        salt = await self.rows(query("salt"), ())
+        stones = await self.rows(query("tombstones"), ())
+        last = await self.rows(query("erasures_last"), ())
+        unfinished = await self.rows(query("erasures_open"), ())
+        return Graves(
+            salt[0][0],
+            [(row[0], row[1]) for row in stones],
+            last[0][0],
+            [ErasureRow(*row) for row in unfinished],
+        )
+
+    async def erasure(self, number: int) -> ErasureRow | None:
+        """Find an erasure by its number."""
+        rows = await self.rows(query("erasure"), (number,))
+        return ErasureRow(*rows[0]) if rows else None
+
+    async def links_of(self, customer: str) -> list[tuple[str, str]]:
+        """List the identities that belong to a customer."""
+        return [(row[0], row[1]) for row in await self.rows(query("links_of"), (customer,))]
 
     async def programs(self) -> list[tuple[str, int, bytes]]:
         """List the workspaces that were in force."""

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import msgspec
 
-from actors.ports import Commit, StoreState
+from actors.rows import Commit, StoreState
+from adapters.scrub import PAGES_MAX, Scrubber
 from adapters.sqlite.ballast import Ballast
 from adapters.sqlite.chain import GENESIS, Head, check_head, link_hash, write_head
 from adapters.sqlite.checksums import Value
@@ -37,7 +38,7 @@ from adapters.sqlite.intake import (
     program_row,
     statements,
 )
-from adapters.sqlite.schema import PAGE_BYTES, connect_writer, query
+from adapters.sqlite.schema import FILE_NAME, PAGE_BYTES, connect_writer, query
 from adapters.sqlite.wal import check_log
 from engine.errors import StoreError
 
@@ -51,6 +52,8 @@ WAL_BYTES_HARD = 64 * 1024 * 1024
 HEAD_INTERVAL_S = 5.0  # how far the marker outside the log may lag behind
 IDLE_S = 0.2  # quiet for this long is idle
 _HARD_WAIT_MS = 2_000
+CLEANSE_PAGES = 1_024  # cleaned between two commits: a few milliseconds
+_CLEANSE_WAIT_MS = 200  # for readers, while commits wait
 _ROW_BYTES = 200  # what a row is taken to cost besides its payload, index pages apart
 _LOG_FACTOR = 3.0  # log bytes for each byte written: the first guess; measured from then on
 
@@ -68,6 +71,16 @@ class Program(msgspec.Struct, frozen=True, tag="program"):
     version: str
     at: int
     source: bytes
+
+
+class Cleanse(msgspec.Struct, frozen=True, tag="cleanse"):
+    """Pages of the file from which what erased rows left behind is to be taken away."""
+
+    first: int
+    count: int
+
+
+Job = Commit | Program | Cleanse
 
 
 class Scribe:
@@ -90,6 +103,7 @@ class Scribe:
         self._is_busy = False
         self._is_starved = False  # the disk was full, and the ballast is not there again
         self._is_folded = True  # since then the log was folded
+        self._scrubber: Scrubber | None = None
         check_log(folder)
         try:
             self._connection = connect_writer(folder)
@@ -252,6 +266,35 @@ class Scribe:
             self._bytes_pending = 0
         self.mark()
 
+    def cleanse(self, job: Cleanse) -> None:
+        """Clean some pages of what erased rows left in them. Raises StoreError.
+
+        All of the log is in the file then, and this connection has forgotten the pages it had read:
+        otherwise either could bring back what is wiped out here.
+        """
+        if self.broken:
+            raise StoreError(self.broken)
+        try:
+            self._connection.execute(f"PRAGMA busy_timeout = {_CLEANSE_WAIT_MS}")
+            is_held_up, _, _ = self._cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if is_held_up:
+                raise StoreError(
+                    "somebody reads the store for long: what is erased stays in its log"
+                )
+            self._bytes_pending = 0
+            self._cursor.execute("PRAGMA shrink_memory").fetchall()
+            if self._scrubber is None:
+                self._scrubber = Scrubber(self._folder / FILE_NAME, PAGE_BYTES)
+            if self._scrubber.pages() >= PAGES_MAX:
+                raise StoreError("the file is too large to be cleaned while it is used: VACUUM it")
+            self._scrubber.clean(job.first, job.count)
+        except sqlite3.Error as error:
+            self._undo(error)
+            raise StoreError(explain_error(error)) from error
+        except OSError as error:
+            self.broken = f"the file can't be cleaned ({error}): {_REOPEN}"
+            raise StoreError(self.broken) from error
+
     def mark(self) -> None:
         """Write the marker outside the log, if the journal has grown since. Raises OSError."""
         if self._marked_seq != self._head.seq:
@@ -268,6 +311,8 @@ class Scribe:
             # closing, with all that belongs to it, until the last statement is gone.
             self._cursor.close()
             self._connection.close()
+            if self._scrubber is not None:
+                self._scrubber.close()
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"the store could not be closed cleanly: {error}") from error
 
@@ -281,7 +326,10 @@ def _measure(job: Commit | Program) -> int:
     if isinstance(job, Program):
         return len(job.source)
     rows = len(job.entries) + len(job.decisions) + len(job.timers_set) + len(job.outbox)
-    return _ROW_BYTES * (rows + len(job.snapshots)) + payload_bytes(job)
+    # Of what is erased each row is on a page of its own, and so is that of each of its indexes.
+    erased = len(job.erased.entries) + len(job.erased.decisions) + len(job.erased.messages)
+    size = _ROW_BYTES * (rows + len(job.snapshots)) + payload_bytes(job)
+    return size + erased * PAGE_BYTES
 
 
 def explain_error(error: sqlite3.Error) -> str:

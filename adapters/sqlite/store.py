@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypedDict
 
-from actors.ports import (
+from actors.rows import (
     ActQuery,
     ActRow,
     CatalogueRow,
@@ -21,6 +21,8 @@ from actors.ports import (
     DecisionQuery,
     DecisionRow,
     Entry,
+    ErasureRow,
+    Graves,
     MemberRow,
     OutboxRow,
     Page,
@@ -33,8 +35,8 @@ from actors.ports import (
 )
 from adapters.sqlite.lock import DataLock
 from adapters.sqlite.readers import Readers, check_format
-from adapters.sqlite.schema import FILE_NAME
-from adapters.sqlite.scribe import Program
+from adapters.sqlite.schema import FILE_NAME, PAGE_BYTES
+from adapters.sqlite.scribe import CLEANSE_PAGES, Cleanse, Job, Program
 from adapters.sqlite.writer import Writer, WriterThread
 from adapters.sqlite.writer_process import WriterProcess
 from engine.errors import StoreError
@@ -150,6 +152,18 @@ class _Reading:
         """List items of the catalogue after a (kind, id), in that order; of one kind if named."""
         return await self._readers.catalogue(after, limit, kind=kind)
 
+    async def graves(self) -> Graves:
+        """Read who was erased, by hashes, and who is being erased."""
+        return await self._readers.graves()
+
+    async def erasure(self, number: int) -> ErasureRow | None:
+        """Find an erasure by its number."""
+        return await self._readers.erasure(number)
+
+    async def links_of(self, customer: str) -> list[tuple[str, str]]:
+        """List the (namespace, value) identities that belong to a customer."""
+        return await self._readers.links_of(customer)
+
     async def programs(self) -> list[tuple[str, int, bytes]]:
         """List the workspaces that were in force: (version, since, source), oldest first."""
         return await self._readers.programs()
@@ -233,7 +247,17 @@ class SqliteStore(_Reading):
         """Keep the text of a workspace that comes into force; once for each version."""
         await self._submit(Program(version, at, source))
 
-    def _submit(self, job: Commit | Program) -> asyncio.Future[None]:
+    async def cleanse(self) -> None:
+        """Take away what erased rows have left behind in the files, in portions.
+
+        Raises StoreError where somebody who reads for long holds that up: ask again later.
+        """
+        first, path = 1, self._folder / FILE_NAME
+        while (first - 1) * PAGE_BYTES < path.stat().st_size:
+            await self._submit(Cleanse(first, CLEANSE_PAGES))
+            first += CLEANSE_PAGES
+
+    def _submit(self, job: Job) -> asyncio.Future[None]:
         if self._writer is None:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             future.set_exception(StoreError("the store is closed"))
@@ -257,6 +281,10 @@ class StoreReader(_Reading):
         await self._readers.close()
 
     async def commit(self, commit: Commit) -> None:  # noqa: ARG002 - refuses whatever it is
+        """Refuse: this store is only looked at."""
+        raise StoreError(f"{self._folder} is open for reading only")
+
+    async def cleanse(self) -> None:
         """Refuse: this store is only looked at."""
         raise StoreError(f"{self._folder} is open for reading only")
 

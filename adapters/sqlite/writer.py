@@ -7,12 +7,13 @@ queued up as one group, and answer each job on the event loop.
 import asyncio
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from actors.ports import Commit, StoreState
-from adapters.sqlite.scribe import IDLE_S, Program, Scribe
+from actors.rows import Commit, StoreState
+from adapters.sqlite.scribe import IDLE_S, Cleanse, Job, Scribe
 from engine.errors import StoreError
 
 _GROUP_ROWS_MAX = 4_096  # journal entries in one transaction; more wait for the next
@@ -30,7 +31,7 @@ class Writer(Protocol):
         """Start the scribe."""
         ...
 
-    def submit(self, job: Commit | Program) -> asyncio.Future[None]:
+    def submit(self, job: Job) -> asyncio.Future[None]:
         """Queue a job; the future is done once it is durable, or fails with StoreError."""
         ...
 
@@ -44,7 +45,7 @@ class _Ticket:
 
     __slots__ = ("future", "job", "loop")
 
-    def __init__(self, job: Commit | Program, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         self.job = job
         self.loop = loop
         self.future: asyncio.Future[None] = loop.create_future()
@@ -78,7 +79,7 @@ class WriterThread:
         self._thread.start()
         return await opened
 
-    def submit(self, job: Commit | Program) -> asyncio.Future[None]:
+    def submit(self, job: Job) -> asyncio.Future[None]:
         """Queue a job; the future is done once it is durable, or fails with StoreError."""
         ticket = _Ticket(job, asyncio.get_running_loop())
         if self._thread is None:
@@ -107,10 +108,10 @@ class WriterThread:
         is_open = True
         while is_open:
             group, is_open = self._gather(scribe)
-            if group:
-                outcome = _write(scribe, [ticket.job for ticket in group])
+            for part in split(group, lambda ticket: ticket.job):
+                outcome = write(scribe, [ticket.job for ticket in part])
                 self._broken = scribe.broken
-                _answer(group, outcome)
+                _answer(part, outcome)
             scribe.tend(idle=False)
             self._broken = scribe.broken
         try:
@@ -143,9 +144,25 @@ class WriterThread:
                 self._broken = scribe.broken
 
 
-def _write(scribe: Scribe, jobs: Sequence[Commit | Program]) -> StoreError | None:
+Item = TypeVar("Item")
+
+
+def split(items: Sequence[Item], job_of: Callable[[Item], Job]) -> Iterator[list[Item]]:
+    """Divide jobs into those that are done as one: what writes rows, and each cleaning alone."""
+    for is_cleanse, group in groupby(items, lambda item: isinstance(job_of(item), Cleanse)):
+        if is_cleanse:
+            yield from ([item] for item in group)
+        else:
+            yield list(group)
+
+
+def write(scribe: Scribe, jobs: Sequence[Job]) -> StoreError | None:
+    """Do what `split` has kept together; gives what went wrong."""
     try:
-        scribe.write(jobs)
+        if isinstance(jobs[0], Cleanse):
+            scribe.cleanse(jobs[0])
+        else:
+            scribe.write([job for job in jobs if not isinstance(job, Cleanse)])
     except StoreError as error:
         return error
     return None

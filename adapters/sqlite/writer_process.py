@@ -19,9 +19,9 @@ from pathlib import Path
 
 import msgspec
 
-from actors.ports import Commit, StoreState
-from adapters.sqlite.scribe import IDLE_S, Program, Scribe
-from adapters.sqlite.writer import settle
+from actors.rows import Commit, StoreState
+from adapters.sqlite.scribe import IDLE_S, Cleanse, Job, Program, Scribe
+from adapters.sqlite.writer import settle, split, write
 from engine.errors import StoreError
 
 _LENGTH = struct.Struct("<I")
@@ -53,7 +53,7 @@ class _Done(msgspec.Struct, tag="done", array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decode_job = msgspec.msgpack.Decoder(_Write | Program).decode
+_decode_job = msgspec.msgpack.Decoder(_Write | Program | Cleanse).decode
 _decode_done = msgspec.msgpack.Decoder(_Done).decode
 _decode_opened = msgspec.msgpack.Decoder(_Opened).decode
 
@@ -141,7 +141,7 @@ class WriterProcess(asyncio.Protocol):
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
 
-    def submit(self, job: Commit | Program) -> asyncio.Future[None]:
+    def submit(self, job: Job) -> asyncio.Future[None]:
         """Send a job down the line; the future is done once it is durable."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._transport is None or self._broken:
@@ -229,20 +229,16 @@ def _serve(line: socket.socket, scribe: Scribe) -> None:
             return
         bodies = frames.feed(data)
         for start in range(0, len(bodies), _GROUP_MAX):
-            line.sendall(_frame(_write(scribe, bodies[start : start + _GROUP_MAX])))
+            jobs = [_decode(body) for body in bodies[start : start + _GROUP_MAX]]
+            for part in split(jobs, lambda job: job):
+                error = write(scribe, part)
+                line.sendall(_frame(_Done(len(part), str(error or ""), scribe.broken)))
         scribe.tend(idle=False)
 
 
-def _write(scribe: Scribe, bodies: list[bytes]) -> _Done:
-    jobs: list[Commit | Program] = []
-    for body in bodies:
-        job = _decode_job(body)
-        jobs.append(job.commit if isinstance(job, _Write) else job)
-    try:
-        scribe.write(jobs)
-    except StoreError as error:
-        return _Done(len(bodies), str(error), scribe.broken)
-    return _Done(len(bodies), "", scribe.broken)
+def _decode(body: bytes) -> Job:
+    job = _decode_job(body)
+    return job.commit if isinstance(job, _Write) else job
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from actors.memory import MemoryStore
-from actors.ports import DecisionQuery, Store
+from actors.ports import Store
+from actors.rows import DecisionQuery
 from adapters.sqlite.store import SqliteStore
 from engine.errors import OverloadError
 from engine.events import ReceiptStatus

@@ -9,7 +9,8 @@ import pytest
 
 from actors.memory import MemoryStore
 from actors.outbox import OPEN_STATES, OutboxState
-from actors.ports import (
+from actors.ports import Store
+from actors.rows import (
     ActQuery,
     ActRow,
     CatalogueRow,
@@ -22,7 +23,6 @@ from actors.ports import (
     OutboxRow,
     QuarantineRow,
     SnapshotRow,
-    Store,
     StoreState,
     TimerRow,
 )

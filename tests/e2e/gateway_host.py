@@ -13,7 +13,8 @@ from typing import Any, cast
 import msgspec
 from aiohttp import ClientSession
 
-from actors.ports import Clock, QuarantineRow, Store
+from actors.ports import Clock, Store
+from actors.rows import QuarantineRow
 from actors.runtime import Counters, Runtime
 from adapters.gateway.app import Gateway, serve
 from adapters.gateway.settings import Deadlines, GatewaySettings, hash_keys

@@ -13,24 +13,25 @@ import msgspec
 from aiohttp import ClientSession, web
 
 from actors.catalogue import Catalogue
+from actors.erasures import Erasures
 from actors.history import History
 from actors.partings import Partings
-from actors.ports import (
+from actors.ports import Clock, Store
+from actors.rows import (
     ActQuery,
     ActRow,
     CatalogueRow,
-    Clock,
     Commit,
     CrossingsRow,
     DecisionQuery,
     DecisionRow,
     Entry,
+    ErasureRow,
     MemberRow,
     OutboxRow,
     Page,
     QuarantineRow,
     ReviewRow,
-    Store,
 )
 from actors.runtime import Counters, DecisionListener, Runtime
 from adapters.gateway import lines
@@ -84,6 +85,10 @@ class ScriptedStore:
         self.noted: list[ActRow] = []
         self.items: dict[tuple[str, str], CatalogueRow] = {}
         self.failure: Exception | None = None
+        self.erasures: dict[int, ErasureRow] = {}
+
+    async def erasure(self, number: int) -> ErasureRow | None:
+        return self.erasures.get(number)
 
     async def entries(self, last_seq: int, limit: int) -> list[Entry]:
         walked: list[Entry] = []
@@ -161,6 +166,32 @@ class ScriptedPartings:
     unmerge = merge
 
 
+class ScriptedErasures:
+    """Erasures that are done, or, for one that is asked to wait no longer, are not yet."""
+
+    def __init__(self, store: ScriptedStore) -> None:
+        self.asked: list[str] = []
+        self.failure: Exception | None = None
+        self._store = store
+
+    def pseudonym(self, customer: str) -> str:
+        return f"erased:{len(customer)}"
+
+    async def erase(self, given: str) -> ErasureRow:
+        if self.failure is not None:
+            raise self.failure
+        self.asked.append(given)
+        row = ErasureRow(len(self.asked), NOW, NOW, "erasing", 0, b"who")
+        self._store.erasures[row.number] = row
+        return row
+
+    async def wait(self, number: int, timeout_s: float) -> ErasureRow | None:
+        if timeout_s:
+            row = self._store.erasures[number]
+            self._store.erasures[number] = row._replace(state="done", entries=7, scope=b"")
+        return self._store.erasures[number]
+
+
 class ScriptedRuntime(Runtime):
     """A runtime whose commits happen when the test says so (`commits_at_once`, or `settle`)."""
 
@@ -168,6 +199,8 @@ class ScriptedRuntime(Runtime):
         self.scripted = ScriptedStore()
         self.store = cast("Store", self.scripted)
         self.catalogue = Catalogue(self.store)
+        self.scripted_erasures = ScriptedErasures(self.scripted)
+        self.erasures = cast("Erasures", self.scripted_erasures)
         self.clock = cast("Clock", StillClock())
         self.program = demo_program()
         self.counters = Counters()
@@ -183,6 +216,7 @@ class ScriptedRuntime(Runtime):
         self.not_ready = ""
         self.numbers: dict[str, float] = {}
         self.listeners: list[DecisionListener] = []
+        self.noted: list[tuple[str, str, str, str]] = []
         self.submitted = asyncio.Event()
 
     def submit(
@@ -227,6 +261,7 @@ class ScriptedRuntime(Runtime):
     def note_act(self, who: str, act: str, subject: str, detail: str = "") -> asyncio.Future[None]:
         noted = self.scripted.noted
         noted.append(ActRow(len(noted) + 1, self.clock.now(), who, act, subject, detail))
+        self.noted.append((who, act, subject, detail))
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from actors.memory import MemoryStore
-from actors.ports import ActQuery, ActRow, Commit, QuarantineRow
+from actors.rows import ActQuery, ActRow, Commit, QuarantineRow
 from actors.runtime import Runtime
 from adapters.app import App, open_workspace
 from adapters.gateway.grants import read_grants

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import ClientSession
 
 from actors.memory import MemoryStore, VirtualClock
-from actors.ports import CatalogueRow, Commit, Store
+from actors.ports import Store
+from actors.rows import CatalogueRow, Commit
 from actors.runtime import Runtime
 from adapters.gateway.app import serve
 from adapters.sqlite.schema import FILE_NAME

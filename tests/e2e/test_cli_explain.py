@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actors.ports import Commit, DecisionRow, Entry, QuarantineRow
 from actors.replay import Replay
+from actors.rows import Commit, DecisionRow, Entry, QuarantineRow
 from adapters.cli.sentences import describe_reason, describe_rules
 from adapters.gateway.views import Decision
 from adapters.sqlite.store import SqliteStore

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors.memory import MemoryStore
-from actors.ports import ActQuery
+from actors.rows import ActQuery
 from adapters.gateway import dossier
 from adapters.gateway.dossier import Dossier
 from adapters.gateway.export import routes

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from actors.memory import MemoryStore
-from actors.ports import Commit, QuarantineRow
+from actors.rows import Commit, QuarantineRow
 from actors.runtime import Runtime
 from engine.events import Event, EventKind
 from tests.e2e.gateway_host import NOW, Served, call

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from actors.ports import QuarantineRow
+from actors.rows import QuarantineRow
 from adapters.gateway import query
 from adapters.gateway.views import Decision, DecisionPage, QuarantinePage
 from engine.errors import StoreError

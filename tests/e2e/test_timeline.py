@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.ports import OutboxRow
+from actors.rows import OutboxRow
 from adapters.gateway import query, timeline
 from engine.events import (
     ConsentStatement,

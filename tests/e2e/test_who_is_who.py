@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from actors.memory import MemoryStore
-from actors.ports import ActQuery
+from actors.rows import ActQuery
 from actors.runtime import Runtime
 from tests.e2e.gateway_host import Served, call
 from tests.e2e.test_ingest_runtime import whole

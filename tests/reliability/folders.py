@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from actors.ports import CatalogueRow, Commit, QuarantineRow
+from actors.rows import CatalogueRow, Commit, QuarantineRow
 from adapters.sqlite.store import SqliteStore
 from engine.program.compile import canonical_bytes, compile_source
 from tests.shards import WORKSPACE, Shard, changed

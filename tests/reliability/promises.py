@@ -134,6 +134,23 @@ PROMISES = (
         ("verify",),
     ),
     Promise(
+        "Erased is erased",
+        """When an erasure is done, a scan of all files of the data directory finds nothing of the
+        customer: no id, address, event or message, as text, wide, in hex or base64. Nothing of
+        theirs leaves after it was answered, what arrives late about them is refused and stored
+        in no form, and the hash chain still verifies. A process that is killed in the middle
+        finishes it when it is started again.""",
+        (
+            "test_erasure.py::test_a_scan_finds_nothing_of_who_was_erased",
+            "test_erasure.py::test_an_erasure_that_was_answered_is_finished_after_a_kill",
+            "test_erasures.py::test_a_message_that_waits_does_not_leave",
+            "test_erasures.py::test_what_happened_before_is_refused_and_acknowledged",
+            "test_scrub.py::test_what_sqlite_leaves_of_deleted_rows_is_gone",
+            "test_campaign.py::test_no_promise_is_broken_in_thousands_of_worlds",
+        ),
+        ("erasure",),
+    ),
+    Promise(
         "Damage is found",
         """SQLite notices neither a flipped bit in a row nor a log that was cut short. Every row
         is part of a hash chain, its end is marked outside the database, and what is not in the

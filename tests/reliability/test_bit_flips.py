@@ -38,7 +38,7 @@ LOG_HEADER, LOG_FRAME = 32, 24 + PAGE
 WRITE_AND_WAIT = """
 import sys
 from pathlib import Path
-from actors.ports import Commit, Entry, OutboxChange, OutboxRow
+from actors.rows import Commit, Entry, OutboxChange, OutboxRow
 from adapters.sqlite.scribe import Scribe
 
 scribe = Scribe(Path(sys.argv[1]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from actors.memory import VirtualClock
-from actors.ports import Commit, QuarantineRow
+from actors.rows import Commit, QuarantineRow
 from adapters.app import App, open_workspace
 from adapters.gateway.settings import GatewaySettings
 from adapters.inbox import Inbox, InboxMessage

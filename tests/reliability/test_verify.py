@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.ports import Commit, Entry
+from actors.rows import Commit, Entry
 from adapters import verify
 from adapters.sqlite.checksums import row_checksum
 from adapters.sqlite.schema import FILE_NAME, query, reader_uri

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from actors.ports import Commit, DecisionRow, Entry, OutboxRow, SnapshotRow
+from actors.rows import Commit, DecisionRow, Entry, OutboxRow, SnapshotRow
 from adapters.sqlite.scribe import Scribe
 from adapters.sqlite.store import SqliteStore
 from engine.errors import StoreError

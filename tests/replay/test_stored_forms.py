@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from actors.cuts import Scope
 from engine.effects import Send
 from engine.events import (
     ChangeKind,
@@ -25,6 +26,7 @@ from engine.events import (
     Linked,
     Listing,
     Merged,
+    Rebirth,
     Receipt,
     ReceiptStatus,
     Refused,
@@ -164,6 +166,8 @@ VALUES: dict[str, msgspec.Struct] = {
     "scrubbed": Scrubbed((Listing("za", "phone", "+27821234567", listed=True, as_of=AT),), AT),
     "restored": Restored(b"\x91\xa2u1", "anon:a1", AT),
     "review": Review(77, AT),
+    "rebirth": Rebirth(7 << 20, AT),
+    "scope": Scope({"u1": 7, "anon:a1": 0}, [("user_id", "u1"), ("anonymous_id", "a1")]),
     "decided": Decided(
         "d_1",
         AT,
@@ -278,6 +282,7 @@ VALUES: dict[str, msgspec.Struct] = {
         segments_version=77,
         segments_timer=-8,
         segments_at=AT + 70,
+        numbered_from=3 << 20,
     ),
     "profile-new": Profile("u2"),
 }
@@ -316,7 +321,7 @@ def test_the_form_of_today_is_on_record(name: str) -> None:
 
 def test_every_struct_that_is_stored_has_a_file() -> None:
     kinds = {type(value) for value in VALUES.values()}
-    assert kinds == {*typing.get_args(Input), *typing.get_args(Record), Send, Profile}
+    assert kinds == {*typing.get_args(Input), *typing.get_args(Record), Send, Profile, Scope}
 
 
 @pytest.mark.parametrize("name", ["event", "profile", "send"])

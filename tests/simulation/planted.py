@@ -37,7 +37,8 @@ from actors.members import Members
 from actors.memory import MemoryStore
 from actors.merges import Conclusion
 from actors.outbox import Outbox, OutboxState
-from actors.ports import Commit, Entry, OutboxRow, SnapshotRow, Store, StoreState, Temporary
+from actors.ports import Store, Temporary
+from actors.rows import Commit, Entry, OutboxRow, SnapshotRow, StoreState
 from actors.runtime import Runtime
 from actors.tickets import Hold
 from actors.timers import Timers

@@ -4,7 +4,8 @@ import pytest
 
 from actors.simulate.world import Plan, simulate
 from tests.reliability.figures import keep
-from tests.simulation.planted import PLANTED, plant
+from tests.simulation.planted import plant
+from tests.simulation.planted_erasure import PLANTED
 
 SEEDS_MAX = 1_000  # a fifth of the campaign; most are found by the first
 DAYS = 0.25

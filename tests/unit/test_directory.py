@@ -8,7 +8,7 @@ import pytest
 from actors.customer import MEMORY_BYTES_BASE, Customer
 from actors.directory import Directory
 from actors.memory import MemoryStore, settle
-from actors.ports import Commit, Entry, SnapshotRow
+from actors.rows import Commit, Entry, SnapshotRow
 from engine.errors import StoreError
 from engine.events import Event, EventKind, Input
 from engine.evolve import fold

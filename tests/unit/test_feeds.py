@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.ports import CatalogueRow
+from actors.rows import CatalogueRow
 from adapters.feeds import Feed, Form
 from engine.errors import InputError
 from engine.intake.catalogue import read_fields

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from actors.memory import MemoryChannel, MemoryStore, settle
-from actors.ports import Commit, Entry, Permanent, StoreState, Temporary
+from actors.ports import Permanent, Temporary
+from actors.rows import Commit, Entry, StoreState
 from engine.effects import Send
 from engine.errors import StoreError
 

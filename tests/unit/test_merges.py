@@ -379,7 +379,7 @@ async def test_a_customer_who_dies_of_it_is_told_to_all_who_wait(
     event = shard.anonymous("a1")
     await shard.submit(event)
     with monkeypatch.context() as patch:
-        patch.setattr("actors.runtime.step", step)
+        patch.setattr("actors.deciding.step", step)
         await fails(*link_and_more(shard, event))
     assert shard.runtime.counters.deaths == 1
     kept = await shard.store.quarantine(None, 9)
@@ -395,7 +395,7 @@ async def test_an_anonymous_customer_who_dies_hands_over_when_read_again(
             raise ZeroDivisionError
         return real_step(profile, given, *more)
 
-    monkeypatch.setattr("actors.runtime.step", step)
+    monkeypatch.setattr("actors.deciding.step", step)
     event = shard.anonymous("a1")
     await shard.submit(shard.track("u1"), shard.anonymous("a1", "First"))
     store_of(shard).hold()

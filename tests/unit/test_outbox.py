@@ -9,7 +9,8 @@ import pytest
 
 from actors.lanes import Pacing
 from actors.outbox import Outbox, back_off
-from actors.ports import OutboxChange, Permanent, Temporary
+from actors.ports import Permanent, Temporary
+from actors.rows import OutboxChange
 from engine.effects import Send
 from engine.errors import OverloadError, StoreError
 from engine.events import Receipt, ReceiptStatus
@@ -496,5 +497,4 @@ def test_pauses_are_spread_over_a_span_that_doubles_up_to_its_limit() -> None:
 
 
 def test_a_pause_is_the_same_on_every_machine() -> None:
-    pauses = [back_off("m_1", attempt, Pacing()) for attempt in (1, 2, 3, 40)]
-    assert pauses == [674, 671, 1_252, 533_304]
+    assert [back_off("m_1", n, Pacing()) for n in (1, 2, 3, 40)] == [674, 671, 1_252, 533_304]

@@ -7,7 +7,8 @@ import pytest
 
 from actors.lanes import Pacing
 from actors.outbox import Outbox, OutboxState
-from actors.ports import OutboxChange, OutboxRow, Temporary
+from actors.ports import Temporary
+from actors.rows import OutboxChange, OutboxRow
 from engine.effects import Send
 from engine.events import Receipt
 from engine.limits import OUTBOX_DEPTH_MAX

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from actors.ports import MemberRow
 from actors.reviews import PORTION
+from actors.rows import MemberRow
 from engine.instants import HOUR_MS
 from engine.program.compile import compile_source
 from engine.program.program import Program

@@ -9,7 +9,7 @@ import pytest
 
 from actors.directory import MEMORY_BYTES_MAX
 from actors.memory import MemoryStore, settle
-from actors.ports import DecisionQuery
+from actors.rows import DecisionQuery
 from engine.errors import StoreError
 from engine.events import Input
 from engine.program.compile import compile_source

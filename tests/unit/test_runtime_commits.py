@@ -7,7 +7,7 @@ import pytest
 
 from actors.directory import decode_entry
 from actors.memory import MemoryStore, settle
-from actors.ports import Commit, QuarantineRow
+from actors.rows import Commit, QuarantineRow
 from engine.errors import OverloadError, StoreError
 from engine.events import Event
 from tests.shards import GatedStore, Shard

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from actors.memory import MemoryStore, settle
-from actors.ports import Commit
+from actors.rows import Commit
 from engine.errors import StoreError
 from tests.shards import Shard
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.ports import Commit, Entry
+from actors.rows import Commit, Entry
 from adapters.sqlite.ballast import BALLAST_NAME, Ballast, read_ballast_bytes
 from adapters.sqlite.chain import verify_chain
 from adapters.sqlite.schema import FILE_NAME

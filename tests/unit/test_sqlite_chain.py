@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.ports import Commit, Entry
+from actors.rows import Commit, Entry
 from adapters.sqlite.chain import GENESIS, link_hash, read_head, verify_chain
 from adapters.sqlite.schema import FILE_NAME
 from adapters.sqlite.scribe import Scribe

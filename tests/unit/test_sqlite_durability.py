@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.ports import Commit, Entry, QuarantineRow, StoreState
+from actors.rows import Commit, Entry, QuarantineRow, StoreState
 from adapters.sqlite.chain import verify_chain
 from adapters.sqlite.lock import DataLock
 from adapters.sqlite.schema import FILE_NAME
@@ -25,7 +25,7 @@ KINDS = list(WriterKind)
 WRITE_UNTIL_KILLED = """
 import asyncio, sys
 from pathlib import Path
-from actors.ports import Commit, Entry
+from actors.rows import Commit, Entry
 from adapters.sqlite.store import SqliteStore, WriterKind
 
 async def main(folder, kind):
@@ -44,7 +44,7 @@ asyncio.run(main(*sys.argv[1:]))
 FAIL_THE_DISK = """
 import asyncio, resource, sys
 from pathlib import Path
-from actors.ports import Commit, Entry
+from actors.rows import Commit, Entry
 from adapters.sqlite.store import SqliteStore, WriterKind
 from engine.errors import StoreError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.ports import Commit, Entry
+from actors.rows import Commit, Entry
 from adapters.sqlite.schema import (
     APPLICATION_ID,
     FILE_NAME,

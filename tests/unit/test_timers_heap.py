@@ -5,7 +5,7 @@ import random
 import pytest
 
 from actors.memory import MemoryStore, settle
-from actors.ports import Commit, TimerRow
+from actors.rows import Commit, TimerRow
 from actors.timers import HORIZON_MS, Timers
 from engine.errors import StoreError
 from engine.instants import HOUR_MS, MINUTE_MS, SECOND_MS

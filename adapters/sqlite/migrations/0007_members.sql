@@ -5,6 +5,7 @@ CREATE TABLE members (
     since INTEGER NOT NULL,
     PRIMARY KEY (segment, customer)
 ) WITHOUT ROWID;
+CREATE INDEX members_by_customer ON members (customer);
 
 -- How many came into a segment and left it, by the quarter of an hour that begins at `at`: a day
 -- begins at such an instant in every time zone.
