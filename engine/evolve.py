@@ -39,7 +39,7 @@ from engine.events import (
 )
 from engine.ids import dedup_key
 from engine.instants import NEVER_AT
-from engine.latest import change_trait, write_traits
+from engine.latest import change_trait, write_later, write_traits
 from engine.ledger import Slot, enter_slot, strike_slot
 from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
@@ -71,7 +71,7 @@ from engine.records import (
     WakeSet,
 )
 from engine.seen import note_seen
-from engine.traits.engagement import note_contact
+from engine.traits.engagement import note_contact, note_sent
 from engine.traits.gather import gather
 from engine.traits.sessions import VIEWED, begin_session, note_view
 
@@ -221,7 +221,7 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
         counts=decided.counts,
     )
     enter_slot(profile.ledger, profile.tallies, slot, now)
-    note_contact(profile.measures, decided.channel, "sent", now)
+    note_sent(profile.measures, decided.channel, now)
     sends = profile.sends
     sends[decided.message_id] = Sent(
         message_id=decided.message_id,
@@ -250,8 +250,11 @@ def _evolve_counted(profile: Profile, counted: Counted, now: int) -> None:
     history = profile.history[counted.name]
     if history.recent is None:
         history.recent = Series()
-    found = ((name, amount_of(value)) for name, value in counted.values.items())
-    amounts = {name: amount for name, amount in found if amount is not None}
+    amounts: dict[str, int] = {}
+    for name, value in counted.values.items():
+        amount = amount_of(value)
+        if amount is not None:
+            amounts[name] = amount
     add(history.recent, counted.at, amounts, edge_at=now - counted.keep_ms)
 
 
@@ -297,7 +300,7 @@ def _evolve_exited(profile: Profile, record: Exited, _now: int) -> None:
 
 
 def _evolve_assigned(profile: Profile, record: Assigned, now: int) -> None:
-    write_traits(profile, {record.trait: record.value}, now)
+    write_later(profile, record.trait, record.value, now)
 
 
 def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:
