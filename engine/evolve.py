@@ -190,55 +190,59 @@ def _evolve_decided(profile: Profile, decided: Decided, now: int) -> None:
 def _pending(decided: Decided) -> Pending:
     assert decided.next_eligible is not None
     return Pending(
-        proposal=decided.proposal,
-        message=decided.message,
-        message_type=decided.message_type,
-        channel=decided.channel,
-        journey=decided.journey,
-        instance=decided.instance,
-        step=decided.step,
-        timer=0,
-        next_eligible=decided.next_eligible,
-        proposed_at=decided.proposed_at,
-        expires_at=decided.expires_at,
-        pinned=decided.pinned,
-        failed=decided.failed,
-        attempt=decided.attempt,
-        by_calendar=decided.reason in OF_CALENDAR,
-        event=decided.event,
+        # By position: naming the fields takes five times as long, and it is done for each.
+        decided.proposal,
+        decided.message,
+        decided.message_type,
+        decided.channel,
+        decided.journey,
+        decided.instance,
+        decided.step,
+        0,
+        decided.next_eligible,
+        decided.proposed_at,
+        decided.expires_at,
+        decided.pinned,
+        decided.failed,
+        decided.attempt,
+        decided.reason in OF_CALENDAR,
+        decided.event,
     )
 
 
 def _reserve(profile: Profile, decided: Decided, now: int) -> None:
     """Enter a send in the ledger and among the messages that receipts may speak of."""
     slot = Slot(
-        at=now,
-        message_id=decided.message_id,
-        message=decided.message,
-        channel=decided.channel,
-        purpose=decided.purpose,
-        message_type=decided.message_type,
-        counts=decided.counts,
+        # By position: naming the fields takes five times as long, and it is done for each.
+        now,
+        decided.message_id,
+        decided.message,
+        decided.channel,
+        decided.purpose,
+        decided.message_type,
+        decided.counts,
     )
     enter_slot(profile.ledger, profile.tallies, slot, now)
     note_sent(profile.measures, decided.channel, now)
     sends = profile.sends
     sends[decided.message_id] = Sent(
-        message_id=decided.message_id,
-        proposal=decided.proposal,
-        message=decided.message,
-        message_type=decided.message_type,
-        channel=decided.channel,
-        at=now,
-        journey=decided.journey,
-        instance=decided.instance,
-        step=decided.step,
-        proposed_at=decided.proposed_at,
-        expires_at=decided.expires_at,
-        pinned=decided.pinned,
-        failed=decided.failed,
-        attempt=decided.attempt,
-        event=decided.event,
+        # By position: naming the fields takes five times as long, and it is done for each.
+        decided.message_id,
+        decided.proposal,
+        decided.message,
+        decided.message_type,
+        decided.channel,
+        now,
+        decided.journey,
+        decided.instance,
+        decided.step,
+        decided.proposed_at,
+        decided.expires_at,
+        decided.pinned,
+        decided.failed,
+        decided.attempt,
+        [],
+        decided.event,
     )
     if len(sends) > SENDS_MAX:
         del sends[next(iter(sends))]
@@ -270,14 +274,18 @@ def _evolve_entered(profile: Profile, record: Entered, _now: int) -> None:
     profile.instance_count = max(profile.instance_count, record.instance)
     profile.entered[record.journey] = record.at
     profile.instances[record.instance] = Instance(
-        id=record.instance,
-        journey=record.journey,
-        version=record.version,
-        entered_at=record.at,
-        position=0,
-        event=record.event,
-        event_name=record.event_name,
-        depth=record.depth,
+        # By position: naming the fields takes five times as long, and it is done for each.
+        record.instance,
+        record.journey,
+        record.version,
+        record.at,
+        0,
+        0,
+        None,
+        0,
+        record.event,
+        record.event_name,
+        record.depth,
     )
 
 
