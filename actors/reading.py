@@ -27,6 +27,7 @@ from engine.errors import NextbeatError
 from engine.evolve import fold
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX
 from engine.profile import Profile
+from engine.program.faults import suggest
 from engine.program.program import Message, Program
 
 _DECODER = msgspec.msgpack.Decoder(Profile)
@@ -163,8 +164,8 @@ def check_names(program: Program, message: str, channel: str) -> Message:
     """Find a message of the workspace. Raises UnknownNameError, with the name that was meant."""
     found = program.messages.get(message)
     if found is None:
-        near = _suggest(message, list(program.messages))
-        raise UnknownNameError("message", f"the workspace has no message of this name{near}")
+        near = suggest(message[:_NAME_MAX], program.messages, "messages")
+        raise UnknownNameError("message", f"the workspace has no message of this name; {near}")
     channels = found.type.channels
     if channel and channel not in channels:
         near = _suggest(channel, list(channels))

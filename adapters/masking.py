@@ -135,7 +135,7 @@ class Masker:
         return hidden
 
 
-_ALWAYS = {"address": "address", "content": "content"}
+_ALWAYS = {"address": "address", "content": "content", "proof": "proof"}
 _BY_VALUE = frozenset({"identities"})
 
 

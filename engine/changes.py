@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
+from engine.consents import name_statement
 from engine.events import Event, Input, Receipt, Tick
 from engine.evolve import evolve, evolve_input
 from engine.instants import format_instant
@@ -71,7 +72,8 @@ class Follower:
             for name in dict.fromkeys((*now, *was)):
                 if was.get(name) != now.get(name):
                     absent = None if self.is_whole else UNKNOWN
-                    yield Change(of, name, now.get(name), was.get(name, absent))
+                    shown = name_statement(name) if of == "consent" else name
+                    yield Change(of, shown, now.get(name), was.get(name, absent))
 
 
 _Look = dict[str, dict[str, Any]]

@@ -26,6 +26,7 @@ _STRICTNESS = {
     ConsentStatus.WITHDRAWN: 3,
 }
 _NEVER = 1 << 62
+_TYPE = "//"  # before statements about a message type
 
 
 def statement_key(statement: ConsentStatement) -> str:
@@ -33,6 +34,13 @@ def statement_key(statement: ConsentStatement) -> str:
     if statement.message_type:
         return _type_key(statement.message_type, statement.channel)
     return f"{statement.purpose}/{statement.channel}"
+
+
+def name_statement(key: str) -> str:
+    """Write a key of the ledger for people: `marketing/email`, `type promotional`."""
+    if not key.startswith(_TYPE):
+        return key
+    return f"type {key.removeprefix(_TYPE).removesuffix(f'/{ANY}')}"
 
 
 def note_consent(ledger: Ledger, statement: ConsentStatement) -> None:
@@ -142,4 +150,4 @@ def _type_keys(message_type: str, channel: str) -> tuple[str, ...]:
 
 def _type_key(message_type: str, channel: str) -> str:
     """Write a key that no purpose of a workspace can make: names hold no slash."""
-    return f"//{message_type}/{channel}"
+    return f"{_TYPE}{message_type}/{channel}"

@@ -9,14 +9,16 @@ import click
 from adapters.cli.customers import write_export
 from adapters.cli.source import source_options
 
+_STDOUT = Path("-")
+
 
 @click.command()
 @click.argument("customer")
 @source_options
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write to this file, for its owner's eyes only, instead of the terminal.",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write to this file, for its owner's eyes only; `-` is the standard output.",
 )
 @click.option("--mask", is_flag=True, help="Hide personal data.")
 def export(*, customer: str, data: Path | None, url: str, out: Path | None, mask: bool) -> None:
@@ -25,7 +27,7 @@ def export(*, customer: str, data: Path | None, url: str, out: Path | None, mask
     CUSTOMER is a customer's id or an anonymous id. That it was exported is written down: `nextbeat
     acts` lists it.
     """
-    if out is None:
+    if out is None or out == _STDOUT:
         write_export(data, url, customer, sys.stdout.buffer.write, is_masked=mask)
         return
     # The file has its name only once it is whole.

@@ -75,8 +75,12 @@ def timeline(  # noqa: PLR0913 - one argument for each option
 
 
 def _show(entry: TimelineEntry, timezone: str) -> None:
-    channels = f"  [{', '.join(entry.channels)}]" if entry.channels else ""
+    # No brackets: what stands in them on a terminal was hidden.
+    channels = f" · {', '.join(entry.channels)}" if entry.channels else ""
     click.secho(f"{_local(entry.at, timezone)}  {entry.kind}  {entry.name}{channels}", bold=True)
+    because = entry.input.get("because")  # of customers who were made one, or were not
+    if because:
+        click.echo(f"{_INDENT}because {because}")
     for line in (*_describe_records(entry), *map(_describe_change, entry.changes)):
         click.echo(f"{_INDENT}{line}")
 

@@ -17,6 +17,7 @@ import hmac
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -67,12 +68,25 @@ def load_registries(
             continue
         try:
             found[rule.name] = _load(rule, folder / rule.file, key.encode())
+        except FileNotFoundError as error:
+            message = f"{rule.file} can't be read: {error.strerror}"
+            problems.append(Problem(f"{path}.file", message, _suggest_file(rule.file, folder)))
         except (OSError, EOFError, ValueError) as error:
             hint = "write SHA-256 in hex, one a line; the file may be packed with gzip"
             problems.append(Problem(f"{path}.file", f"{rule.file} can't be read: {error}", hint))
     if problems:
         raise ProgramError(problems)
     return found
+
+
+def _suggest_file(name: str, folder: Path) -> str:
+    """Say which file beside the one that is missing may be meant, or where it belongs."""
+    wanted = folder / name
+    beside = [file.name for file in wanted.parent.glob("*") if file.is_file()]
+    near = get_close_matches(wanted.name, beside, n=1)
+    if near:
+        return f"did you mean {str(Path(name).with_name(near[0]))!r}?"
+    return f"put {wanted.name} into {wanted.parent.as_posix()}"
 
 
 def _load(rule: Registry, file: Path, key: bytes) -> HashedRegistry:

@@ -18,7 +18,7 @@ from adapters.gateway.answers import answer_json, refuse, succeed
 from adapters.gateway.body import SlowBodyError, read_body
 from adapters.gateway.host import Host
 from adapters.gateway.intake import refuse_slow
-from adapters.gateway.parameters import NoParameters, PageParameters, read_parameters, suggest
+from adapters.gateway.parameters import NoParameters, PageParameters, read_parameters
 from adapters.gateway.query import Handler, UnknownError, guard
 from adapters.gateway.views import (
     CatalogueErrorView,
@@ -32,6 +32,7 @@ from engine.errors import InputError, StoreError
 from engine.intake.catalogue import read_fields, read_id, write_fields
 from engine.limits import CATALOGUE_BODY_BYTES_MAX, CATALOGUE_ITEM_BYTES_MAX
 from engine.program.catalogue import ItemJoin
+from engine.program.faults import suggest
 
 _BODY_S = 300.0  # for a whole body; who sends one has the admin key
 _ERRORS_MAX = 1_000
@@ -39,6 +40,7 @@ _ITEM_TEXT_BYTES_MAX = 4 * CATALOGUE_ITEM_BYTES_MAX  # as JSON, with escapes and
 _CURSOR = "catalogue:"
 _CURSOR_LENGTH_MAX = 2_048
 _RETRY_S = 1
+_NAME_MAX = 80  # of a name that is looked for among others
 
 
 def routes(host: Host) -> list[web.RouteDef]:
@@ -168,7 +170,9 @@ class _Catalogue:
         if request.method in ("GET", "DELETE") and kind in self._runtime.catalogue.counts():
             return ItemJoin(kind=kind, keys=(), name=kind)
         known = [join.kind for join in self._runtime.program.joins.kinds]
-        message = f"the workspace has no such kind of items{suggest(kind, known)}"
+        message = (
+            f"the workspace has no such kind of items; {suggest(kind[:_NAME_MAX], known, 'kinds')}"
+        )
         raise UnknownError(message)
 
 

@@ -5,7 +5,6 @@ functions. Everything is read from the store, so what is answered is durable.
 """
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from aiohttp import web
 
@@ -30,6 +29,7 @@ from adapters.gateway.views import (
 )
 from engine.instants import DAY_MS, format_instant
 from engine.localtime import stretch_at, zone
+from engine.program.faults import suggest
 from engine.program.program import Program
 
 _LIST = "members"
@@ -62,9 +62,8 @@ def check_name(name: str, program: Program) -> None:
     """Insist on a segment of the workspace. Raises UnknownError."""
     known = list(program.membership.segments)
     if name not in known:
-        close = get_close_matches(name[:_NAME_MAX], known, n=1)
-        near = f"; did you mean {close[0]!r}?" if close else ""
-        raise UnknownError(f"the workspace has no segment of this name{near}")
+        near = suggest(name[:_NAME_MAX], known, "segments")
+        raise UnknownError(f"the workspace has no segment of this name; {near}")
 
 
 async def list_segments(store: Store, program: Program, now: int) -> SegmentList:

@@ -169,6 +169,8 @@ def _read_group(item: Item) -> dict[str, Any]:
 
 
 def _read_alias(item: Item) -> dict[str, Any]:
+    if _read_id(item.user_id, "userId") is None:
+        raise InputError("no_user_id", "expected the userId that previousId becomes", "userId")
     return _gather(item, previousId=_read_id(item.previous_id, "previousId"))
 
 

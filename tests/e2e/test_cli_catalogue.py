@@ -75,6 +75,8 @@ def test_lines_that_can_not_be_read_are_named_and_keep_others_from_being_removed
         assert "there is no item of this id" in gone.stderr
         unknown = nextbeat("catalogue", "load", feed, "--kind", "prodcts", "--url", url)
         assert "did you mean 'products'?" in unknown.stderr
+        unknown = nextbeat("catalogue", "load", feed, "--kind", "nosuch", "--url", url)
+        assert "no such kind of items; kinds: content, products, stores" in unknown.stderr
 
 
 def test_a_file_that_is_not_there_and_a_server_that_is_not_are_told(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Everything there is about a customer: whole, noted, and the same from server and folder."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.memory import MemoryStore
@@ -11,11 +13,12 @@ from actors.rows import ActQuery
 from adapters.gateway import dossier
 from adapters.gateway.dossier import Dossier
 from adapters.gateway.export import routes
+from adapters.gateway.grants import read_grants
 from adapters.inbox import Inbox, InboxMessage
 from engine.events import ReceiptStatus
 from engine.profile import Profile
 from tests.e2e.command_line import SHOP, nextbeat, write_shop
-from tests.e2e.gateway_host import call
+from tests.e2e.gateway_host import OPEN, call
 from tests.e2e.reading_host import NOW, serve
 from tests.e2e.test_cli_serve import ANYTIME, send, serving
 from tests.e2e.test_ingest_runtime import whole
@@ -157,6 +160,24 @@ async def test_an_export_may_be_had_without_personal_data() -> None:
         assert answer.said["history"][0]["input"]["traits"]["plan"] == "gold"
 
 
+async def test_the_proof_of_a_consent_is_shown_only_to_who_may_see_personal_data() -> None:
+    grants = read_grants("ops:admin:a-1, desk:masked:m-1")
+    settings = msgspec.structs.replace(OPEN, admin_keys=frozenset(grants), grants=grants)
+    admin, desk = {"Authorization": "Bearer a-1"}, {"Authorization": "Bearer m-1"}
+    async with whole(MemoryStore(), settings) as (served, _):
+        said = {"userId": "u1", "purpose": "marketing", "status": "granted", "proof": "Zoe Smith"}
+        (await served.send("/v1/consent", said)).accepted()
+        for path in ("", "/timeline", "/export"):
+            shown = await served.send(f"/v1/customers/u1{path}", method="GET", headers=admin)
+            assert b"Zoe Smith" in shown.body, path
+            for query, key in (("?mask=1", admin), ("", desk)):
+                hidden = await served.send(
+                    f"/v1/customers/u1{path}{query}", method="GET", headers=key
+                )
+                assert b"Zoe" not in hidden.body, path
+                assert b'"proof":"[proof]"' in hidden.body, path
+
+
 async def test_without_the_admin_key_nothing_is_exported() -> None:
     async with serve(routes) as served:
         served.runtime.profiles["u1"] = Profile("u1")
@@ -195,8 +216,25 @@ def test_server_and_folder_give_the_same_and_the_file_is_its_owners(tmp_path: Pa
         ("command line", "ana"),
         ("anybody on this machine", "ana"),
     ]
+    assert json.loads(nextbeat("export", "ana", "--data", data, "--out", "-").stdout)["complete"]
+    assert not Path("-").exists()
     again = nextbeat("timeline", "ana", "--data", data)
     assert again.stdout == timeline.stdout
+
+
+@pytest.mark.slow
+def test_a_timeline_says_why_customers_were_made_one_or_were_not(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path, f"{SHOP}identity: {{rules: [{{same: email}}]}}\n")
+    with serving(shop, tmp_path / "data") as url:
+        for who in ({"userId": "ana"}, {"userId": "bob"}, {"anonymousId": "a-1"}):
+            send(url, "/v1/identify", {**who, "traits": {"email": "ana@example.com"}})
+        statement = {"purpose": "marketing", "channel": "email", "status": "granted"}
+        send(url, "/v1/consent", {"userId": "ana", **statement})
+        told = nextbeat("timeline", "ana", "--url", url).stdout.splitlines()
+    lines = {line.partition("  ")[2]: after for line, after in pairwise(told) if line[:1] != " "}
+    assert "one customer would have 2 user ids, 1 are allowed" in lines["refused  bob"]
+    assert lines["merged  anon:a-1"].startswith("    because ")
+    assert "event  Consent Stated · email" in lines
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """The gateway over the real runtime: what was received is what was stored, or accounted for."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -20,10 +20,13 @@ QUIET = {"workspace": "quiet", "channels": {"email": {"adapter": "log", "identit
 
 @asynccontextmanager
 async def whole(
-    store: MemoryStore, settings: GatewaySettings = OPEN, **limits: int
+    store: MemoryStore,
+    settings: GatewaySettings = OPEN,
+    source: Mapping[str, object] | None = None,
+    **limits: int,
 ) -> AsyncGenerator[tuple[Served, Runtime]]:
     """Run gateway and runtime together."""
-    program = compile_source(QUIET)
+    program = compile_source({**QUIET, **(source or {})})
     runtime = Runtime(
         store, VirtualClock(NOW), program, {}, settings=msgspec.convert(limits, Settings)
     )
@@ -98,6 +101,16 @@ async def test_an_alias_joins_what_was_done_before_it() -> None:
         profile = await runtime.profile("u1")
         assert profile is not None
         assert set(profile.history) == {"Alias Linked", "Clicked"}
+
+
+async def test_an_alias_that_names_nobody_is_kept_apart_and_makes_no_customer() -> None:
+    store = MemoryStore()
+    async with whole(store) as (served, runtime):
+        answer = await served.send("/v1/alias", {"previousId": "zz1"})
+        assert answer.faults() == [(0, "no_user_id", "userId")]
+        [kept] = await store.quarantine(None, 10)
+        assert (kept.code, kept.path) == ("no_user_id", "userId")
+        assert await runtime.profile("anon:zz1") is None
 
 
 async def test_a_history_is_known_and_begins_nothing() -> None:

@@ -168,6 +168,7 @@ async def test_an_anonymous_id_leads_to_the_customer(served: Served) -> None:
         ("", 400, "query.message", "name a message"),
         ("message=", 400, "query.message", "empty"),
         ("message=cart_remainder", 404, "query.message", "did you mean 'cart_reminder'?"),
+        ("message=nomsg", 404, "query.message", "; messages: "),
         ("message=%F0%9F%98%80", 404, "query.message", "no message of this name"),
         ("message=" + "x" * 300, 400, "query.message", "length"),
         ("message=invoice&at=yesterday", 400, "query.at", "2026-03-02T05:12:00Z"),

@@ -165,7 +165,12 @@ def test_half_a_list_is_no_list(tmp_path: Path, text: str, told: str) -> None:
 def test_a_list_that_is_not_there_or_cut_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match="No such file"):
         load(tmp_path)
+    with pytest.raises(ProgramError, match=rf"put list.txt into {tmp_path}\)") as missing:
+        load(tmp_path)
+    assert "SHA-256" not in str(missing.value)
     write(tmp_path, LISTED, name="list.txt.gz")
+    with pytest.raises(ProgramError, match=r"did you mean 'list.txt.gz'\?"):
+        load(tmp_path)
     whole = (tmp_path / "list.txt.gz").read_bytes()
     (tmp_path / "list.txt.gz").write_bytes(whole[:-9])
     with pytest.raises(ProgramError, match="can't be read"):

@@ -92,6 +92,7 @@ def test_segments_are_counted_listed_and_reviewed_when_the_workspace_changes(
         unknown = nextbeat("segments", "vipp", "--url", url)
         assert unknown.returncode == 1
         assert "did you mean 'vip'?" in unknown.stderr
+        assert "segments: viewer, vip" in nextbeat("segments", "nosuch", "--url", url).stderr
     (shop / "workspace.yaml").write_text(SHOP.replace('"gold"', '"free"'), encoding="utf-8")
     with serving(shop, data) as url:
         listed = get(url, "/v1/segments")

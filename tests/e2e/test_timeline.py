@@ -101,6 +101,18 @@ async def test_each_entry_says_what_it_changed_from_what_and_its_cause(served: S
     }
 
 
+async def test_statements_about_a_message_type_are_named_for_people(served: Served) -> None:
+    for number, channel in enumerate(("*", "email")):
+        about = ConsentStatement(
+            "*", channel, ConsentStatus.DENIED, NOW, "form", message_type="promotional"
+        )
+        served.runtime.write("u1", event(number, consents=(about,)))
+    told = [change["name"] for entry in await entries(served) for change in entry["changes"]]
+    assert told == ["type promotional/email", "type promotional"]
+    [found] = await entries(served, "kind=change&name=type+promotional")
+    assert found["changes"][0]["now"] == "denied"
+
+
 @pytest.mark.parametrize(
     ("filters", "seqs"),
     [

@@ -1,6 +1,7 @@
 """Who is who over HTTP: asked, merged by hand, and made two again."""
 
 from collections.abc import AsyncIterator
+from hashlib import sha256
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.e2e.gateway_host import Served, call
 from tests.e2e.test_ingest_runtime import whole
 
 Shard = tuple[Served, Runtime]
+AT_HOME = {"defaults": {"country": "ZA"}}
 
 
 @pytest.fixture
@@ -28,6 +30,55 @@ async def test_whose_an_identity_is(shard: Shard) -> None:
     assert found.said["customer"] == "a/3"
     unknown = await served.send("/v1/identities/email/nobody@b.example", method="GET")
     assert (unknown.status, unknown.said["code"]) == (404, "not_found")
+
+
+IDENTITY = {
+    "rules": [{"same": "email"}, {"same": ["first_name", "phone"]}],
+    "namespaces": {"phone": {}, "passport": {"hash": True}},
+}
+
+
+async def test_an_identity_is_asked_for_as_people_write_it() -> None:
+    async with whole(MemoryStore(), source={"identity": IDENTITY, **AT_HOME}) as (served, _):
+        traits = {"email": "Ana@Example.com", "phone": "082 123 4567", "passport": "X 1"}
+        said = {"type": "identify", "userId": "ana", "traits": traits}
+        (await served.send("/v1/identify", said)).accepted()
+        kept = sha256(b"X 1").hexdigest()
+        for path, value in (
+            ("email/ANA%40example.COM", "ana@example.com"),
+            ("phone/+27%2082%20123%204567", "+27821234567"),
+            ("phone/0821234567", "+27821234567"),
+            ("passport/%20X%201", kept),
+            (f"passport/{kept.upper()}", kept),
+            ("user_id/ana", "ana"),
+        ):
+            found = await served.send(f"/v1/identities/{path}", method="GET")
+            assert (found.said.get("customer"), found.said.get("value")) == ("ana", value), path
+        for path, told in (
+            ("emial/ana@example.com", "did you mean 'email'?"),
+            ("zzz/1", "namespaces: anonymous_id, email, passport, phone, user_id"),
+            ("first_name/ana", "only together with others"),
+            ("email/none", "nobody's"),
+            ("user_id/bob", "nobody's"),
+            ("user_id/anon:7", "nobody's"),
+            ("anonymous_id/ana", "nobody's"),
+        ):
+            refused = await served.send(f"/v1/identities/{path}", method="GET")
+            assert refused.status == 404
+            assert told in refused.said["message"], path
+
+
+async def test_a_name_is_whose_it_became(shard: Shard) -> None:
+    served, _ = shard
+    visit = call(messageId="m9", userId=None, anonymousId="visitor")
+    (await served.send("/v1/track", visit)).accepted()
+    found = await served.send("/v1/identities/anonymous_id/visitor", method="GET")
+    assert found.said["customer"] == "anon:visitor"
+    (await served.send("/v1/customers/u1/merge/u2", b"")).accepted()
+    (await served.send("/v1/customers/a%2F3/merge/u1", b"")).accepted()
+    for path in ("user_id/u2", "user_id/u1", "anonymous_id/anon-u2"):
+        found = await served.send(f"/v1/identities/{path}", method="GET")
+        assert found.said["customer"] == "a/3", path
 
 
 async def test_customers_are_merged_and_parted_by_hand(shard: Shard) -> None:

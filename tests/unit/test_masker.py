@@ -57,6 +57,8 @@ def test_properties_are_marked_for_one_event(masker: Masker) -> None:
         ({"of": "trait", "name": "plan", "was": "x", "now": "y"}, {"was": "x", "now": "y"}),
         ({"address": "x", "content": {"body": "Hi Zoe"}}, {"address": "[address]"}),
         ({"content": {"body": "Hi Zoe"}}, {"content": "[content]"}),
+        ({"statement": {"proof": "Zoe, by phone"}}, {"statement": {"proof": "[proof]"}}),
+        ({"consents": [{"proof": ""}]}, {"consents": [{"proof": ""}]}),
         ({"customer": "zoe@example.com"}, {"customer": "[email]"}),
         ({"trace": [{"seen": "sent to +27821234567"}]}, {"trace": [{"seen": "sent to [phone]"}]}),
         ({"at": "2026-03-02T05:12:00Z"}, {"at": "2026-03-02T05:12:00Z"}),

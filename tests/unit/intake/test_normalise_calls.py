@@ -91,6 +91,12 @@ def test_an_alias_links_the_id_it_had_before() -> None:
     assert event.properties == {"previousId": "anon-9"}
 
 
+@pytest.mark.parametrize("ids", [{}, {"anonymousId": "a-1"}, {"userId": ""}])
+def test_an_alias_says_whose_the_id_is_now(ids: dict[str, Any]) -> None:
+    said = {"type": "alias", "userId": None, "previousId": "anon-9", **ids}
+    assert refused(said) == ("no_user_id", "userId")
+
+
 def test_traits_may_stand_in_the_context() -> None:
     in_context = take({"type": "identify", "context": {"traits": {"plan": "pro"}}})
     at_root = take({"type": "identify", "traits": {"plan": "pro"}})
