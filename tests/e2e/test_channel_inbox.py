@@ -23,6 +23,8 @@ from engine.effects import Send
 from engine.errors import OverloadError, StoreError
 from engine.events import ConsentStatus, Event, EventKind, Input, Receipt, ReceiptStatus
 from engine.limits import INBOX_KEEP_MAX, INBOX_SOCKETS_MAX
+from engine.profile import Profile
+from engine.program.compile import compile_source
 
 NOW = 1_772_428_320_000
 SIGNER = Signer("a secret of many characters")
@@ -44,6 +46,13 @@ class Shard:
         self.inputs: list[Input] = []
         self.refuses: Exception | None = None
         self.fails: Exception | None = None
+        self.unreadable: Exception | None = None
+        self.program = compile_source({"workspace": "shop"})
+
+    async def seek(self, given: str) -> Profile | None:
+        if self.unreadable is not None:
+            raise self.unreadable
+        return Profile(given)
 
     def submit(self, inputs: Sequence[Input]) -> "asyncio.Future[None]":
         if self.refuses is not None:
@@ -445,6 +454,13 @@ async def test_an_unsubscribe_that_can_not_be_stored_says_so(world: World) -> No
     answer = await world.client.post(unsubscribe_path())
     assert answer.status == 503
     assert answer.headers["Retry-After"] == "5"
+
+
+async def test_who_can_not_be_read_is_unsubscribed_all_the_same(world: World) -> None:
+    world.shard.unreadable = StoreError("disk failure")
+    answer = await world.client.post(unsubscribe_path())
+    assert answer.status == 200
+    assert [cast("Event", one).user for one in world.shard.inputs] == ["u1"]
 
 
 async def test_names_in_a_link_are_shown_as_text(world: World) -> None:
