@@ -12,6 +12,7 @@ from adapters.gateway.intake import Portion, refuse_slow, refuse_whole, store
 from adapters.gateway.wire import read_object
 from engine.errors import InputError
 from engine.events import KIND_NAMES, Event, EventKind
+from engine.identities import WORTHLESS_IDS
 from engine.ids import stable_hash
 from engine.intake.clocks import Envelope
 from engine.intake.preferences import read_preferences
@@ -47,6 +48,8 @@ def _read(host: Host, request: web.Request, body: bytes, portion: Portion) -> Ev
     customer = request.match_info["id"]
     if len(customer) > ID_LENGTH_MAX:
         raise InputError("id_too_long", f"an id may have {ID_LENGTH_MAX} characters", "path")
+    if customer in WORTHLESS_IDS:
+        raise InputError("no_user_anon_id", f'"{customer}" stands for nobody', "path")
     value = read_object(body, portion.envelope.oddities)
     said = value.pop(_MESSAGE_ID, None)
     if said is not None and not (isinstance(said, str) and 0 < len(said) <= ID_LENGTH_MAX):
