@@ -87,6 +87,7 @@ async def _erase_stored(data: Path, customer: str, wait_s: float) -> Erasure:
         with suppress(StoreError, ProgramError):  # it only helps to know what else tells people
             runtime.use(await program_in_force(store, StoreState(0, 0)))
         await runtime.start()
+        await runtime.note_act(OPERATOR, "erased", runtime.erasures.pseudonym(customer))
         row = await runtime.erasures.erase(customer)
         row = await runtime.erasures.wait(row.number, wait_s) or row
     finally:
