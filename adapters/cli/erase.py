@@ -11,6 +11,7 @@ import msgspec
 from actors.cuts import ErasureState
 from actors.rows import StoreState
 from actors.runtime import Runtime, Settings
+from adapters.app import OPERATOR
 from adapters.channels.registry import INBOX_FILE
 from adapters.cli.output import write_json
 from adapters.cli.remote import Remote, path_of

@@ -8,8 +8,8 @@ with a write key; made with a key that is an admin key as well, it is an adminis
 from aiohttp import web
 
 from adapters.gateway.acts import note_act
-from adapters.gateway.body import SlowBodyError, read_body
 from adapters.gateway.answers import refuse
+from adapters.gateway.body import SlowBodyError, read_body
 from adapters.gateway.host import Host
 from adapters.gateway.intake import Portion, refuse_slow, refuse_whole, store
 from adapters.gateway.wire import read_object

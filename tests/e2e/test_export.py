@@ -119,7 +119,7 @@ async def test_messages_in_the_inbox_are_there_though_they_were_put_away() -> No
     for number in range(3):
         content = {"title": f"t{number}"}
         await box.put(InboxMessage(0, f"m_{number}", "u1", "in_app", NOW, content, expires_at=NOW))
-    await box.note("u1", "m_1", is_dismissed=True)
+    await box.note(["u1"], "m_1", is_dismissed=True)
     told = await document(shard, "u1", box)
     assert [one["content"]["title"] for one in told["inbox"]] == ["t0", "t1", "t2"]
     await box.close()
