@@ -26,6 +26,7 @@ from engine.errors import OverloadError, StoreError
 from engine.events import ConsentStatus, Event, EventKind, Input, Receipt, ReceiptStatus
 from engine.limits import INBOX_KEEP_MAX, INBOX_SOCKETS_MAX
 from engine.profile import Profile
+from engine.program.compile import compile_source
 
 NOW = 1_772_428_320_000
 SIGNER = Signer("a secret of many characters")
@@ -48,9 +49,13 @@ class Shard:
         self.refuses: Exception | None = None
         self.fails: Exception | None = None
         self.profiles: dict[str, Profile] = {}
+        self.program = compile_source({"workspace": "shop"})
 
     async def profile(self, customer: str) -> Profile | None:
         return self.profiles.get(customer)
+
+    async def seek(self, given: str) -> Profile | None:
+        return self.profiles.get(given)
 
     def submit(self, inputs: Sequence[Input]) -> "asyncio.Future[None]":
         if self.refuses is not None:
