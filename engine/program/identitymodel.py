@@ -114,19 +114,21 @@ def compile_identity(spec: IdentitySpec, country: str) -> IdentityRules:
     rules = tuple(JoinRule("+".join(_parts(rule)), _parts(rule)) for rule in spec.rules)
     alone = {rule.parts[0] for rule in rules if len(rule.parts) == 1}
     named = dict.fromkeys([*spec.namespaces, *(part for rule in rules for part in rule.parts)])
+    namespaces = {
+        name: _compile_namespace(
+            name, spec.namespaces, indexed=name in spec.namespaces or name in alone
+        )
+        for name in named
+    }
     return IdentityRules(
-        namespaces={
-            name: _compile_namespace(
-                name, spec.namespaces, indexed=name in spec.namespaces or name in alone
-            )
-            for name in named
-        },
+        namespaces=namespaces,
         rules=rules,
         worthless=(*WORTHLESS_VALUES, *(one.lower() for one in spec.worthless)),
         user_ids_max=spec.user_ids,
         anonymous_ids_max=spec.anonymous_ids,
         merges_max=spec.merges,
         home=country,
+        hashed=tuple(one for one in namespaces.values() if one.is_hashed),
     )
 
 

@@ -165,6 +165,12 @@ async def test_an_alias_makes_known_customers_one(shard: Shard) -> None:
     assert (await shard.profile("old")).merged_into == "new"
 
 
+async def test_an_alias_holds_for_what_comes_after_it(shard: Shard) -> None:
+    await shard.submit(shard.alias("new", "old"))
+    await shard.submit(shard.track("old", "Seen"))
+    assert (await shard.profile("new")).history["Seen"].count == 1
+
+
 @pytest.mark.parametrize(
     ("customer", "other", "code"),
     [("u1", "u1", "same_customer"), ("u1", "u9", "unknown_customer"), ("u1", "anon:a1", "merged")],
