@@ -58,7 +58,7 @@ class Shard:
     async def seek(self, given: str) -> Profile | None:
         if self.unreadable is not None:
             raise self.unreadable
-        return self.profiles.get(given, Profile(given))
+        return Profile(given)
 
     def submit(self, inputs: Sequence[Input]) -> "asyncio.Future[None]":
         if self.refuses is not None:
@@ -213,34 +213,6 @@ async def test_what_a_customer_does_becomes_a_receipt(
     )
     assert await world.numbers() == ([] if verb == "dismissed" else ["m1"])
     assert [message.seen_at for message in await world.inbox.page(["u1"], 0, 10)] in ([], [NOW])
-
-
-async def test_what_came_before_a_merge_is_in_the_inbox_of_who_it_was(world: World) -> None:
-    for number, customer in enumerate(("anon:a/1", "u1", "anon:a/1", "u2")):
-        await world.channel.deliver(a_send(f"m{number}", customer))
-    assert await world.numbers() == ["m1"]
-    assert (await world.client.post("/v1/inbox/u1/m2/opened", headers=world.own())).status == 404
-    world.shard.profiles["u1"] = Profile("u1", absorbed={"anon:a/1": 7})
-    world.shard.profiles["anon:a/1"] = Profile("anon:a/1", merged_into="u1")
-    assert await world.numbers() == ["m0", "m1", "m2"]
-    assert await world.numbers("?after=1&limit=1") == ["m1"]
-    assert await world.numbers(customer="anon:a%2F1") == ["m0", "m2"]
-    assert (await world.client.post("/v1/inbox/u1/m0/dismissed", headers=world.own())).status == 200
-    [receipt] = world.shard.inputs
-    assert isinstance(receipt, Receipt)
-    assert (receipt.user, receipt.message) == ("u1", "m0")
-    assert await world.numbers() == ["m1", "m2"]
-    url = f"/v1/inbox/u1/socket?token={SIGNER.inbox_token('u1')}"
-    async with world.client.ws_connect(url) as socket:
-        told = [(await socket.receive_json(timeout=5))["message_id"] for _ in range(2)]
-        await world.channel.deliver(a_send("late", "anon:a/1"))
-        await world.channel.deliver(a_send("new"))
-        told += [(await socket.receive_json(timeout=5))["message_id"] for _ in range(2)]
-    assert told == ["m1", "m2", "late", "new"]
-    await world.freed()
-    assert world.inbox.listener_count("anon:a/1") == 0
-    del world.shard.profiles["u1"]  # two again
-    assert await world.numbers() == ["m1", "new"]
 
 
 async def test_what_is_not_there_can_not_be_opened(world: World) -> None:
