@@ -76,6 +76,9 @@ class Unions:
 
     def _unite(self, past: Past, merged: Merged) -> None:
         other = self._pasts.get(merged.customer)
+        if other is None and merged.seq:
+            self._unite_unknown(past, merged)
+            return
         if other is None:
             other = Past(merged.customer, self._accuse)
         seq = other.entries[-1].seq if other.entries else 0
@@ -83,6 +86,14 @@ class Unions:
             self._accuse("a merge takes who departs as they are", past.folded.customer, seq)
         past.rulings.unite(other.rulings, past.folded.proposal_count)
         past.counts = _add(past.counts, other.counts)
+
+    def _unite_unknown(self, past: Past, merged: Merged) -> None:
+        """Take in somebody who was parted again and erased before this was read."""
+        other = Past(merged.customer, self._accuse)
+        profile = _PROFILE.decode(merged.profile)
+        other.rulings.restore(profile)
+        past.rulings.unite(other.rulings, past.folded.proposal_count)
+        past.counts = _add(past.counts, _counts(profile))
 
     def _depart(self, past: Past, departed: Departed) -> None:
         winner = self._pasts.get(departed.into)
@@ -105,10 +116,10 @@ class Unions:
     def _compare(self, whole: _Whole, second: Profile) -> None:
         customer = whole.first.customer
         if _add(_counts(whole.first), _counts(second)) != whole.counts:
-            self._accuse("each event counts for one of two who part", customer, second.customer)
+            self._accuse("each event counts for one of two who part", customer, second.customer, _counts(whole.first), _counts(second), whole.counts)
         slots = {slot.message_id for one in (whole.first, second) for slot in one.ledger}
         if slots != whole.slots:
-            self._accuse("each send is kept by one of two who part", customer, second.customer)
+            self._accuse("each send is kept by one of two who part", customer, second.customer, *sorted(slots ^ whole.slots), "had" if whole.slots - slots else "too many")
         said = Wishes(whole.first.consents.values())
         said.unite(Wishes(second.consents.values()))
         if said != whole.wishes:
@@ -120,7 +131,7 @@ class Unions:
             if not past.is_as_counted():
                 self._accuse("each event counts once for whose it is", customer)
             for name in past.folded.absorbed:
-                if self.who(name) != self.who(customer):
+                if name in self._pasts and self.who(name) != self.who(customer):
                     self._accuse("who was taken in departed", customer, name)
             for namespace, values in past.folded.identities.items():
                 for value in values:

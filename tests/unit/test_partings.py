@@ -184,3 +184,24 @@ async def test_only_what_was_merged_can_be_parted(shard: Shard) -> None:
         await shard.runtime.partings.unmerge("u1", "u9")
     await shard.submit(shard.track("u1"), shard.track("u9"))
     assert shard.runtime.gauges()["mailbox_depth"] == 0
+
+
+async def test_a_device_somebody_else_has_by_now_stays_theirs(shard: Shard) -> None:
+    await merged(shard)
+    await shard.submit(shard.known("u2"))
+    await shard.submit(shard.identify("u2", anonymous="a1"))
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    assert await shard.runtime.resolve("anonymous_id", "a1") == "u2"
+    assert "a1" in (await shard.profile("u2")).identities["anonymous_id"]
+    assert (await shard.profile("u1")).identities == {}
+    await shard.submit(shard.anonymous("a1", "Later"))
+    assert "Later" in (await shard.profile("u2")).history
+
+
+async def test_who_became_another_customer_is_not_parted(shard: Shard) -> None:
+    await merged(shard)
+    await shard.submit(shard.known("u2"))
+    await shard.runtime.partings.merge("u2", "u1")
+    with pytest.raises(InputError, match="'u1' is 'u2' by now"):
+        await shard.runtime.partings.unmerge("u1", "anon:a1")
+    assert (await shard.profile("u1")).merged_into == "u2"
