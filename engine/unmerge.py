@@ -201,6 +201,7 @@ class _Parting:
             else:
                 if owner is not None and isinstance(record, Entered):
                     owner.add("instance", record.instance)
+                    self._count(record)
                 evolve(self._ours if owner is None else owner.profile, record, now)
 
     def _take_move(self, record: Decided | Moved | Exited | WakeSet, now: int) -> None:
@@ -211,10 +212,21 @@ class _Parting:
         else:
             owner.evolve(record, now)
             self._ours.decision_count += isinstance(record, Decided)  # no id is given twice
+            self._count(record)
         if isinstance(record, Decided) and record.message_id:
             for profile in self._everyone():
                 if profile is not (self._ours if owner is None else owner.profile):
                     enter_slot(profile.ledger, profile.tallies, _slot(record, now), now)
+
+    def _count(self, record: Record) -> None:
+        """Use up a number that was the other's: who comes later is numbered above it."""
+        ours = self._ours
+        if isinstance(record, Entered):
+            ours.instance_count = max(ours.instance_count, record.instance)
+        elif isinstance(record, Decided):
+            ours.proposal_count = max(ours.proposal_count, record.proposal)
+        elif isinstance(record, WakeSet):
+            ours.timer_count = max(ours.timer_count, record.timer)
 
     def _whose(self, record: Decided | Moved | Exited | WakeSet) -> _Other | None:
         for other in self._others.values():

@@ -56,7 +56,7 @@ class Auditor:
         await self._read(store)
         self._check_acknowledged(store)
         await self._compare_live(runtime)
-        self._unions.check(store.kept.links())
+        self._unions.check(store.kept.links(), store.seen.cuts)
         self._compare_snapshots(store)
         await self._compare_timers(store)
         await self._compare_members(store)

@@ -68,11 +68,11 @@ class Rulings:
 
         Their proposals go on under numbers above this customer's own.
         """
-        self._wishes.unite(other._wishes)
+        self._wishes.unite(other.wishes())
         self.slots |= other.slots
         self.waiting |= {number + proposal_count: at for number, at in other.waiting.items()}
         if not self._zone:
-            self._zone, self._zone_at = other._zone, other._zone_at
+            self._zone, self._zone_at = other.zone()
 
     def restore(self, profile: Profile) -> None:
         """Go on as two who were one, from what each is given back; whole is judged elsewhere."""
@@ -87,6 +87,10 @@ class Rulings:
     def depart(self) -> None:
         """Have nothing left to judge: it went to somebody else."""
         self.restore(Profile(self._customer))
+
+    def zone(self) -> tuple[str, int]:
+        """Tell where they are, and when they said so; "" and -1 where they never did."""
+        return self._zone, self._zone_at
 
     def wishes(self) -> Wishes:
         """Tell what was said of marketing."""

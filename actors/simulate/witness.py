@@ -29,7 +29,7 @@ class Wishes:
 
     def unite(self, other: "Wishes") -> None:
         """Take in what somebody said who is the same person."""
-        for key, rank in other._said.items():
+        for key, rank in other.said().items():
             self._said[key] = max(rank, self._said.get(key, rank))
 
     def take(self, said: ConsentStatement) -> None:
@@ -37,6 +37,10 @@ class Wishes:
         key = f"{said.purpose}/{said.channel}"
         rank = (said.at, said.status is not ConsentStatus.GRANTED)
         self._said[key] = max(rank, self._said.get(key, rank))
+
+    def said(self) -> dict[str, tuple[int, bool]]:
+        """Tell what was said last: purpose/channel -> (at, is a "no")."""
+        return self._said
 
     def is_no(self, purpose: str, channel: str) -> bool:
         """Say whether a purpose is unwanted on a channel, where silence is consent."""

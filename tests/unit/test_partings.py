@@ -205,3 +205,16 @@ async def test_who_became_another_customer_is_not_parted(shard: Shard) -> None:
     with pytest.raises(InputError, match="'u1' is 'u2' by now"):
         await shard.runtime.partings.unmerge("u1", "anon:a1")
     assert (await shard.profile("u1")).merged_into == "u2"
+
+
+async def test_who_came_while_two_were_one_stays_when_they_part(shard: Shard) -> None:
+    await merged(shard)
+    await shard.submit(shard.anonymous("a1", "Wait"), shard.anonymous("a1", "Later"))
+    third = with_address(shard.anonymous("a2", "Later"), "w@b.example")
+    await shard.submit(third, shard.identify("u1", anonymous="a2"))
+    before = await shard.profile("u1")
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    ours = await shard.profile("u1")
+    assert set(ours.absorbed) == {"anon:a2"}
+    assert ours.proposal_count == before.proposal_count
+    assert ours.instance_count == before.instance_count
