@@ -162,9 +162,9 @@ def _evolve_context(profile: Profile, event: Event) -> None:
         profile.context_timezone = timezone
         profile.context_at = event.at
     locale = context.get("locale")
-    if isinstance(locale, str) and len(locale) <= LOCALE_LENGTH_MAX:
-        if event.at >= profile.active_at:
-            profile.context_locale = locale
+    is_latest = event.at >= profile.active_at
+    if is_latest and isinstance(locale, str) and len(locale) <= LOCALE_LENGTH_MAX:
+        profile.context_locale = locale
     device = context.get("device")
     if isinstance(device, dict) and (token := cast("JsonObject", device).get("token")):
         write_traits(profile, {"push_token": token}, event.at)

@@ -54,6 +54,26 @@ def foretell(
     return bool(answer), at
 
 
+def enough_until(series: Series, window_ms: int, least: int, now: int) -> tuple[bool, int]:
+    """Say whether at least so many (1 or more) happened in the window, and until when that is so.
+
+    What `foretell` would say, without going from change to change: the answer to most questions.
+    """
+    rows = series.rows
+    width = len(series.names) + _TOTALS
+    if len(rows) <= width * _BYTES:
+        return False, NEVER_AT
+    view = memoryview(rows).cast("q")
+    instants, counts = view[width::width], view[_COUNT::width]
+    last = above = len(instants)
+    if instants[last - 1] > now:
+        above = bisect_right(instants, now)
+    most = counts[above] - least  # of what has left the window, while enough are in it
+    if most >= counts[bisect_right(instants, now - window_ms)]:
+        return True, instants[bisect_right(counts, most) - 1] + window_ms
+    return False, instants[above] if above < last else NEVER_AT
+
+
 def foretell_times(
     times: Sequence[int], window_ms: int, ask: Question, now: int
 ) -> tuple[bool, int]:

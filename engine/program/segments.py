@@ -36,7 +36,7 @@ _HISTORY = frozenset({"count", "sum", "last", "since"})
 class _Looks(Fed):
     """What a segment looks at, with all that the segments it asks for look at."""
 
-    segments: list[str] = msgspec.field(default_factory=list)
+    segments: list[str] = msgspec.field(default_factory=list[str])
     runs_with_time: bool = False
 
 

@@ -65,7 +65,8 @@ def changes_at(profile: Profile, name: str, now: int) -> int | None:
 
 
 def test_of_a_stranger_nothing_is_known() -> None:
-    assert live_traits(Profile("u1"), SHOP, AT) == {}
+    told = {"timezone": "Africa/Johannesburg", "lifecycle": "prospect"}  # as of everybody
+    assert live_traits(Profile("u1"), SHOP, AT) == told
 
 
 def test_orders_say_how_many_how_much_and_how_often() -> None:

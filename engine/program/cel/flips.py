@@ -13,13 +13,14 @@ another by time alone.
   true ones: nobody is woken for the sake of a term that does not matter.
 """
 
+import math
 import operator
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, NEVER_AT, SECOND_MS
-from engine.measures.outlook import foretell, foretell_times
+from engine.measures.outlook import enough_until, foretell, foretell_times
 from engine.measures.series import MILLION, read
 from engine.program.cel.compiler import build, parts_of
 from engine.program.cel.datefields import date_part
@@ -125,11 +126,28 @@ def _term(node: Typed) -> Flip:
 
 def _count_flip(node: Operation, op: str, number: float) -> Flip:
     name, window_ms, compare = _text(node.args[0]), _ms(node.args[1]), _COMPARERS[op]
+    if op not in ("==", "!=") and math.isfinite(number):
+        least = math.ceil(number) if op in (">=", "<") else math.floor(number) + 1
+        if least >= 1:
+            return _enough_flip(name, window_ms, least, is_wanted=op in (">=", ">"))
 
     def flip(scope: Scope) -> Answer:
         history = scope.owner.history.get(name)
         series = None if history is None else history.recent
         return foretell(series, window_ms, lambda count, _: compare(count, number), scope.now)
+
+    return flip
+
+
+def _enough_flip(name: str, window_ms: int, least: int, *, is_wanted: bool) -> Flip:
+    too_few = not is_wanted, NEVER_AT
+
+    def flip(scope: Scope) -> Answer:
+        history = scope.owner.history.get(name)
+        if history is None or history.recent is None:
+            return too_few
+        is_enough, at = enough_until(history.recent, window_ms, least, scope.now)
+        return is_enough is is_wanted, at
 
     return flip
 
