@@ -14,6 +14,7 @@ kept by the store in memory, which passes the same contract as the real one.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -141,7 +142,7 @@ class Seen:
 
         With the seq of its entry: before somebody who was erased when it came.
         """
-        names = [("user_id", given.user)]
+        names: list[tuple[str, Any]] = [("user_id", given.user)]
         if isinstance(given, Event):
             names.append(("anonymous_id", given.anonymous))
             if given.kind is EventKind.ALIAS:
@@ -151,7 +152,7 @@ class Seen:
         found = [
             self.graves[identity]
             for identity in names
-            if self.grave_seqs.get(identity, _LATEST) < seq  # type: ignore[arg-type]
+            if self.grave_seqs.get(identity, _LATEST) < seq
         ]
         return given.at <= max(found, default=-1)
 

@@ -16,6 +16,7 @@ import engine.step
 import engine.unmerge
 from actors.customer import Customer, Move
 from actors.merges import Conclusion, Merges, Place
+from engine.decide import decide_farewell
 from engine.events import ConsentStatement, Departed, Merged
 from engine.evolve import evolve_input
 from engine.profile import Profile
@@ -30,7 +31,8 @@ def who_departs_keeps_their_profile(patch: Patch) -> None:
         profile.merged_into = departed.into
         return True
 
-    patch.setitem(engine.evolve._BELONGINGS, Departed, depart)
+    belongings: Any = engine.evolve._BELONGINGS
+    patch.setitem(belongings, Departed, depart)
 
 
 @planted
@@ -67,7 +69,7 @@ def a_merge_takes_a_profile_that_has_moved_on(patch: Patch) -> None:
 
 @planted
 def timers_of_who_departs_not_cleared(patch: Patch) -> None:
-    real = engine.step.decide_farewell
+    real = decide_farewell
 
     def farewell(turn: Any, timers: Any) -> None:
         if not turn.profile.merged_into:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from engine.errors import InputError
-from engine.events import ConsentStatement, ConsentStatus, Event
+from engine.events import ConsentStatement, ConsentStatus, Event, ReceiptStatus
 from engine.instants import HOUR_MS, MINUTE_MS
 from tests.shards import GatedStore, Shard
 
@@ -218,3 +218,14 @@ async def test_who_came_while_two_were_one_stays_when_they_part(shard: Shard) ->
     assert set(ours.absorbed) == {"anon:a2"}
     assert ours.proposal_count == before.proposal_count
     assert ours.instance_count == before.instance_count
+
+
+async def test_a_send_that_failed_is_held_against_neither_of_two_who_part(shard: Shard) -> None:
+    await merged(shard)
+    await shard.advance(2 * HOUR_MS + MINUTE_MS)
+    message = next(iter((await shard.profile("u1")).sends))
+    failed = shard.receipt("u1", message, ReceiptStatus.FAILED)
+    await shard.submit(msgspec.structs.replace(failed, permanent=True))
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    for name in ("u1", "anon:a1"):
+        assert message not in {slot.message_id for slot in (await shard.profile(name)).ledger}
