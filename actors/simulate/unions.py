@@ -47,7 +47,7 @@ class _Whole:
 
     def __init__(self, past: Past, profile: Profile) -> None:
         self.counts = past.counts
-        self.slots = frozenset(past.rulings.slots)
+        self.slots = set(past.rulings.slots)
         self.wishes = past.rulings.wishes()
         self.first = profile
 

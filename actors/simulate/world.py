@@ -21,6 +21,7 @@ from actors.lanes import Pacing
 from actors.partings import Partings
 from actors.ports import Channel
 from actors.runtime import Runtime, Settings
+from actors.simulate.asking import ask_to_erase, ask_who_is_who, retrieve, see_through
 from actors.simulate.checks import Auditor
 from actors.simulate.clock import MachineClock, ProcessClock
 from actors.simulate.dice import Dice
@@ -32,7 +33,7 @@ from actors.simulate.provider import SimProvider
 from actors.simulate.scene import CHANNELS, ORIGINS, Scene, load_scene
 from actors.simulate.witness import Witness
 from actors.timers import HORIZON_MS
-from engine.errors import InputError, OverloadError, StoreError
+from engine.errors import OverloadError, StoreError
 from engine.events import Event, Input, Receipt
 from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, parse_instant
 
@@ -186,7 +187,7 @@ class World:
 
     def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
         """Have somebody outside do something."""
-        return self._outside.run(self.loop.create_task, _run(work))
+        return self._outside.run(self.loop.create_task, see_through(work))
 
     def _person(self, number: int) -> Person:
         return Person(
@@ -329,7 +330,7 @@ class World:
         process = self.process
         if process is None or not process.is_up:
             return
-        work = _say(said(process.runtime.partings))
+        work = ask_who_is_who(said(process.runtime.partings))
         asked: asyncio.Task[str] = process.context.run(self.loop.create_task, work)
         ends: list[asyncio.Future[Any]] = [asked, process.ended]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED, timeout=_PATIENCE_S)
@@ -362,7 +363,7 @@ class World:
             return False
         assert isinstance(inputs[0], (Event, Receipt))
         process.waiting[answered] = inputs[0].id
-        answered.add_done_callback(_retrieve)
+        answered.add_done_callback(retrieve)
         if self.hazards.strikes("restart"):
             self.spawn(self._restart(process))
         if self.hazards.strikes("disconnect"):
@@ -409,7 +410,7 @@ class World:
         process = self.process
         if process is None or not process.is_up:
             return False
-        work = _erase(process.runtime, name)
+        work = ask_to_erase(process.runtime, name)
         asked: asyncio.Task[bool] = process.context.run(self.loop.create_task, work)
         ends: list[asyncio.Future[Any]] = [asked, process.ended]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED, timeout=_PATIENCE_S)
@@ -451,33 +452,6 @@ class World:
             is_near = next_at is not None and next_at < now + MINUTE_MS
             if is_quiet and not is_near and before["journal_seq"] == after["journal_seq"]:
                 return
-
-
-async def _run(work: Awaitable[None]) -> None:
-    await work
-
-
-async def _erase(runtime: Runtime, name: str) -> bool:
-    """Ask for an erasure; says whether it was granted."""
-    try:
-        await runtime.erasures.erase(name)
-    except StoreError:
-        return False
-    return True
-
-
-async def _say(said: Awaitable[None]) -> str:
-    """Await a merge or a parting; says why it was refused, or ""."""
-    try:
-        await said
-    except (InputError, OverloadError, StoreError) as error:
-        return str(error)
-    return ""
-
-
-def _retrieve(answered: asyncio.Future[None]) -> None:
-    if not answered.cancelled():
-        answered.exception()
 
 
 def simulate(plan: Plan) -> Report:
