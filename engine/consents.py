@@ -60,14 +60,23 @@ def find_statement(
     ledger: Mapping[str, ConsentStatement], purpose: str, channel: str
 ) -> ConsentStatement | None:
     """Find the statement that holds for a purpose on a channel."""
-    return _highest(ledger, _keys(purpose, channel))
+    found: ConsentStatement | None = None
+    for key in _keys(purpose, channel):  # asked for every channel of every message: no calls
+        if key in ledger:
+            statement = ledger[key]
+            if found is None or _outranks(statement, found):
+                found = statement
+    return found
 
 
 def find_type_statement(
     ledger: Mapping[str, ConsentStatement], message_type: str, channel: str
 ) -> ConsentStatement | None:
     """Find the statement that holds for a message type on a channel."""
-    return _highest(ledger, _type_keys(message_type, channel))
+    here, everywhere = _type_keys(message_type, channel)
+    if here not in ledger and everywhere not in ledger:
+        return None
+    return _highest(ledger, (here, everywhere))
 
 
 def is_granted(statement: ConsentStatement | None, now: int) -> bool:

@@ -295,8 +295,10 @@ def _end_waits(turn: Turn, event: Event, scope: Scope) -> None:
 
 def _settle(turn: Turn) -> None:
     """See to what the moves of this input changed for others: segments, and wishes of contact."""
-    follow_sends(turn)
-    _follow_segments(turn)
+    if turn.program.membership.by_contact:
+        follow_sends(turn)
+    if turn.crossings:
+        _follow_segments(turn)
     if turn.profile.pending and any(map(changes_contact, turn.records)):
         reconsider(turn)
         _follow_segments(turn)
@@ -333,6 +335,8 @@ def _start_by_segment(turn: Turn, crossing: SegmentEntered | SegmentLeft) -> Non
     has_entered = isinstance(crossing, SegmentEntered)
     key = crossing.segment, ENTERED if has_entered else LEFT
     journeys = () if crossing.reviewed else turn.program.membership.starts.get(key, ())
+    if not journeys:
+        return
     name = SEGMENT_EVENTS[key[1]]
     event = {"segment": crossing.segment, "at": format_instant(crossing.at)}
     for journey in journeys:

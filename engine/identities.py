@@ -32,6 +32,33 @@ ANONYMOUS = "anonymous_id"
 ANONYMOUS_PREFIX = "anon:"
 USER = "user_id"
 
+# What programs write where they have no id. These are whole ids, in the ways they are spelt;
+# `nil` and `nan` in small letters are names people have.
+_NO_ID = ("null", "none", "undefined", "0", "(null)", "00000000-0000-0000-0000-000000000000")
+_SPELLINGS = (str.lower, str.upper, str.capitalize)
+WORTHLESS_IDS = frozenset(
+    ("[object Object]", "NaN", *(spell(word) for word in _NO_ID for spell in _SPELLINGS))
+)
+
+# What programs, people and forms write into other identities, as patterns of small letters.
+WORTHLESS_VALUES = (
+    *_NO_ID,
+    "[[]object object]",
+    "noemail@*",
+    "no-email@*",
+    "none@*",
+    "noreply@*",
+    "no-reply@*",
+    "test@test.*",
+    "unknown",
+    "n/a",
+    "na",
+    "-",
+    "0000000000",
+    "1111111111",
+    "1234567890",
+)
+
 
 class Priority(StrEnum):
     """What an identity stands for; a value of a lower kind never holds up a merge."""

@@ -32,8 +32,13 @@ def write_traits(profile: Profile, values: Mapping[str, Any], at: int) -> None:
         _write_all(profile, values, at)
         return
     for name, value in values.items():
-        if at >= written_at(profile, name):
-            write_trait(profile, name, value, at)
+        write_later(profile, name, value, at)
+
+
+def write_later(profile: Profile, name: str, value: object, at: int) -> None:
+    """Write one trait, unless it was written later than that; None removes it."""
+    if at >= written_at(profile, name):
+        write_trait(profile, name, value, at)
 
 
 def written_at(profile: Profile, name: str) -> int:

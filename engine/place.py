@@ -30,7 +30,6 @@ HIGH, MEDIUM, LOW = "high", "medium", "low"
 
 _PLACES_MAX = 16_384  # a place is remembered by everything it was told from
 _TEXT_LENGTH_MAX = 80  # longer traits are no names of places, and would fill the memory of them
-_NO_FIELDS: dict[str, object] = {}
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -97,28 +96,35 @@ class _Line(NamedTuple):
 
 def find_place(profile: Profile, program: HasDefaults) -> Place:
     """Tell where a customer is."""
-    traits = profile.traits
-    address = traits.get("address")
-    fields = cast("dict[str, object]", address) if isinstance(address, dict) else _NO_FIELDS
-    defaults = program.defaults
+    traits, defaults = profile.traits, program.defaults
+    told = traits.get
+    address = told("address")
+    # A plain tuple: making a named one would be a fifth of the whole cost. Of most customers most
+    # of this is unknown, and not even looked at.
     return _find_place(
-        # A plain tuple: making a named one would be a fifth of the whole cost.
         (
-            _text(traits.get("timezone")),
+            _text(zone) if (zone := told("timezone")) else "",
             _text(profile.context_timezone),
-            _text(traits.get("phone")),
-            (_text(traits.get("country")), _text(fields.get("country"))),
+            _text(phone) if (phone := told("phone")) else "",
             (
-                _text(traits.get("state")),
-                _text(traits.get("region")),
-                _text(traits.get("subdivision")),
-                _text(fields.get("state")),
-                _text(fields.get("region")),
+                _text(country) if (country := told("country")) else "",
+                _field(address, "country") if address else "",
+            ),
+            (
+                _text(state) if (state := told("state")) else "",
+                _text(region) if (region := told("region")) else "",
+                _text(part) if (part := told("subdivision")) else "",
+                _field(address, "state") if address else "",
+                _field(address, "region") if address else "",
             ),
             defaults.timezone,
             defaults.country,
         )
     )
+
+
+def _field(address: object, name: str) -> str:
+    return _text(cast("dict[str, object]", address).get(name)) if isinstance(address, dict) else ""
 
 
 def _text(value: object) -> str:

@@ -134,7 +134,7 @@ def follow_receipt(turn: Turn, channel: str, status: str) -> None:
 def follow_sends(turn: Turn) -> None:
     """Bring membership up to date after messages that were sent."""
     by_contact = turn.program.membership.by_contact
-    if by_contact and any(isinstance(one, Decided) and one.message_id for one in turn.records):
+    if any(isinstance(one, Decided) and one.message_id for one in turn.records):
         _assess(turn, by_contact)
 
 

@@ -173,19 +173,20 @@ def _send(customer: str, decided: Decided) -> Send | None:
     if not decided.message_id:
         return None
     return Send(
-        message_id=decided.message_id,
-        decision_id=decided.decision_id,
-        customer=customer,
-        channel=decided.channel,
-        address=decided.address,
-        message=decided.message,
-        message_type=decided.message_type,
-        purpose=decided.purpose,
-        journey=decided.journey,
-        step=decided.step,
-        content=decided.content,
-        decided_at=decided.at,
-        expires_at=decided.expires_at,
+        # By position: naming the fields takes five times as long, and it is done for each.
+        decided.message_id,
+        decided.decision_id,
+        customer,
+        decided.channel,
+        decided.address,
+        decided.message,
+        decided.message_type,
+        decided.purpose,
+        decided.journey,
+        decided.step,
+        decided.content,
+        decided.at,
+        decided.expires_at,
     )
 
 

@@ -34,14 +34,17 @@ def check_consent(
     consents = profile.consents
     statement = find_statement(consents, purpose, channel) if consents else None
     if statement is not None:
-        block = _check_statement(statement, purpose, now)
+        if statement.status is ConsentStatus.GRANTED and statement.expires_at is None:
+            block = None  # as nearly always
+        else:
+            block = _check_statement(statement, purpose, now)
     elif purpose == SERVICE or _is_opt_out(profile, program, purpose):
         block = None
     else:
         block = _block("no statement")
     if block is not None or not consents:
         return block
-    return _check_type(profile, message_type, channel)
+    return _check_type(profile, message_type, channel) if message_type else None
 
 
 def _check_statement(statement: ConsentStatement, purpose: str, now: int) -> Block | None:
@@ -60,8 +63,6 @@ def _check_statement(statement: ConsentStatement, purpose: str, now: int) -> Blo
 
 
 def _check_type(profile: Profile, message_type: str, channel: str) -> Block | None:
-    if not message_type:
-        return None
     statement = find_type_statement(profile.consents, message_type, channel)
     if statement is None or statement.status not in _NOES:
         return None

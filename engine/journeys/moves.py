@@ -115,13 +115,13 @@ def _send(turn: Turn, instance: Instance, instruction: Instruction, position: in
     outcome = propose(
         turn,
         Proposal(
-            number=profile.proposal_count + 1,
-            message=instruction.message,
-            journey=instance.journey,
-            instance=instance.id,
-            step=instruction.step,
-            proposed_at=turn.now,
-            pinned=instruction.channel,
+            profile.proposal_count + 1,
+            instruction.message,
+            instance.journey,
+            instance.id,
+            instruction.step,
+            turn.now,
+            instruction.channel,
             event=instance.event,
         ),
     )

@@ -70,6 +70,9 @@ def unite_engaged(one: Engaged, two: Engaged) -> Engaged:
 
 def _advance(engaged: Engaged, step: int) -> None:
     factor = decay(step - engaged.step)
-    for status in STATUSES:
-        setattr(engaged, status, getattr(engaged, status) * factor)
+    engaged.sent *= factor
+    engaged.delivered *= factor
+    engaged.opened *= factor
+    engaged.clicked *= factor
+    engaged.replied *= factor
     engaged.step = step

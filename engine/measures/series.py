@@ -40,6 +40,8 @@ _AT, _COUNT, _TOTALS = 0, 1, 2  # where things are in a row
 _BYTES = 8
 _WRAP, _HALF = 2**64, 2**63
 _ONE = struct.Struct("<q")
+_PAIR = struct.Struct("<2q")  # a row without totals, or the beginning of any
+_read_one, _read_pair = _ONE.unpack_from, _PAIR.unpack_from
 _NO_AMOUNTS: Mapping[str, int] = {}
 
 # Rows are read in place, as the processor has its numbers, and kept so in the file.
@@ -93,6 +95,14 @@ def add(series: Series, at: int, amounts: Mapping[str, int] = _NO_AMOUNTS, *, ed
     if at <= edge_at:
         expire(series, edge_at)
         return
+    if amounts or series.names or not _append(series.rows, at):
+        _enter(series, at, amounts)
+    if _instant(series.rows, (len(series.names) + _TOTALS) * _BYTES) <= edge_at:
+        expire(series, edge_at)
+
+
+def _enter(series: Series, at: int, amounts: Mapping[str, int]) -> None:
+    """Take in what may be of any kind, wherever it belongs."""
     for name in amounts:
         if name not in series.names:
             _widen(series, amounts)
@@ -111,8 +121,19 @@ def add(series: Series, at: int, amounts: Mapping[str, int] = _NO_AMOUNTS, *, ed
         layout.pack_into(rows, len(rows) - layout.size, *row)
     else:
         _add_late(series, at, amounts, layout)
-    if _instant(rows, layout.size) <= edge_at:
-        expire(series, edge_at)
+
+
+def _append(rows: bytearray, at: int) -> bool:
+    """Take in what is the newest yet and only counted, as it nearly always is; else gives False."""
+    if not rows:
+        return False
+    last_at, count = _read_pair(rows, len(rows) - _PAIR.size)
+    if at <= last_at:
+        return False
+    rows += _PAIR.pack(at, count + 1)
+    if len(rows) > _PAIR.size * (SERIES_EXACT_MAX + 2):
+        _thin(rows, _PAIR.size)
+    return True
 
 
 def expire(series: Series, edge_at: int) -> None:
@@ -136,6 +157,18 @@ def read(series: Series, window_ms: int | None, now: int, *, name: str = "") -> 
     width = len(names) + _TOTALS
     if len(rows) <= width * _BYTES:
         return NOTHING
+    newest = len(rows) - width * _BYTES
+    last_at, count = _read_pair(rows, newest)
+    if last_at <= now:
+        # Most windows hold nothing, or everything there is: seen without a search.
+        if window_ms is not None and last_at <= now - window_ms:
+            return NOTHING
+        (first_at,) = _read_one(rows, width * _BYTES)
+        if window_ms is None or first_at > now - window_ms:
+            total = _whole(series, name, newest) if name in names else 0
+            changes_at = None if window_ms is None else first_at + window_ms
+            _, gone = _read_pair(rows, 0)
+            return Stretch(count - gone, total, first_at, last_at, changes_at)
     view = memoryview(rows).cast("q")
     instants = view[width::width]
     above = len(instants)
@@ -156,6 +189,12 @@ def read(series: Series, window_ms: int | None, now: int, *, name: str = "") -> 
         total = _wrap(view[high + place] - view[low + place])
     count = view[high + _COUNT] - view[low + _COUNT]
     return Stretch(count, total, first_at, instants[above - 1], changes_at)
+
+
+def _whole(series: Series, name: str, newest: int) -> int:
+    """Give a total over everything there is; `newest` is where the last row begins."""
+    place = (_TOTALS + series.names.index(name)) * _BYTES
+    return _wrap(_instant(series.rows, newest + place) - _instant(series.rows, place))
 
 
 def rows_of(series: Series) -> list[Row]:

@@ -6,7 +6,7 @@ back. Scores halve every 30 days; they are looked at again at each step of 11 ho
 
 from typing import Any
 
-from engine.measures.affinity import step_ends_at, step_of
+from engine.measures.affinity import STEPS, step_ends_at, step_of
 from engine.measures.engaged import (
     HALF_LIFE_MS,
     STATUSES,
@@ -40,8 +40,17 @@ def note_contact(
     key = _KEY + channel
     engaged = measures.get(key)
     if not isinstance(engaged, Engaged):
-        engaged = measures[key] = Engaged()
+        engaged = measures[key] = Engaged(step_of(at, HALF_LIFE_MS))
     note_engaged(engaged, status, at, hour)
+
+
+def note_sent(measures: dict[str, Measure], channel: str, at: int) -> None:
+    """Count a message that was sent on a channel, at the latest instant there was."""
+    engaged = measures.get(_KEY + channel)
+    if isinstance(engaged, Engaged) and engaged.step == at * STEPS // HALF_LIFE_MS:
+        engaged.sent += 1.0
+    else:
+        note_contact(measures, channel, "sent", at)
 
 
 def read_engagement(look: Look) -> Any:  # noqa: ANN401 - a map, or ABSENT

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import cast
+from urllib.parse import unquote
 
 import aiosqlite
 import pytest
 from aiohttp import ClientSession, WSCloseCode, WSMsgType, WSServerHandshakeError, web
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from actors.runtime import Runtime
 from adapters.channels.inbox import InboxChannel
@@ -47,12 +49,16 @@ class Shard:
         self.refuses: Exception | None = None
         self.fails: Exception | None = None
         self.unreadable: Exception | None = None
+        self.profiles: dict[str, Profile] = {}
         self.program = compile_source({"workspace": "shop"})
+
+    async def profile(self, customer: str) -> Profile | None:
+        return self.profiles.get(customer)
 
     async def seek(self, given: str) -> Profile | None:
         if self.unreadable is not None:
             raise self.unreadable
-        return Profile(given)
+        return self.profiles.get(given, Profile(given))
 
     def submit(self, inputs: Sequence[Input]) -> "asyncio.Future[None]":
         if self.refuses is not None:
@@ -86,7 +92,10 @@ class World:
                 await self.numbers()
 
     async def numbers(self, query: str = "", customer: str = "u1") -> list[str]:
-        answer = await self.client.get(f"/v1/inbox/{customer}{query}", headers=self.own(customer))
+        headers = self.own(unquote(customer))
+        answer = await self.client.get(
+            URL(f"/v1/inbox/{customer}{query}", encoded=True), headers=headers
+        )
         assert answer.status == 200
         return [message["message_id"] for message in (await answer.json())["messages"]]
 
@@ -203,7 +212,35 @@ async def test_what_a_customer_does_becomes_a_receipt(
         f"inbox:m1:{verb}", "u1", "m1", status, NOW, NOW, code=code, source="inbox"
     )
     assert await world.numbers() == ([] if verb == "dismissed" else ["m1"])
-    assert [message.seen_at for message in await world.inbox.page("u1", 0, 10)] in ([], [NOW])
+    assert [message.seen_at for message in await world.inbox.page(["u1"], 0, 10)] in ([], [NOW])
+
+
+async def test_what_came_before_a_merge_is_in_the_inbox_of_who_it_was(world: World) -> None:
+    for number, customer in enumerate(("anon:a/1", "u1", "anon:a/1", "u2")):
+        await world.channel.deliver(a_send(f"m{number}", customer))
+    assert await world.numbers() == ["m1"]
+    assert (await world.client.post("/v1/inbox/u1/m2/opened", headers=world.own())).status == 404
+    world.shard.profiles["u1"] = Profile("u1", absorbed={"anon:a/1": 7})
+    world.shard.profiles["anon:a/1"] = Profile("anon:a/1", merged_into="u1")
+    assert await world.numbers() == ["m0", "m1", "m2"]
+    assert await world.numbers("?after=1&limit=1") == ["m1"]
+    assert await world.numbers(customer="anon:a%2F1") == ["m0", "m2"]
+    assert (await world.client.post("/v1/inbox/u1/m0/dismissed", headers=world.own())).status == 200
+    [receipt] = world.shard.inputs
+    assert isinstance(receipt, Receipt)
+    assert (receipt.user, receipt.message) == ("u1", "m0")
+    assert await world.numbers() == ["m1", "m2"]
+    url = f"/v1/inbox/u1/socket?token={SIGNER.inbox_token('u1')}"
+    async with world.client.ws_connect(url) as socket:
+        told = [(await socket.receive_json(timeout=5))["message_id"] for _ in range(2)]
+        await world.channel.deliver(a_send("late", "anon:a/1"))
+        await world.channel.deliver(a_send("new"))
+        told += [(await socket.receive_json(timeout=5))["message_id"] for _ in range(2)]
+    assert told == ["m1", "m2", "late", "new"]
+    await world.freed()
+    assert world.inbox.listener_count("anon:a/1") == 0
+    del world.shard.profiles["u1"]  # two again
+    assert await world.numbers() == ["m1", "new"]
 
 
 async def test_what_is_not_there_can_not_be_opened(world: World) -> None:
@@ -304,7 +341,7 @@ async def test_messages_survive_a_restart_and_a_repeated_one_stays_one(tmp_path:
         channel = InboxChannel(Inbox(tmp_path / "inbox.db", lambda: NOW))
         await channel.start()
         await channel.deliver(a_send("m1"))
-        assert [m.message_id for m in await channel.inbox.page("u1", 0, 10)] == ["m1"]
+        assert [m.message_id for m in await channel.inbox.page(["u1"], 0, 10)] == ["m1"]
         await channel.close()
 
 
@@ -338,7 +375,7 @@ async def test_a_customer_keeps_the_latest_messages_only() -> None:
         InboxMessage(0, f"m{n}", "u1", "in_app", NOW, {}) for n in range(INBOX_KEEP_MAX + 5)
     ]
     await asyncio.gather(*(inbox.put(message) for message in messages))
-    kept = await inbox.page("u1", 0, 1)
+    kept = await inbox.page(["u1"], 0, 1)
     assert kept[0].message_id == "m5"
     await inbox.close()
 

@@ -126,6 +126,8 @@ def _term(node: Typed) -> Flip:
 
 def _count_flip(node: Operation, op: str, number: float) -> Flip:
     name, window_ms, compare = _text(node.args[0]), _ms(node.args[1]), _COMPARERS[op]
+    if number == 0 and op in ("==", "!="):
+        return _enough_flip(name, window_ms, 1, is_wanted=op == "!=")
     if op not in ("==", "!=") and math.isfinite(number):
         least = math.ceil(number) if op in (">=", "<") else math.floor(number) + 1
         if least >= 1:
