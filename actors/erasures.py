@@ -163,12 +163,17 @@ class Erasures:
         """Stop everybody it is about, and then cut in one turn of the event loop."""
         scope = await self._discover(given)
         halted: dict[str, Customer] = {}
+        meant = next(iter(scope.chains))
         try:
             while waiting := [name for name in scope.chains if name not in halted]:
                 for name in waiting:
                     halted[name] = await self._halt(name, halted)
                 for actor in halted.values():
                     self._widen(scope, actor)
+                while into := _departed_into(halted.get(meant)):
+                    # They were just being merged when this began: everything went there.
+                    meant = into
+                    scope.add(identity_of(into))
             actors = list(halted.values())
             if any(self._directory.find(actor.id) is not actor for actor in actors):
                 raise StoreError("a commit failed meanwhile: ask again")
@@ -463,3 +468,7 @@ def _any_identity(given: str) -> list[Key]:
 
 def _every(_send: object) -> bool:
     return True
+
+
+def _departed_into(actor: Customer | None) -> str:
+    return actor.profile.merged_into if actor is not None and actor.profile is not None else ""

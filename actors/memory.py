@@ -322,6 +322,10 @@ class MemoryStore(SegmentReads):
         """Name every message there is."""
         return list(self._tables.outbox)
 
+    def links(self) -> dict[tuple[str, str], str]:
+        """Tell whose every identity is that was linked."""
+        return self._tables.links
+
     async def graves(self) -> Graves:
         """Read who was erased, by hashes, and who is being erased."""
         self._check_open()

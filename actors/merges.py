@@ -152,8 +152,7 @@ def conclude(move: Move, profile: Profile, rules: IdentityRules, now: int) -> Co
     """Say what both customers of a move are told, who are in memory now."""
     other = move.source.profile if move.source is not None else None
     if other is None:
-        keys = tuple(key for key in move.keys if key[0] != USER)
-        return Conclusion(Linked(keys, (), now) if keys else None, None, keys)
+        return Conclusion(Linked(move.keys, (), now), None, move.keys)
     assert move.source is not None
     if not move.merges:
         return _hand_over(move, profile, other, now)
@@ -172,9 +171,10 @@ def conclude(move: Move, profile: Profile, rules: IdentityRules, now: int) -> Co
 def _stands_for_someone(move: Move) -> bool:
     """Say whether the other customer counts though nothing happened to it yet.
 
-    One that a rule speaks of does: how many become one by rules has a bound.
+    One that a rule speaks of does: how many become one by rules has a bound. So does a user id that
+    an alias gives up: what still comes under it is the other one's.
     """
-    return not any(namespace in (ANONYMOUS, USER) for namespace, _ in move.keys)
+    return not any(namespace == ANONYMOUS for namespace, _ in move.keys)
 
 
 def _hand_over(move: Move, profile: Profile, other: Profile, now: int) -> Conclusion:

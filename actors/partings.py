@@ -20,7 +20,7 @@ from actors.intake import Intake
 from actors.ports import Clock, Store
 from engine.errors import InputError, OverloadError, StoreError
 from engine.events import Restored
-from engine.identities import identities_of, name_key
+from engine.identities import identities_of, is_anonymous, name_key
 from engine.limits import PARTING_ENTRIES_MAX
 from engine.unmerge import Happening, Parted, part
 
@@ -64,9 +64,7 @@ class Partings:
         assert actor.profile is not None
         if not actor.last_seq:
             raise InputError("unknown_customer", f"there is no customer {name!r:.80}", path)
-        if actor.profile.merged_into:
-            into = actor.profile.merged_into
-            raise InputError("merged", f"{name!r:.80} is {into!r:.80} by now", path)
+        _check_present(actor, path)
 
     async def unmerge(self, customer: str, other: str) -> None:
         """Make a customer and one that was merged into it two again.
@@ -78,6 +76,7 @@ class Partings:
             ours, theirs = await self._halt(customer), await self._halt(other)
             try:
                 await self._floor.durable()
+                _check_present(ours, "customer")
                 parted = part(customer, other, await self._read(ours))
                 self._tell_both(ours, theirs, parted)
             finally:
@@ -111,11 +110,22 @@ class Partings:
         for actor in (ours, theirs):
             if actor.profile is None or self._directory.find(actor.id) is not actor:
                 raise StoreError("a commit failed meanwhile: ask again")
+        assert ours.profile is not None
+        held = {*identities_of(ours.profile), name_key(theirs.id)}
+        if is_anonymous(theirs.id):
+            held &= {*identities_of(ours.profile)}  # the device may be somebody else's by now
         now = self._clock.now()
         pairs = ((ours, parted.ours, theirs.id), (theirs, parted.theirs, ours.id))
         for actor, profile, apart in pairs:
             self._floor.tell(actor, Restored(_encode(profile), apart, now))
-        keys = identities_of(parted.theirs)
+        keys = [key for key in identities_of(parted.theirs) if key in held]
         self._floor.link([(namespace, value, theirs.id) for namespace, value in keys])
         self._intake.noted(keys, theirs.id)
         self._intake.merges.became.pop(theirs.id, None)
+
+
+def _check_present(actor: Customer, path: str) -> None:
+    """Refuse to deal with who became another customer: all there was went there."""
+    into = actor.profile.merged_into if actor.profile is not None else ""
+    if into:
+        raise InputError("merged", f"{actor.id!r:.80} is {into!r:.80} by now", path)

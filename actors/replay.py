@@ -16,7 +16,7 @@ from actors.identity import default_owner
 from actors.merges import conclude
 from engine.effects import Unwake, Wake
 from engine.events import Event, Input, Key, Linked, Receipt, Tick
-from engine.identities import ANONYMOUS, USER, Step, judge, keys_of
+from engine.identities import ANONYMOUS, Step, conceal, judge, keys_of
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.records import Decided
@@ -49,6 +49,8 @@ class Replay:
                 break
             yield from self._fire(given.at - 1)
             self.now = given.at
+            if isinstance(given, Event) and self._program.identity.hashed:
+                given = conceal(given, self._program.identity)  # noqa: PLW2901 - as it came in
             yield from self._identify(given)
             yield from self._take(self._whose, given)
         yield from self._fire(until_at if until_at is not None else self.now)
@@ -113,7 +115,7 @@ class Replay:
     def _settle(self, due: Step) -> Iterator[Decision]:
         """Do what `actors.merges` does, on profiles at hand."""
         source = Customer(due.other)
-        if due.key[0] not in (ANONYMOUS, USER):
+        if due.key[0] != ANONYMOUS:
             self.profiles.setdefault(due.other, Profile(due.other))
         source.profile = self.profiles.get(due.other)
         source.last_seq = self.steps

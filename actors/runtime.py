@@ -41,7 +41,8 @@ from actors.timers import Timers
 from actors.tombstones import Gate
 from actors.withdrawals import Withdrawals
 from engine.errors import OverloadError, StoreError
-from engine.events import Input, Receipt, Review, Tick
+from engine.events import Event, Input, Receipt, Review, Tick
+from engine.identities import conceal
 from engine.program.program import Program
 
 __all__ = ["Counters", "DecisionListener", "Runtime", "Settings"]
@@ -206,6 +207,9 @@ class Runtime(Deciding, Reading, Acting):
             raise OverloadError(f"the shard is {self._unready}", 5)
         if self._queued + len(inputs) > self.settings.queue_max or self.outbox.is_full():
             raise OverloadError("too much is waiting to be stored or sent")
+        rules = self.program.identity
+        if rules.hashed:
+            inputs = [conceal(one, rules) if isinstance(one, Event) else one for one in inputs]
         if self.catalogue.count:
             inputs = self.catalogue.enrich(inputs, self.program.joins)
         return self._accept(inputs, quarantined)

@@ -58,7 +58,7 @@ DELETE FROM inbox WHERE customer = ? AND number <= (
 """
 _LIST = f"""
 SELECT {_COLUMNS} FROM inbox
-WHERE customer = ? AND number > ? AND dismissed_at IS NULL
+WHERE customer IN (SELECT value FROM json_each(?)) AND number > ? AND dismissed_at IS NULL
   AND (expires_at IS NULL OR expires_at > ?)
 ORDER BY number LIMIT ?
 """  # noqa: S608 - the column names above
@@ -69,7 +69,7 @@ SELECT number FROM (SELECT number, at FROM inbox ORDER BY number LIMIT ?)
 WHERE at < ? ORDER BY number
 """
 _FORGET = "DELETE FROM inbox WHERE number <= ? AND at < ?"
-_FIND = f"SELECT {_COLUMNS} FROM inbox WHERE customer = ? AND message_id = ?"  # noqa: S608 - above
+_FIND = f"SELECT {_COLUMNS} FROM inbox WHERE message_id = ?"  # noqa: S608 - see above
 _SEE = """
 UPDATE inbox SET seen_at = coalesce(seen_at, ?), dismissed_at = coalesce(dismissed_at, ?)
 WHERE number = ?
@@ -164,13 +164,14 @@ class Inbox:
             self._flusher = asyncio.create_task(self._flush())
         await done
 
-    async def page(self, customer: str, after: int, limit: int) -> list[InboxMessage]:
+    async def page(self, names: Sequence[str], after: int, limit: int) -> list[InboxMessage]:
         """Give a customer's messages numbered beyond `after`, oldest first, none expired.
 
+        `names` are all the customer goes, and went, by: a message stays under the one it came for.
         Raises StoreError where the file can't be read.
         """
         limit = max(1, min(limit, INBOX_PAGE_MAX))
-        values = (customer, after, self._present(), limit)
+        values = (msgspec.json.encode(names).decode(), after, self._present(), limit)
         return [_message(row) for row in await self._select(_LIST, values)]
 
     async def everything(self, customer: str) -> list[InboxMessage]:
@@ -191,13 +192,13 @@ class Inbox:
         return len(rows)
 
     async def note(
-        self, customer: str, message_id: str, *, is_dismissed: bool
+        self, names: Sequence[str], message_id: str, *, is_dismissed: bool
     ) -> InboxMessage | None:
         """Note that a customer saw a message, or put it away; None if they never got it."""
-        found = await self._select(_FIND, (customer, message_id))
-        if not found:
+        found = [_message(row) for row in await self._select(_FIND, (message_id,))]
+        if not found or found[0].customer not in names:
             return None
-        message, now = _message(found[0]), self._present()
+        message, now = found[0], self._present()
         await self._write(_SEE, (now, now if is_dismissed else None, message.number))
         return message
 
@@ -240,21 +241,24 @@ class Inbox:
         self._scrubber.clean(1, self._scrubber.pages())
         return self._scrubber.cleaned
 
-    def subscribe(self, customer: str, listener: Listener) -> Callable[[], None]:
+    def subscribe(self, names: Sequence[str], listener: Listener) -> Callable[[], None]:
         """Call `listener` with each new message of a customer; gives the way to stop it.
 
-        Raises OverloadError where the customer has too many open already.
+        `names` are those of `page`. Raises OverloadError where the customer has too many open
+        already.
         """
-        listeners = self._listeners.setdefault(customer, [])
-        if len(listeners) >= INBOX_SOCKETS_MAX:
+        if any(self.listener_count(name) >= INBOX_SOCKETS_MAX for name in names):
             message = f"a customer can listen {INBOX_SOCKETS_MAX} times at once"
             raise OverloadError(message, retry_after_s=10)
-        listeners.append(listener)
+        for name in names:
+            self._listeners.setdefault(name, []).append(listener)
 
         def stop() -> None:
-            listeners.remove(listener)
-            if not listeners and self._listeners.get(customer) is listeners:
-                del self._listeners[customer]
+            for name in names:
+                listeners = self._listeners[name]
+                listeners.remove(listener)
+                if not listeners:
+                    del self._listeners[name]
 
         return stop
 

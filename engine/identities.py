@@ -16,6 +16,7 @@ from outside.
   namespace is unique, goes to whoever has it last.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -28,9 +29,38 @@ from engine.events import Event, EventKind, Key
 from engine.phones import e164
 from engine.profile import Profile
 
+_HASHED = re.compile("[0-9a-f]{64}")
+
 ANONYMOUS = "anonymous_id"
 ANONYMOUS_PREFIX = "anon:"
 USER = "user_id"
+
+# What programs write where they have no id. These are whole ids, in the ways they are spelt;
+# `nil` and `nan` in small letters are names people have.
+_NO_ID = ("null", "none", "undefined", "0", "(null)", "00000000-0000-0000-0000-000000000000")
+_SPELLINGS = (str.lower, str.upper, str.capitalize)
+WORTHLESS_IDS = frozenset(
+    ("[object Object]", "NaN", *(spell(word) for word in _NO_ID for spell in _SPELLINGS))
+)
+
+# What programs, people and forms write into other identities, as patterns of small letters.
+WORTHLESS_VALUES = (
+    *_NO_ID,
+    "[[]object object]",
+    "noemail@*",
+    "no-email@*",
+    "none@*",
+    "noreply@*",
+    "no-reply@*",
+    "test@test.*",
+    "unknown",
+    "n/a",
+    "na",
+    "-",
+    "0000000000",
+    "1111111111",
+    "1234567890",
+)
 
 
 class Priority(StrEnum):
@@ -75,6 +105,7 @@ class IdentityRules(msgspec.Struct, frozen=True):
     anonymous_ids_max: int = 50
     merges_max: int = 50  # by rules, of one customer: more are no person
     home: str = ""  # the country of phone numbers without a calling code
+    hashed: tuple[Namespace, ...] = ()  # those of which only hashes are kept
 
     def joins(self, namespace: str) -> bool:
         """Say whether a value in common makes two customers one."""
@@ -130,7 +161,7 @@ def read_value(namespace: Namespace, traits: Mapping[str, Any], rules: IdentityR
             continue
         value = normalise_value(namespace, str(stated), rules.home)
         if value and not _is_worthless(value, rules.worthless):
-            return sha256(value.encode()).hexdigest() if namespace.is_hashed else value
+            return _hash(value) if namespace.is_hashed else value
     return ""
 
 
@@ -142,6 +173,25 @@ def normalise_value(namespace: Namespace, stated: str, home: str) -> str:
     if namespace.reading == "phone":
         return e164(text, home)
     return " ".join(text.casefold().split()) if namespace.reading == "name" else text
+
+
+def conceal(event: Event, rules: IdentityRules) -> Event:
+    """Put the hash in place of every trait of which the workspace keeps nothing else."""
+    traits = event.traits
+    if not traits:
+        return event
+    hidden: dict[str, str] = {}
+    for namespace in rules.hashed:
+        for trait in namespace.traits:
+            stated = traits.get(trait)
+            if isinstance(stated, (str, int)) and not isinstance(stated, bool):
+                hidden[trait] = _hash(normalise_value(namespace, str(stated), rules.home))
+    return msgspec.structs.replace(event, traits={**traits, **hidden}) if hidden else event
+
+
+def _hash(value: str) -> str:
+    """Hash a value, unless it is a hash already."""
+    return value if _HASHED.fullmatch(value) else sha256(value.encode()).hexdigest()
 
 
 def _is_worthless(value: str, patterns: Sequence[str]) -> bool:

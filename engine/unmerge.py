@@ -18,12 +18,12 @@ from typing import NamedTuple
 import msgspec
 
 from engine.errors import InputError
-from engine.events import Event, Input, Merged, Receipt, Restored, Tick
+from engine.events import Event, Input, Merged, Receipt, Restored, Tick, Unlinked
 from engine.evolve import evolve, evolve_input
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, is_anonymous
 from engine.ids import dedup_key
 from engine.instants import NEVER_AT
-from engine.ledger import Slot, enter_slot
+from engine.ledger import Slot, enter_slot, strike_slot
 from engine.merge import Offsets
 from engine.profile import Profile
 from engine.records import (
@@ -176,6 +176,11 @@ class _Parting:
             _forget_timers(self._ours)
             self._take_records(None, records, now)
             return
+        if isinstance(given, Unlinked):
+            for profile in self._everyone():  # it may have come with any of them
+                evolve_input(profile, given, now)
+            self._take_records(None, records, now)
+            return
         owner = next((other for other in self._others.values() if other.did(given)), None)
         evolve_input(self._ours if owner is None else owner.profile, given, now)
         if isinstance(given, (Event, Receipt)) and self._others:
@@ -188,11 +193,15 @@ class _Parting:
             if isinstance(record, (ReceiptNoted, WakeCleared)):
                 for profile in self._everyone():
                     evolve(profile, record, now)
+                    if isinstance(record, ReceiptNoted) and record.released:
+                        # Each of them holds the slot, whoever it was sent to.
+                        strike_slot(profile.ledger, profile.tallies, record.message_id)
             elif isinstance(record, (Decided, Moved, Exited, WakeSet)):
                 self._take_move(record, now)
             else:
                 if owner is not None and isinstance(record, Entered):
                     owner.add("instance", record.instance)
+                    self._count(record)
                 evolve(self._ours if owner is None else owner.profile, record, now)
 
     def _take_move(self, record: Decided | Moved | Exited | WakeSet, now: int) -> None:
@@ -203,10 +212,21 @@ class _Parting:
         else:
             owner.evolve(record, now)
             self._ours.decision_count += isinstance(record, Decided)  # no id is given twice
+            self._count(record)
         if isinstance(record, Decided) and record.message_id:
             for profile in self._everyone():
                 if profile is not (self._ours if owner is None else owner.profile):
                     enter_slot(profile.ledger, profile.tallies, _slot(record, now), now)
+
+    def _count(self, record: Record) -> None:
+        """Use up a number that was the other's: who comes later is numbered above it."""
+        ours = self._ours
+        if isinstance(record, Entered):
+            ours.instance_count = max(ours.instance_count, record.instance)
+        elif isinstance(record, Decided):
+            ours.proposal_count = max(ours.proposal_count, record.proposal)
+        elif isinstance(record, WakeSet):
+            ours.timer_count = max(ours.timer_count, record.timer)
 
     def _whose(self, record: Decided | Moved | Exited | WakeSet) -> _Other | None:
         for other in self._others.values():

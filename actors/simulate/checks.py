@@ -16,8 +16,8 @@ from actors.rows import Entry, MemberRow
 from actors.runtime import Runtime
 from actors.simulate.disk import Seen, SimStore
 from actors.simulate.hazards import Hazards
-from actors.simulate.rulings import Rulings
 from actors.simulate.scene import Scene
+from actors.simulate.unions import Past, Unions
 from actors.simulate.witness import Witness
 from engine.events import Event, Receipt, ReceiptStatus
 from engine.evolve import fold
@@ -32,17 +32,6 @@ _LATEST = 1 << 60
 _TICKS_MAX = 5_000
 
 
-class Past:
-    """One customer as the journal tells of them."""
-
-    def __init__(self, customer: str, witness: Witness) -> None:
-        self.folded = Profile(customer)  # by what was journaled
-        self.decided = Profile(customer)  # by deciding again
-        self.entries: list[Entry] = []
-        self.rulings = Rulings(customer, witness.accuse)
-        self.checked_seq = 0  # of the snapshot that was compared last
-
-
 class Auditor:
     """The checker of one simulation; it outlives every process."""
 
@@ -52,6 +41,7 @@ class Auditor:
         self._witness = witness
         self._hazards = hazards
         self._pasts: dict[str, Past] = {}
+        self._unions = Unions(self._pasts, witness.accuse)
         self._last: Entry | None = None
         self._journaled: dict[str, int] = {}  # input id -> seq
         self.entry_count = 0
@@ -66,6 +56,7 @@ class Auditor:
         await self._read(store)
         self._check_acknowledged(store)
         await self._compare_live(runtime)
+        self._unions.check(store.kept.links(), store.seen.cuts)
         self._compare_snapshots(store)
         await self._compare_timers(store)
         await self._compare_members(store)
@@ -154,11 +145,12 @@ class Auditor:
             if given.id in self._journaled:
                 self._witness.accuse("each event is in the journal once", given.id)
             self._journaled[given.id] = entry.seq
-            if seen.refuses(given) or given.id in seen.gone_inputs:
+            if self._is_back(given, entry.seq, seen):
                 self._witness.accuse("erased is erased", entry.customer, "comes back", given.id)
         past = self._pasts.get(entry.customer)
         if past is None:
-            past = self._pasts[entry.customer] = Past(entry.customer, self._witness)
+            past = self._pasts[entry.customer] = Past(entry.customer, self._witness.accuse)
+        self._unions.take(past, given)
         past.entries.append(entry)
         again = step(past.decided, given, self._programs[entry.program], entry.at)
         if _ENCODE(again.records) != entry.records:
@@ -166,6 +158,9 @@ class Auditor:
         fold(past.folded, *decode_entry(entry), entry.at)
         past.rulings.take(given, records, self._scene.rules[entry.program], entry.at)
         self.decision_count += sum(isinstance(record, Decided) for record in records)
+
+    def _is_back(self, given: Event | Receipt, seq: int, seen: Seen) -> bool:
+        return seen.refuses(given, seq) or given.id in seen.gone_inputs
 
     def _check_acknowledged(self, store: SimStore) -> None:
         seen = store.seen
@@ -241,9 +236,12 @@ class Auditor:
     def _check_endings(self) -> None:
         """Check that every message that was decided has left, or was told to have failed."""
         witness = self._witness
+        ends = {
+            name: told for past in self._pasts.values() for name, told in past.rulings.told.items()
+        }
         for past in self._pasts.values():
             for name, decided in past.rulings.named.items():
-                told = past.rulings.told.get(name)
+                told = ends.get(name)
                 if name not in witness.taken and told in (None, ReceiptStatus.ACCEPTED):
                     witness.accuse("every send leaves or is told to have failed", name)
                 repeats = decided.message_type in self._scene.at_least_once

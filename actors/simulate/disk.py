@@ -14,6 +14,7 @@ kept by the store in memory, which passes the same contract as the real one.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -47,9 +48,12 @@ from actors.simulate.hazards import Hazards
 from actors.simulate.scene import MARKETING
 from actors.simulate.witness import Wishes
 from engine.errors import StoreError
-from engine.events import Event, Receipt
+from engine.events import Departed, Event, EventKind, Merged, Receipt, Restored
+from engine.profile import Profile
 from engine.records import ConsentNoted, Decided
 
+_LATEST = 1 << 60
+_PROFILE = msgspec.msgpack.Decoder(Profile)
 _FULL_S = (1.0, 200.0)  # how long a disk stays full
 
 
@@ -64,7 +68,10 @@ class Seen:
         self.links: dict[tuple[str, str], None] = {}  # (anonymous id, customer)
         self.taken: dict[str, str] = {}  # input id -> customer
         self.cuts: dict[str, int] = {}  # customer who was erased -> their last entry before that
+        self.became: dict[str, str] = {}  # customer who departed -> who they are
+        self.last_seq = 0
         self.graves: dict[tuple[str, str], int] = {}  # identity -> erased up to
+        self.grave_seqs: dict[tuple[str, str], int] = {}  # identity -> the last entry before that
         self.gone_inputs: dict[str, None] = {}  # ids of inputs that were erased
         self.gone_messages: dict[str, str] = {}  # message id -> customer who was erased
         self.unfinished: dict[int, None] = {}  # erasures
@@ -85,6 +92,15 @@ class Seen:
 
     def _take_entry(self, entry: Entry) -> None:
         given, records = decode_entry(entry)
+        self.last_seq = entry.seq
+        if isinstance(given, Merged):
+            self._wishes(entry.customer).unite(self._wishes(given.customer))
+        elif isinstance(given, Departed):
+            self.became[entry.customer] = given.into
+        elif isinstance(given, Restored):
+            self.became.pop(entry.customer, None)
+            profile = _PROFILE.decode(given.profile)
+            self.wishes[entry.customer] = Wishes(profile.consents.values())
         if isinstance(given, (Event, Receipt)):
             self.taken[given.id] = entry.customer
         if isinstance(given, Event):
@@ -106,6 +122,7 @@ class Seen:
             scope = msgspec.msgpack.decode(row.scope, type=Scope)
             for identity in scope.identities:
                 self.graves[identity] = max(row.erased_at, self.graves.get(identity, 0))
+                self.grave_seqs[identity] = self.last_seq
             for customer, last_seq in scope.chains.items():
                 self.cuts[customer] = max(last_seq, self.cuts.get(customer, 0))
                 self._bury(customer)
@@ -116,24 +133,47 @@ class Seen:
         self.gone_messages |= dict.fromkeys(gone, customer)
         self.snapshots.pop(customer, None)
         self.wishes.pop(customer, None)
+        self.became.pop(customer, None)
         for key in [key for key in self.links if key[1] == customer]:
             del self.links[key]
 
-    def refuses(self, given: Event | Receipt) -> bool:
-        """Say whether an input happened before somebody it names was erased."""
-        names = [("user_id", given.user)]
+    def refuses(self, given: Event | Receipt, seq: int = _LATEST) -> bool:
+        """Say whether an input happened before somebody it names was erased.
+
+        With the seq of its entry: before somebody who was erased when it came.
+        """
+        names: list[tuple[str, Any]] = [("user_id", given.user)]
         if isinstance(given, Event):
             names.append(("anonymous_id", given.anonymous))
-        found = [self.graves.get((namespace, name), -1) for namespace, name in names if name]
+            if given.kind is EventKind.ALIAS:
+                names.append(("anonymous_id", given.properties.get("previousId")))
+            if given.user is None:
+                names += given.traits.items()
+        found = [
+            self.graves[identity]
+            for identity in names
+            if self.grave_seqs.get(identity, _LATEST) < seq
+        ]
         return given.at <= max(found, default=-1)
+
+    def who(self, customer: str) -> str:
+        """Tell who a customer is by now."""
+        while customer in self.became:
+            customer = self.became[customer]
+        return customer
+
+    def names(self, customer: str) -> list[str]:
+        """List whom a customer is made of, with themselves."""
+        return [customer, *(name for name in self.became if self.who(name) == customer)]
 
     def has_link(self, anonymous: str, customer: str) -> bool:
         """Say whether an anonymous id was linked with a customer."""
-        return (anonymous, customer) in self.links
+        now = self.who(customer)
+        return any(key == anonymous and self.who(owner) == now for key, owner in self.links)
 
     def is_no(self, customer: str, channel: str) -> bool:
         """Say whether a customer wants no marketing on a channel."""
-        return self._wishes(customer).is_no(MARKETING, channel)
+        return self._wishes(self.who(customer)).is_no(MARKETING, channel)
 
     def _wishes(self, customer: str) -> Wishes:
         return self.wishes.setdefault(customer, Wishes())

@@ -34,6 +34,8 @@ FAULTS = {
     "overtake": 0.5,  # a visitor is known before their first event is acknowledged
     "restart": 0.01,  # the process is stopped and started, under load or by the operator
     "step": 0.0,  # the clock is set; from here on: by the operator, a few times in a run
+    "merge": 0.0,
+    "part": 0.0,
     "reload": 0.0,  # another version of the workspace comes into force
 }
 CALM: frozenset[str] = frozenset()

@@ -17,6 +17,7 @@ from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Inp
 from engine.instants import DAY_MS, MINUTE_MS, SECOND_MS
 
 Deliver = Callable[[Sequence[Input]], Awaitable[None]]  # until it is acknowledged
+_SHARED = "a-shared"  # a device everybody uses
 _DAY_S = DAY_MS / SECOND_MS
 
 
@@ -42,13 +43,14 @@ class Person:
         self._now = now
         self._spawn = spawn
         self._count = 0
+        self._devices = [f"a-{name}", f"a-{name}-2", _SHARED]
 
     async def live(self, days: float, rush_s: float) -> None:
         """Introduce themselves, then do things for so many days; at `rush_s` everybody does."""
         dice = self._dice
         is_visitor = dice.chance(0.3)
         if is_visitor:
-            await self._visit()
+            await self._visit(self._devices[0])
         await self._deliver([self._introduce(is_visitor=is_visitor)])
         count = dice.among(3, 6) + int(3 * days)
         pauses = sorted([rush_s, *(dice.span(0, days * _DAY_S) for _ in range(count))])
@@ -73,6 +75,8 @@ class Person:
 
     async def _act(self) -> None:
         dice, hazards = self._dice, self._hazards
+        if dice.chance(0.2):
+            await self._be_somebody_else()
         batch: list[Input] = [self._do(dice.pick(EVENTS)) for _ in range(dice.among(1, 2))]
         if hazards.strikes("reorder"):
             for given in batch:
@@ -100,15 +104,56 @@ class Person:
             await asyncio.sleep(dice.span(0.01, 60.0))
             await self._deliver([self._introduce(is_visitor=dice.chance(0.3))])
 
-    async def _visit(self) -> None:
-        """Look around before anybody knows who they are."""
-        visit = self._deliver([self._event(EventKind.TRACK, "Viewed", is_visitor=True)])
+    async def _be_somebody_else(self) -> None:
+        """Be on another device, or under another name, for a while, and then known again."""
+        dice = self._dice
+        if dice.chance(0.3):
+            await self._use_account()
+            return
+        device = dice.pick(self._devices)
+        await self._visit(device)
+        if dice.chance(0.6):
+            await self._deliver([self._introduce(is_visitor=True, device=device)])
+
+    async def _use_account(self) -> None:
+        """Use a second account, which an address or an alias tells to be theirs."""
+        dice, other = self._dice, f"{self.name}b"
+        event = self._do(dice.pick(EVENTS))
+        told: list[Input] = [replace(event, user=other)]
+        if dice.chance(0.5):
+            told.append(replace(self._introduce(is_visitor=False), user=other))
+        await self._deliver(told)
+        if dice.chance(0.4):
+            alias = self._event(EventKind.ALIAS, "Alias", properties={"previousId": other})
+            await self._deliver([alias])
+
+    async def _visit(self, device: str) -> None:
+        """Look around before anybody knows who they are; perhaps buy, ask, or leave an address."""
+        dice = self._dice
+        told: list[Input] = [self._on(device, self._event(EventKind.TRACK, "Viewed"))]
+        if dice.chance(0.5):
+            told.append(self._on(device, self._do(dice.pick(EVENTS))))
+        if dice.chance(0.4):
+            traits = {"email": f"{self.name}@example.com", "push_token": f"t-{device}"}
+            left = self._event(EventKind.IDENTIFY, "Identified", traits=traits)
+            told.insert(dice.below(len(told) + 1), self._on(device, left))
+        if dice.chance(0.2):
+            told.append(self._on(device, self._state_wish()))
+        visit = self._deliver_each(told)
         if self._hazards.strikes("overtake"):
             self._spawn(visit)
         else:
             await visit
 
-    def _introduce(self, *, is_visitor: bool) -> Event:
+    async def _deliver_each(self, inputs: Sequence[Input]) -> None:
+        for given in inputs:  # the smallest queue there is holds two
+            await self._deliver([given])
+
+    @staticmethod
+    def _on(device: str, event: Event) -> Event:
+        return replace(event, user=None, anonymous=device)
+
+    def _introduce(self, *, is_visitor: bool, device: str = "") -> Event:
         traits = {
             "name": self.name,
             "email": f"{self.name}@example.com",
@@ -117,7 +162,7 @@ class Person:
             "timezone": self._dice.pick(ZONES),
         }
         event = self._event(EventKind.IDENTIFY, "Identified", traits=traits)
-        return replace(event, anonymous=f"a-{self.name}") if is_visitor else event
+        return replace(event, anonymous=device or self._devices[0]) if is_visitor else event
 
     def _do(self, name: str) -> Event:
         return self._event(EventKind.TRACK, name, properties={"price": self._dice.among(1, 99)})
@@ -133,12 +178,9 @@ class Person:
         self,
         kind: EventKind,
         name: str,
-        *,
-        is_visitor: bool = False,
         **parts: Any,  # noqa: ANN401
     ) -> Event:
         self._count += 1
         now = self._now()
         number = f"{self.name}.{self._count}"
-        user, anonymous = (None, f"a-{self.name}") if is_visitor else (self.name, None)
-        return Event(number, kind, name, user, anonymous, now, now, **parts)
+        return Event(number, kind, name, self.name, None, now, now, **parts)

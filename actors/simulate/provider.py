@@ -80,8 +80,11 @@ class SimProvider:
 
     def _is_closed(self, send: Send) -> bool:
         """Say whether somebody was told that this customer's "no" is known, and it still holds."""
-        said = (send.customer, send.channel)
-        return said in self._witness.closed and self._seen.is_no(*said)
+        said = (self._seen.who(send.customer), send.channel)
+        known = (
+            said in self._witness.closed or (send.customer, send.channel) in self._witness.closed
+        )
+        return known and self._seen.is_no(*said)
 
     def _fail_before(self) -> None:
         hazards, dice = self._hazards, self._dice

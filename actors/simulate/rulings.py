@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 from actors.simulate.scene import MARKETING, Rules
 from actors.simulate.witness import Wishes
 from engine.events import Event, Input, Receipt, ReceiptStatus
+from engine.latest import written_at
+from engine.profile import Profile
 from engine.reasons import Outcome, Reason
 from engine.records import ConsentNoted, Decided, ReceiptNoted, Record
 
@@ -33,7 +35,8 @@ class Rulings:
     def __init__(self, customer: str, accuse: Accuse) -> None:
         self._customer = customer
         self._accuse = accuse
-        self._zone = "UTC"
+        self._zone = ""
+        self._zone_at = -1
         self._wishes = Wishes()
         self.slots: dict[str, Held] = {}  # by message id
         self.waiting: dict[int, int] = {}  # proposal -> when it is decided again
@@ -43,7 +46,7 @@ class Rulings:
     def take(self, given: Input, records: Sequence[Record], rules: Rules, now: int) -> None:
         """Judge one entry of the journal."""
         if isinstance(given, Event):
-            self._zone = given.traits.get("timezone", self._zone)
+            self._take_zone(given.traits.get("timezone", ""), given.at)
             for said in given.consents:
                 self._wishes.take(said)
         elif isinstance(given, Receipt) and given.source == "outbox":
@@ -55,6 +58,43 @@ class Rulings:
                 self._wishes.take(record.statement)
             elif isinstance(record, ReceiptNoted):
                 self._take_receipt(given, record)
+
+    def _take_zone(self, zone: str, at: int) -> None:
+        if zone and at >= self._zone_at:
+            self._zone, self._zone_at = zone, at
+
+    def unite(self, other: "Rulings", proposal_count: int) -> None:
+        """Take in what was ruled of somebody who is the same person, who had it under `other`.
+
+        Their proposals go on under numbers above this customer's own.
+        """
+        self._wishes.unite(other.wishes())
+        self.slots |= other.slots
+        self.waiting |= {number + proposal_count: at for number, at in other.waiting.items()}
+        if not self._zone:
+            self._zone, self._zone_at = other.zone()
+
+    def restore(self, profile: Profile) -> None:
+        """Go on as two who were one, from what each is given back; whole is judged elsewhere."""
+        self._wishes = Wishes(profile.consents.values())
+        self.slots = {
+            slot.message_id: Held(slot.at, slot.channel, slot.purpose) for slot in profile.ledger
+        }
+        self.waiting = {each.proposal: each.next_eligible for each in profile.pending.values()}
+        self._zone = profile.traits.get("timezone", "")
+        self._zone_at = written_at(profile, "timezone") if self._zone else -1
+
+    def depart(self) -> None:
+        """Have nothing left to judge: it went to somebody else."""
+        self.restore(Profile(self._customer))
+
+    def zone(self) -> tuple[str, int]:
+        """Tell where they are, and when they said so; "" and -1 where they never did."""
+        return self._zone, self._zone_at
+
+    def wishes(self) -> Wishes:
+        """Tell what was said of marketing."""
+        return self._wishes
 
     def _take_receipt(self, given: Input, noted: ReceiptNoted) -> None:
         if not isinstance(given, Receipt) or given.message != noted.message_id:
@@ -106,7 +146,7 @@ class Rulings:
             self._blame("a deferral ends where caps have room", decided.decision_id)
 
     def _is_open(self, rules: Rules, channel: str, at: int) -> bool:
-        wall = datetime.fromtimestamp(at / 1_000, UTC).astimezone(ZoneInfo(self._zone))
+        wall = datetime.fromtimestamp(at / 1_000, UTC).astimezone(ZoneInfo(self._zone or "UTC"))
         minute = wall.hour * 60 + wall.minute
         opens, closes = rules.hours[channel]
         if opens < closes:

@@ -87,6 +87,7 @@ def _workspace(email_cap: str, keen: int) -> dict[str, Any]:
         "seed": 3,
         "defaults": {"timezone": "UTC", "country": "GB"},
         "consent": {MARKETING: "opt_out"},
+        "identity": {"rules": [{"same": "email"}], "user_ids": 3},
         "channels": {
             "email": {
                 "adapter": "log",

@@ -5,7 +5,7 @@ kept, in words, with the time: raising it where it is seen would only kill a tas
 which lives with exceptions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
 from actors.simulate.loop import SimLoop
@@ -17,14 +17,30 @@ from engine.records import Decided
 class Wishes:
     """What a customer last said of marketing on each channel: the latest, then the stricter."""
 
-    def __init__(self) -> None:
+    def __init__(self, said: Iterable[ConsentStatement] = ()) -> None:
         self._said: dict[str, tuple[int, bool]] = {}  # purpose/channel -> (at, is a "no")
+        for statement in said:
+            self.take(statement)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Wishes) and self._said == other._said
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def unite(self, other: "Wishes") -> None:
+        """Take in what somebody said who is the same person."""
+        for key, rank in other.said().items():
+            self._said[key] = max(rank, self._said.get(key, rank))
 
     def take(self, said: ConsentStatement) -> None:
         """Take a statement in."""
         key = f"{said.purpose}/{said.channel}"
         rank = (said.at, said.status is not ConsentStatus.GRANTED)
         self._said[key] = max(rank, self._said.get(key, rank))
+
+    def said(self) -> dict[str, tuple[int, bool]]:
+        """Tell what was said last: purpose/channel -> (at, is a "no")."""
+        return self._said
 
     def is_no(self, purpose: str, channel: str) -> bool:
         """Say whether a purpose is unwanted on a channel, where silence is consent."""

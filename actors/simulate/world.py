@@ -11,15 +11,17 @@ of it outlives a crash but what is durable.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
 from typing import Any
 
 import msgspec
 
 from actors.lanes import Pacing
+from actors.partings import Partings
 from actors.ports import Channel
 from actors.runtime import Runtime, Settings
+from actors.simulate.asking import ask_to_erase, ask_who_is_who, retrieve, see_through
 from actors.simulate.checks import Auditor
 from actors.simulate.clock import MachineClock, ProcessClock
 from actors.simulate.dice import Dice
@@ -185,7 +187,7 @@ class World:
 
     def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
         """Have somebody outside do something."""
-        return self._outside.run(self.loop.create_task, _run(work))
+        return self._outside.run(self.loop.create_task, see_through(work))
 
     def _person(self, number: int) -> Person:
         return Person(
@@ -291,8 +293,8 @@ class World:
         dice, hazards = self.dice, self.hazards
         span_s = self.plan.days * DAY_MS / SECOND_MS
         while not hazards.is_over:
-            await asyncio.sleep(dice.span(0.05, 0.7) * span_s)
-            act = dice.pick(("step", "restart", "reload"))
+            await asyncio.sleep(dice.span(0.05, 0.5) * span_s)
+            act = dice.pick(("step", "restart", "reload", "merge", "part"))
             if not hazards.allows(act):
                 continue
             hazards.note(act)
@@ -302,6 +304,38 @@ class World:
                 await self._restart(self.process)
             elif act == "reload":
                 self._reload()
+            elif act == "merge":
+                await self._say_same()
+            elif act == "part":
+                await self._say_apart()
+
+    async def _say_same(self) -> None:
+        """Have two customers merged who may be anybody."""
+        names = list(dict.fromkeys(self._store.seen.taken.values()))
+        if len(names) > 1:
+            one, other = self.dice.pick(names), self.dice.pick(names)
+            self.hazards.aim(0.3)
+            await self._ask(lambda partings: partings.merge(one, other))
+
+    async def _say_apart(self) -> None:
+        """Have two customers parted who were merged."""
+        seen = self._store.seen
+        if seen.became:
+            other = self.dice.pick(list(seen.became))
+            self.hazards.aim(0.3)
+            await self._ask(lambda partings: partings.unmerge(seen.became[other], other))
+
+    async def _ask(self, said: Callable[[Partings], Coroutine[Any, Any, None]]) -> None:
+        """Ask once for a merge or a parting; it is granted, or not."""
+        process = self.process
+        if process is None or not process.is_up:
+            return
+        work = ask_who_is_who(said(process.runtime.partings))
+        asked: asyncio.Task[str] = process.context.run(self.loop.create_task, work)
+        ends: list[asyncio.Future[Any]] = [asked, process.ended]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED, timeout=_PATIENCE_S)
+        if asked.done() and not asked.cancelled():
+            self.witness.note("said", asked.result())
 
     def _reload(self) -> None:
         self.program = self.dice.pick(self.scene.programs)
@@ -329,7 +363,7 @@ class World:
             return False
         assert isinstance(inputs[0], (Event, Receipt))
         process.waiting[answered] = inputs[0].id
-        answered.add_done_callback(_retrieve)
+        answered.add_done_callback(retrieve)
         if self.hazards.strikes("restart"):
             self.spawn(self._restart(process))
         if self.hazards.strikes("disconnect"):
@@ -355,14 +389,15 @@ class World:
         if isinstance(given, Event):
             if given.user and given.anonymous and not seen.has_link(given.anonymous, given.user):
                 witness.accuse("each acknowledged link is durable", given.anonymous)
-            if not given.consents:
+            if not (given.consents or given.traits or given.anonymous):
                 return
-        for channel in CHANNELS:
-            said = (str(given.user), channel)
-            if seen.is_no(*said):
-                witness.closed[said] = 1
-            else:
-                witness.closed.pop(said, None)
+        customer = seen.who(seen.taken.get(given.id, str(given.user)))
+        for name in seen.names(customer):
+            for channel in CHANNELS:
+                if seen.is_no(customer, channel):
+                    witness.closed[name, channel] = 1
+                else:
+                    witness.closed.pop((name, channel), None)
 
     async def erase(self, name: str) -> None:
         """Ask for a customer to be erased, again and again, until that is answered."""
@@ -375,7 +410,7 @@ class World:
         process = self.process
         if process is None or not process.is_up:
             return False
-        work = _erase(process.runtime, name)
+        work = ask_to_erase(process.runtime, name)
         asked: asyncio.Task[bool] = process.context.run(self.loop.create_task, work)
         ends: list[asyncio.Future[Any]] = [asked, process.ended]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED, timeout=_PATIENCE_S)
@@ -417,24 +452,6 @@ class World:
             is_near = next_at is not None and next_at < now + MINUTE_MS
             if is_quiet and not is_near and before["journal_seq"] == after["journal_seq"]:
                 return
-
-
-async def _run(work: Awaitable[None]) -> None:
-    await work
-
-
-async def _erase(runtime: Runtime, name: str) -> bool:
-    """Ask for an erasure; says whether it was granted."""
-    try:
-        await runtime.erasures.erase(name)
-    except StoreError:
-        return False
-    return True
-
-
-def _retrieve(answered: asyncio.Future[None]) -> None:
-    if not answered.cancelled():
-        answered.exception()
 
 
 def simulate(plan: Plan) -> Report:

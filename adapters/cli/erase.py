@@ -11,6 +11,7 @@ import msgspec
 from actors.cuts import ErasureState
 from actors.rows import StoreState
 from actors.runtime import Runtime, Settings
+from adapters.app import OPERATOR
 from adapters.channels.registry import INBOX_FILE
 from adapters.cli.output import write_json
 from adapters.cli.remote import Remote, path_of
@@ -87,6 +88,7 @@ async def _erase_stored(data: Path, customer: str, wait_s: float) -> Erasure:
         with suppress(StoreError, ProgramError):  # it only helps to know what else tells people
             runtime.use(await program_in_force(store, StoreState(0, 0)))
         await runtime.start()
+        await runtime.note_act(OPERATOR, "erased", runtime.erasures.pseudonym(customer))
         row = await runtime.erasures.erase(customer)
         row = await runtime.erasures.wait(row.number, wait_s) or row
     finally:

@@ -64,6 +64,7 @@ def replay(  # noqa: PLR0913 - one argument for each option
     # The summary must not mix with decisions that are being read from standard output.
     if decisions != _STDOUT:
         _show_summary(summary, decisions, as_json=as_json)
+    _show_unlisted(program)
     _show_rejected(summary.rejected)
     if strict and summary.rejected:
         raise SystemExit(1)
@@ -109,6 +110,17 @@ def _show_summary(summary: Summary, decisions: Path | None, *, as_json: bool) ->
         show_table(("outcome", "reason", "count"), rows)
     if decisions is not None:
         click.echo(f"\neach decision is in {decisions}")
+
+
+def _show_unlisted(program: Program) -> None:
+    """Say that no address is looked up here: lists change, and what was on them then is unknown."""
+    if program.registries:
+        names = ", ".join(registry.name for registry in program.registries)
+        message = (
+            f"\na replay has no lists of opt-out registries ({names}): it sends nothing that needs "
+            "one, though a server that has them would"
+        )
+        click.echo(message, err=True)
 
 
 def _show_rejected(rejected: list[Rejected]) -> None:

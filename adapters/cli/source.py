@@ -39,6 +39,7 @@ from adapters.sqlite.store import StoreReader
 from engine.errors import StoreError
 from engine.instants import format_instant
 from engine.program.compile import compile_source
+from engine.program.privacy import Pii
 from engine.program.program import Program
 from engine.records import Decided
 from engine.transcript import decision_object
@@ -297,11 +298,11 @@ class StoredSource:
     ) -> list[QuarantinedItem]:
         async with reading(self._data) as (store, state):
             rows = await store.quarantine(before, limit)
-            program = await program_in_force(store, state) if is_masked and rows else None
+            pii = await _pii_in_force(store, state) if is_masked and rows else None
         items = [quarantine_view(row) for row in rows]
-        if program is None:
+        if pii is None:
             return items
-        return msgspec.convert(Masker(program.pii).mask(items), list[QuarantinedItem])
+        return msgspec.convert(Masker(pii).mask(items), list[QuarantinedItem])
 
     async def _acts(self, wanted: ActsWanted) -> list[Act]:
         query = msgspec.convert(wanted, ActQuery, from_attributes=True)
@@ -338,6 +339,13 @@ async def program_in_force(store: Store, state: StoreState) -> Program:
             version = entry.program
     source = next((kept for name, _, kept in programs if name == version), source)
     return compile_source(msgspec.json.decode(source))
+
+
+async def _pii_in_force(store: Store, state: StoreState) -> Pii:
+    """Say what is personal: without a workspace, what always is. Raises StoreError."""
+    if not await store.programs():
+        return Pii()
+    return (await program_in_force(store, state)).pii
 
 
 async def _collect(store: Store, wanted: Wanted) -> list[Decision]:

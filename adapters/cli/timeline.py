@@ -26,7 +26,9 @@ _TEXT_MAX = 60
 @click.argument("customer")
 @source_options
 @click.option("--kind", type=click.Choice(KINDS), help="Only entries of, or about, this.")
-@click.option("--name", default="", help="Only this event, status, message, journey or trait.")
+@click.option(
+    "--name", default="", help="Only this event, status, message, journey, segment or trait."
+)
 @click.option("--channel", default="", help="Only what concerns this channel.")
 @click.option("--since", "since_at", type=INSTANT, help="Only from this instant on.")
 @click.option("--until", "until_at", type=INSTANT, help="Only up to this instant.")
@@ -104,8 +106,8 @@ def _describe_records(entry: TimelineEntry) -> Iterator[str]:
 
 def _describe_change(change: ProfileChange) -> str:
     """Say what is otherwise now, and what it was."""
-    if change.of == "journey":
-        return f"journey {change.name}: {change.now}"
+    if change.of in ("journey", "segment"):
+        return f"{change.of} {change.name}: {change.now}"
     was = "" if change.was is msgspec.UNSET else f"{_write(change.was)} → "
     return f"{change.of} {change.name}: {was}{_write(change.now)}"
 

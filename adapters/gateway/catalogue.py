@@ -7,6 +7,7 @@ every browser.
 
 import base64
 import binascii
+from contextlib import suppress
 from io import BytesIO
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from aiohttp import web
 from actors.catalogue import Loaded
 from actors.rows import CatalogueRow
 from adapters.feeds import Feed, FeedError, Form
+from adapters.gateway.acts import note_act
 from adapters.gateway.answers import answer_json, refuse, succeed
 from adapters.gateway.body import SlowBodyError, read_body
 from adapters.gateway.host import Host
@@ -79,6 +81,7 @@ class _Catalogue:
     """The handlers, over one host."""
 
     def __init__(self, host: Host) -> None:
+        self._host = host
         self._runtime = host.runtime
         self._body_s = host.settings.deadlines.body_s
 
@@ -117,14 +120,18 @@ class _Catalogue:
         kind, item = self._join(request).kind, _id_of(request)
         raw = await read_body(request, self._body_s, _ITEM_TEXT_BYTES_MAX)
         row = CatalogueRow(kind, item, write_fields(read_object(raw, [])))
-        await self._runtime.catalogue.put([row], Loaded())
+        loaded = Loaded()
+        await self._runtime.catalogue.put([row], loaded)
+        await self._note(request, kind, loaded)
         return succeed(request)
 
     async def remove(self, request: web.Request) -> web.StreamResponse:
         """Remove an item."""
         read_parameters(request, NoParameters)
-        if not await self._runtime.catalogue.remove(self._join(request).kind, _id_of(request)):
+        kind = self._join(request).kind
+        if not await self._runtime.catalogue.remove(kind, _id_of(request)):
             raise UnknownError("there is no item of this id")
+        await self._note(request, kind, Loaded(removed=1))
         return succeed(request)
 
     async def add(self, request: web.Request) -> web.Response:
@@ -138,7 +145,9 @@ class _Catalogue:
     async def clear(self, request: web.Request) -> web.Response:
         """Remove all items of a kind."""
         read_parameters(request, NoParameters)
-        removed = await self._runtime.catalogue.clear(self._join(request).kind)
+        kind = self._join(request).kind
+        removed = await self._runtime.catalogue.clear(kind)
+        await self._note(request, kind, Loaded(removed=removed))
         return answer_json(CatalogueLoad(success=True, removed=removed))
 
     async def _load(self, request: web.Request, *, is_whole: bool) -> web.Response:
@@ -155,11 +164,26 @@ class _Catalogue:
             else:
                 await catalogue.put(feed.rows(), loaded)
         except StoreError:
+            with suppress(StoreError):  # the answer says already that the store takes nothing
+                await self._note(request, join.kind, loaded)
             message = f"only {loaded.stored} items could be stored; send this again later"
             return refuse(503, "not_stored", message, retry_after_s=_RETRY_S)
+        except InputError:
+            await self._note(request, join.kind, loaded)
+            raise
+        await self._note(request, join.kind, loaded)
         if not (loaded.stored or loaded.unchanged or feed.faults):
             raise InputError("no_items", "expected at least one item: to remove all, use DELETE")
         return answer_json(_report(loaded, feed.faults))
+
+    async def _note(self, request: web.Request, kind: str, loaded: Loaded) -> None:
+        """Write down what was done to a kind; what changed nothing is no act."""
+        if loaded.stored:
+            told = f"{loaded.stored} stored, {loaded.removed} removed"
+            await note_act(self._host, request, "put_catalogue", kind, told)
+        elif loaded.removed:
+            told = f"{loaded.removed} removed"
+            await note_act(self._host, request, "removed_catalogue", kind, told)
 
     def _join(self, request: web.Request) -> ItemJoin:
         """Find the kind in the path: one the workspace has, or one that has items all the same."""

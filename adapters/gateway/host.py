@@ -64,6 +64,10 @@ class Host(msgspec.Struct, frozen=True):
             raise refuse_loudly(403, "forbidden", "this key may look, and change nothing")
         return grant
 
+    def is_admin(self, request: web.BaseRequest) -> bool:
+        """Say whether a request carries an admin key, at whichever door."""
+        return self.admin_ring.recognise(request.headers.get("Authorization", "")) is not None
+
     def visitor(self, request: web.BaseRequest) -> Grant:
         """Tell whose admin key a request carries that was let in, and what it allows."""
         if self.admin_ring.is_open:

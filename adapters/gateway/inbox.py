@@ -3,10 +3,16 @@
 The app shows the customer's inbox token (`Signer.inbox_token`, made by the business's backend), as
 Bearer token or, because browsers can't set headers on a websocket, as `?token=`. What a customer
 did with a message becomes a receipt like any other channel's.
+
+*Rules*
+- A customer's inbox has the messages of all who turned out to be this customer, too. Whoever shows
+  the token of one of those sees that one's alone: the device it is on may be another's by now.
+- Whose names they are is asked with each request, and with each socket when it opens, so that
+  customers who are made two again have two inboxes again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from aiohttp import WSCloseCode, web
@@ -68,7 +74,8 @@ class InboxRoutes:
         if after is None or limit is None:
             return refuse(400, "bad_number", "after and limit must be whole numbers", "$query")
         try:
-            found = await self._inbox.page(request.match_info["customer"], after, limit)
+            names = await self._names(request.match_info["customer"])
+            found = await self._inbox.page(names, after, limit)
         except StoreError:
             message = "the inbox can't be read at the moment; try again"
             return refuse(503, "unavailable", message, retry_after_s=1)
@@ -83,7 +90,8 @@ class InboxRoutes:
         status, code = _STATUSES[verb]
         now = self._host.runtime.clock.now()
         try:
-            message = await self._inbox.note(customer, message_id, is_dismissed=verb == "dismissed")
+            names = await self._names(customer)
+            message = await self._inbox.note(names, message_id, is_dismissed=verb == "dismissed")
             if message is None:
                 return refuse(404, "unknown_message", "this customer has no such message")
             receipt = Receipt(
@@ -110,6 +118,11 @@ class InboxRoutes:
         refusal = _refuse_opening(request, socket)
         if refusal is not None:
             return refusal
+        try:
+            names = await self._names(customer)
+        except StoreError:
+            message = "the inbox can't be read at the moment; try again"
+            return refuse(503, "unavailable", message, retry_after_s=1)
         news: asyncio.Queue[InboxMessage | None] = asyncio.Queue()
 
         def listen(message: InboxMessage) -> None:
@@ -119,12 +132,12 @@ class InboxRoutes:
 
         try:
             # Listen before looking, so that nothing falls in between.
-            stop = self._inbox.subscribe(customer, listen)
+            stop = self._inbox.subscribe(names, listen)
         except OverloadError as error:
             return refuse(429, "too_many_sockets", str(error), retry_after_s=error.retry_after_s)
         try:
             await socket.prepare(request)
-            await self._send_all(lines_of(request), socket, customer, after, news)
+            await self._send_all(lines_of(request), socket, names, after, news)
         finally:
             stop()
         return socket
@@ -133,12 +146,12 @@ class InboxRoutes:
         self,
         lines: Lines,
         socket: web.WebSocketResponse,
-        customer: str,
+        names: Sequence[str],
         after: int,
         news: asyncio.Queue[InboxMessage | None],
     ) -> None:
         reader = asyncio.create_task(_read_out(socket))
-        writer = asyncio.create_task(self._write_all(socket, customer, after, news))
+        writer = asyncio.create_task(self._write_all(socket, names, after, news))
         try:
             with lines.hold(reader.cancel):
                 await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
@@ -151,12 +164,12 @@ class InboxRoutes:
     async def _write_all(
         self,
         socket: web.WebSocketResponse,
-        customer: str,
+        names: Sequence[str],
         after: int,
         news: asyncio.Queue[InboxMessage | None],
     ) -> None:
         try:
-            while page := await self._inbox.page(customer, after, INBOX_PAGE_MAX):
+            while page := await self._inbox.page(names, after, INBOX_PAGE_MAX):
                 for message in page:
                     await socket.send_str(_encode(_wire(message)).decode())
                 after = page[-1].number
@@ -168,6 +181,11 @@ class InboxRoutes:
                 after = latest.number
                 await socket.send_str(_encode(_wire(latest)).decode())
         await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"read faster")
+
+    async def _names(self, customer: str) -> tuple[str, ...]:
+        """Give the names whose messages are this customer's. Raises StoreError."""
+        profile = await self._host.runtime.profile(customer)
+        return (customer, *(profile.absorbed if profile is not None else ()))
 
     def guard(self, handler: _Handler) -> _Handler:
         """Let in the customer's own app, and administrators."""

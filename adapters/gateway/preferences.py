@@ -1,23 +1,28 @@
 """What a customer wants, stated by a program: `PUT /v1/customers/{id}/preferences`.
 
 `routes` is mounted by `adapters.gateway.app`. Only what is named changes, and null takes a wish
-back. One thing that can't be read refuses the whole request, with its path.
+back. One thing that can't be read refuses the whole request, with its path. It is an app's call,
+with a write key; made with a key that is an admin key as well, it is an administrative act.
 """
 
 from aiohttp import web
 
+from adapters.gateway.acts import note_act
+from adapters.gateway.answers import refuse
 from adapters.gateway.body import SlowBodyError, read_body
 from adapters.gateway.host import Host
 from adapters.gateway.intake import Portion, refuse_slow, refuse_whole, store
 from adapters.gateway.wire import read_object
-from engine.errors import InputError
+from engine.errors import InputError, StoreError
 from engine.events import KIND_NAMES, Event, EventKind
+from engine.identities import WORTHLESS_IDS
 from engine.ids import stable_hash
 from engine.intake.clocks import Envelope
 from engine.intake.preferences import read_preferences
 from engine.limits import ID_LENGTH_MAX
 
 _SOURCE = "preferences"
+_RETRY_S = 1
 _MESSAGE_ID = "messageId"
 _PATH = "/v1/customers/{id:[^/]+}/preferences"
 
@@ -37,6 +42,12 @@ def routes(host: Host) -> list[web.RouteDef]:
             return refuse_whole(host, error)
         except SlowBodyError:
             return refuse_slow(host)
+        if host.is_admin(request):
+            try:
+                await note_act(host, request, "put_preferences", request.match_info["id"])
+            except StoreError:
+                message = "nothing was stored; send this again later"
+                return refuse(503, "not_stored", message, retry_after_s=_RETRY_S)
         return await store(host, request, portion)
 
     return [web.put(_PATH, put)]
@@ -47,6 +58,8 @@ def _read(host: Host, request: web.Request, body: bytes, portion: Portion) -> Ev
     customer = request.match_info["id"]
     if len(customer) > ID_LENGTH_MAX:
         raise InputError("id_too_long", f"an id may have {ID_LENGTH_MAX} characters", "path")
+    if customer in WORTHLESS_IDS:
+        raise InputError("no_user_anon_id", f'"{customer}" stands for nobody', "path")
     value = read_object(body, portion.envelope.oddities)
     said = value.pop(_MESSAGE_ID, None)
     if said is not None and not (isinstance(said, str) and 0 < len(said) <= ID_LENGTH_MAX):

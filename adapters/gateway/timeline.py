@@ -20,17 +20,30 @@ from adapters.gateway.parameters import TimelineParameters, write_places
 from adapters.gateway.readable import entry_view, name_input
 from adapters.gateway.views import ProfileChange, TimelineEntry, TimelinePage, Topic
 from engine.changes import Change, Follower, may_change
-from engine.events import Event, Input, Receipt, Tick
+from engine.events import Event, Input, Rebirth, Receipt, Review, Scrubbed, Tick
 from engine.place import find_place
 from engine.profile import Profile
 from engine.program.program import Program
-from engine.records import ConsentNoted, Decided, Entered, Exited, Moved, ReceiptNoted, Record
+from engine.records import (
+    ConsentNoted,
+    Decided,
+    Entered,
+    Exited,
+    Moved,
+    ReceiptNoted,
+    Record,
+    SegmentEntered,
+    SegmentLeft,
+    SegmentsReviewed,
+)
 
 SCAN_MAX = 2_000  # entries looked at for one page
 LOOKBACK_MAX = 2_000  # and those before it, for what a profile was
 _BREATH = 200  # entries after which others get their turn
 
 _JOURNEYS = (Entered, Moved, Exited)
+_SEGMENTS = (SegmentEntered, SegmentLeft, SegmentsReviewed)
+_NO_MERGES = (Event, Receipt, Tick, Scrubbed, Review, Rebirth)
 
 
 class Seen(msgspec.Struct):
@@ -207,11 +220,15 @@ def _topics(seen: Seen) -> list[Topic]:
         "event": given is None or isinstance(given, Event),
         "receipt": isinstance(given, Receipt),
         "timer": isinstance(given, Tick),
-        "merge": given is not None and not isinstance(given, Event | Receipt | Tick),
+        "merge": given is not None and not isinstance(given, _NO_MERGES),
         "decision": any(isinstance(record, Decided) for record in records),
         "consent": (isinstance(given, Event) and bool(given.consents))
         or any(isinstance(record, ConsentNoted) for record in records),
         "journey": any(isinstance(record, _JOURNEYS) for record in records),
+        "segment": isinstance(given, Review)
+        or any(isinstance(record, _SEGMENTS) for record in records),
+        "listing": isinstance(given, Scrubbed),
+        "rebirth": isinstance(given, Rebirth),
         "change": _may_change(seen),
     }
     return [topic for topic, holds in kinds.items() if holds]
@@ -226,11 +243,13 @@ def _names(seen: Seen) -> list[str]:
             found += [statement.purpose for statement in seen.given.consents]
         case Receipt():
             found += [seen.given.status.value, seen.given.message]
+        case Scrubbed():
+            found += [listing.registry for listing in seen.given.listings]
         case _:
             found.append(name_input(seen.given)[1])
     for record in seen.records:
         # A record's names are in fields of these names, whichever kind it is.
-        for field in ("message", "journey", "trait"):
+        for field in ("message", "journey", "trait", "segment"):
             value = cast("Any", getattr(record, field, ""))
             if value:
                 found.append(str(value))

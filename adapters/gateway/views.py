@@ -209,7 +209,19 @@ InputKind = Literal[
 ]
 
 
-Topic = Literal["event", "receipt", "timer", "decision", "consent", "journey", "change", "merge"]
+Topic = Literal[
+    "event",
+    "receipt",
+    "timer",
+    "decision",
+    "consent",
+    "journey",
+    "segment",
+    "listing",
+    "change",
+    "merge",
+    "rebirth",
+]
 
 
 class ProfileChange(msgspec.Struct, frozen=True):
@@ -218,7 +230,17 @@ class ProfileChange(msgspec.Struct, frozen=True):
     `was` is null where there was nothing, and absent where it lies too far back to be known.
     """
 
-    of: Literal["trait", "timezone", "consent", "session", "suppression", "journey"]
+    of: Literal[
+        "trait",
+        "timezone",
+        "locale",
+        "consent",
+        "session",
+        "suppression",
+        "listing",
+        "journey",
+        "segment",
+    ]
     name: str
     now: Any
     was: Any = msgspec.UNSET

@@ -8,6 +8,7 @@ Rules
 - An event never moves by more than its sender's clock is wrong (`sentAt` against our clock), and
   not at all where that is less than a second: imports of old events keep their times.
 - What can't be read as consent is an error, never a grant.
+- An id that stands for nobody (`null`, `undefined`) is none: else all who have it were one person.
 - A call without an id gets one from its content, so that sending it twice counts once.
 """
 
@@ -17,6 +18,7 @@ import msgspec
 
 from engine.errors import InputError
 from engine.events import KIND_NAMES, ConsentStatement, Event, EventKind, Receipt, ReceiptStatus
+from engine.identities import WORTHLESS_IDS
 from engine.ids import stable_hash
 from engine.instants import MINUTE_MS
 from engine.intake.changes import read_changes
@@ -53,17 +55,17 @@ def normalise(item: Item, envelope: Envelope) -> Event | Receipt:
     kind = _KINDS.get(envelope.kind or item.type)
     if kind is None:
         return _normalise_other(item, envelope)
-    user, anonymous = _read_id(item.user_id, "userId"), None
+    user, anonymous = _read_person(item.user_id, "userId", envelope), None
     if item.anonymous_id is not None:
-        anonymous = _read_id(item.anonymous_id, "anonymousId")
+        anonymous = _read_person(item.anonymous_id, "anonymousId", envelope)
     if kind is _TRACK:
         name, properties = _read_track(item, envelope)
     else:
-        name, properties = KIND_NAMES[kind], _READERS.get(kind, _gather)(item)
+        name, properties = KIND_NAMES[kind], _READERS.get(kind, _read_others)(item, envelope)
         if kind is _ALIAS and anonymous is None:
             anonymous = properties.get("previousId")
     if user is None and anonymous is None:
-        raise InputError("no_user_anon_id", _EXPECTED_ID, "userId")
+        raise _refuse_nobody(item, _EXPECTED_ID)
     at = _read_at(item, envelope)
     context = {**envelope.context, **(item.context or {})} if envelope.context else item.context
     traits = item.traits or {}
@@ -141,6 +143,29 @@ def _read_id(value: Text, path: str) -> str | None:
     return value or None
 
 
+def _read_person(value: Text, path: str, envelope: Envelope) -> str | None:
+    """Read an identity that names a customer; one that stands for nobody is none."""
+    said = _read_id(value, path)
+    if said in WORTHLESS_IDS:
+        envelope.oddities.append("worthless_id")
+        return None
+    return said
+
+
+def _refuse_nobody(item: Item, expected: str) -> InputError:
+    """Refuse a call that names no customer, with the id that stands for nobody if there is one."""
+    for value, path in (
+        (item.user_id, "userId"),
+        (item.anonymous_id, "anonymousId"),
+        (item.previous_id, "previousId"),
+    ):
+        said = _read_id(value, path)
+        if said in WORTHLESS_IDS:
+            message = f'"{said}" stands for nobody: {expected}'
+            return InputError("no_user_anon_id", message, path)
+    return InputError("no_user_anon_id", expected, "userId")
+
+
 def _read_name(item: Item) -> str:
     name = item.event
     if not name:
@@ -160,18 +185,23 @@ def _read_track(item: Item, envelope: Envelope) -> tuple[str, dict[str, Any]]:
     return name, properties
 
 
-def _read_page(item: Item) -> dict[str, Any]:
+def _read_page(item: Item, _envelope: Envelope) -> dict[str, Any]:
     return _gather(item, name=item.name, category=item.category)
 
 
-def _read_group(item: Item) -> dict[str, Any]:
+def _read_group(item: Item, _envelope: Envelope) -> dict[str, Any]:
     return _gather(item, groupId=_read_id(item.group_id, "groupId"))
 
 
-def _read_alias(item: Item) -> dict[str, Any]:
-    if _read_id(item.user_id, "userId") is None:
+def _read_alias(item: Item, envelope: Envelope) -> dict[str, Any]:
+    said = _read_id(item.user_id, "userId")
+    if said is None or said in WORTHLESS_IDS:
         raise InputError("no_user_id", "expected the userId that previousId becomes", "userId")
-    return _gather(item, previousId=_read_id(item.previous_id, "previousId"))
+    return _gather(item, previousId=_read_person(item.previous_id, "previousId", envelope))
+
+
+def _read_others(item: Item, _envelope: Envelope) -> dict[str, Any]:
+    return _gather(item)
 
 
 def _gather(item: Item, **said: object) -> dict[str, Any]:
@@ -234,9 +264,9 @@ def _normalise_other(item: Item, envelope: Envelope) -> Receipt:
     """Read what is not one of the calls: a receipt, or nothing known."""
     if (envelope.kind or item.type) != _RECEIPT:
         raise InputError("unknown_type", _EXPECTED_TYPE, "type")
-    user = _read_id(item.user_id, "userId")
+    user = _read_person(item.user_id, "userId", envelope)
     if user is None:
-        raise InputError("no_user_anon_id", "expected the userId of who was written to", "userId")
+        raise _refuse_nobody(item, "expected the userId of who was written to")
     message, status, code = item.message, item.status, item.code
     if not isinstance(message, str) or not 0 < len(message) <= NAME_LENGTH_MAX:
         raise InputError("bad_receipt", "expected the id or the name of a message", "message")

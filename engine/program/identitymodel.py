@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from engine.identities import IdentityRules, JoinRule, Namespace, Priority
+from engine.identities import WORTHLESS_VALUES, IdentityRules, JoinRule, Namespace, Priority
 from engine.program.faults import Faults, quote, suggest
 from engine.program.places import Path
 
@@ -88,28 +88,6 @@ _KNOWN: dict[str, tuple[tuple[str, ...], Reading, Priority, int]] = {
     "device_id": (("device_id",), "text", Priority.DEVICE, _MANY),
 }
 
-# What people and forms write where they have nothing to write.
-_WORTHLESS = (
-    "noemail@*",
-    "no-email@*",
-    "none@*",
-    "noreply@*",
-    "no-reply@*",
-    "test@test.*",
-    "null",
-    "none",
-    "undefined",
-    "unknown",
-    "n/a",
-    "na",
-    "-",
-    "0",
-    "0000000000",
-    "1111111111",
-    "1234567890",
-    "00000000-0000-0000-0000-000000000000",
-)
-
 
 def check_identity(spec: IdentitySpec, faults: Faults) -> None:
     """Note what can't work in the section."""
@@ -136,19 +114,21 @@ def compile_identity(spec: IdentitySpec, country: str) -> IdentityRules:
     rules = tuple(JoinRule("+".join(_parts(rule)), _parts(rule)) for rule in spec.rules)
     alone = {rule.parts[0] for rule in rules if len(rule.parts) == 1}
     named = dict.fromkeys([*spec.namespaces, *(part for rule in rules for part in rule.parts)])
+    namespaces = {
+        name: _compile_namespace(
+            name, spec.namespaces, indexed=name in spec.namespaces or name in alone
+        )
+        for name in named
+    }
     return IdentityRules(
-        namespaces={
-            name: _compile_namespace(
-                name, spec.namespaces, indexed=name in spec.namespaces or name in alone
-            )
-            for name in named
-        },
+        namespaces=namespaces,
         rules=rules,
-        worthless=(*_WORTHLESS, *(one.lower() for one in spec.worthless)),
+        worthless=(*WORTHLESS_VALUES, *(one.lower() for one in spec.worthless)),
         user_ids_max=spec.user_ids,
         anonymous_ids_max=spec.anonymous_ids,
         merges_max=spec.merges,
         home=country,
+        hashed=tuple(one for one in namespaces.values() if one.is_hashed),
     )
 
 

@@ -11,11 +11,13 @@ from actors.rows import ActQuery, ActRow, Commit, QuarantineRow
 from actors.runtime import Runtime
 from adapters.app import App, open_workspace
 from adapters.gateway.grants import read_grants
-from adapters.gateway.settings import GatewaySettings
+from adapters.gateway.operations import OPERATIONS
+from adapters.gateway.settings import GatewaySettings, hash_keys
 from adapters.sqlite.store import SqliteStore
 from engine.errors import StoreError
 from tests.e2e.command_line import SHOP, nextbeat, write_shop
-from tests.e2e.gateway_host import NOW, Served
+from tests.e2e.gateway_host import NOW, Served, call
+from tests.e2e.test_catalogue import shop
 from tests.e2e.test_ingest_runtime import whole
 
 Shard = tuple[Served, Runtime, MemoryStore]
@@ -126,3 +128,123 @@ async def test_the_list_reads_as_a_table_and_can_be_narrowed(tmp_path: Path) -> 
     assert len(shown.splitlines()) == 2
     nothing = nextbeat("acts", "--data", tmp_path / "data", "--until", "2020-01-01T00:00:00Z")
     assert nothing.stdout == "no administrative act fits\n"
+
+
+# Every call of an administrator that changes something: its address, its body, and what it is.
+CHANGES: dict[tuple[str, str], tuple[str, bytes, tuple[str, str, str]]] = {
+    ("post", "/v1/catalogue/{kind}"): (
+        "/v1/catalogue/products",
+        b'[{"id":"p1","name":"Mug"},{"id":"p2","name":"Jug"}]',
+        ("put_catalogue", "products", "2 stored, 0 removed"),
+    ),
+    ("put", "/v1/catalogue/{kind}"): (
+        "/v1/catalogue/products",
+        b'[{"id":"p3","name":"Bowl"},{"id":"p4","name":"Cup"}]',
+        ("put_catalogue", "products", "2 stored, 2 removed"),
+    ),
+    ("put", "/v1/catalogue/{kind}/{id}"): (
+        "/v1/catalogue/products/p5",
+        b'{"name":"Pan"}',
+        ("put_catalogue", "products", "1 stored, 0 removed"),
+    ),
+    ("delete", "/v1/catalogue/{kind}/{id}"): (
+        "/v1/catalogue/products/p5",
+        b"",
+        ("removed_catalogue", "products", "1 removed"),
+    ),
+    ("delete", "/v1/catalogue/{kind}"): (
+        "/v1/catalogue/products",
+        b"",
+        ("removed_catalogue", "products", "2 removed"),
+    ),
+    ("post", "/v1/quarantine/{number}/replay"): (
+        "/v1/quarantine/1/replay",
+        b"",
+        ("released_quarantine", "1", "unknown_type"),
+    ),
+    ("post", "/v1/customers/{id}/merge/{other}"): (
+        "/v1/customers/u1/merge/u2",
+        b"",
+        ("merged", "u1", "u2"),
+    ),
+    ("post", "/v1/customers/{id}/unmerge/{other}"): (
+        "/v1/customers/u1/unmerge/u2",
+        b"",
+        ("unmerged", "u1", "u2"),
+    ),
+    ("delete", "/v1/customers/{id}"): ("/v1/customers/u2", b"", ("erased", "", "")),
+}
+
+
+async def test_whatever_an_administrator_changes_is_an_act() -> None:
+    changing = [
+        (one.method, one.path)
+        for one in OPERATIONS
+        if one.door == "admin" and one.method not in ("get", "head")
+    ]
+    assert set(CHANGES) == set(changing)
+    store = MemoryStore()
+    async with shop(store) as served:
+        for user in ("u1", "u2"):
+            (await served.send("/v1/track", call(userId=user))).accepted()
+        item = b'{"type":"track","event":"Clicked","userId":"u1"}'
+        kept = QuarantineRow(0, NOW, "segment", "unknown_type", "type", "…", item)
+        await store.commit(Commit(quarantined=[kept]))
+        for (method, _), (path, body, told) in CHANGES.items():
+            before = len(await store.acts(ActQuery()))
+            answer = await served.send(path, body, method=method.upper())
+            assert answer.status in (200, 202), (path, answer.body)
+            acts = await store.acts(ActQuery())
+            assert len(acts) == before + 1, path
+            wanted = (told[0], acts[0].subject if told[0] == "erased" else told[1], told[2])
+            assert (acts[0].act, acts[0].subject, acts[0].detail) == wanted
+            assert "u2" not in acts[0].subject  # of who is erased only a pseudonym is kept
+
+
+async def test_what_changed_nothing_is_no_act_and_a_part_of_a_load_is_one() -> None:
+    store = MemoryStore()
+    async with shop(store) as served:
+        path, lines = "/v1/catalogue/products", b'[{"id":"p1","name":"Mug"}]'
+        for _ in range(2):
+            assert (await served.send(path, lines)).status == 200
+        assert (await served.send(f"{path}/nothing", b"", method="DELETE")).status == 404
+        acts = await store.acts(ActQuery())
+        assert [one.detail for one in acts] == ["1 stored, 0 removed"]
+        store.fail_next()
+        lines = b'[{"id":"p1","name":"Jug"}]'
+        (await served.send(path, lines)).refused(503, "not_stored")
+        assert await store.acts(ActQuery()) == acts
+
+
+async def test_wishes_put_by_an_administrator_are_an_act_and_those_an_app_puts_are_none() -> None:
+    grants = read_grants("ops:admin:a-1")
+    settings = GatewaySettings(
+        write_keys=hash_keys("app,a-1"), admin_keys=frozenset(grants), grants=grants
+    )
+    store = MemoryStore()
+    async with whole(store, settings) as (served, _):
+        for key in ("app", "a-1"):
+            answer = await served.send(
+                "/v1/customers/u1/preferences",
+                b'{"do_not_disturb":true}',
+                method="PUT",
+                headers={"Authorization": f"Bearer {key}"},
+            )
+            answer.accepted()
+        [act] = await store.acts(ActQuery())
+        assert (act.who, act.act, act.subject) == ("ops", "put_preferences", "u1")
+        store.fail_next()
+        answer = await served.send(
+            "/v1/customers/u1/preferences", b'{"do_not_disturb":false}', method="PUT", headers=OPS
+        )
+        answer.refused(503, "not_stored")
+
+
+def test_an_erasure_in_a_folder_is_an_act(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    done = nextbeat("erase", "ursula", "--data", data, "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    [act] = json.loads(nextbeat("acts", "--data", data, "--json").stdout)
+    assert (act["who"], act["act"]) == ("command line", "erased")
+    assert "ursula" not in str(act)

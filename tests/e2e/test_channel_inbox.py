@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import cast
+from urllib.parse import unquote
 
 import aiosqlite
 import pytest
 from aiohttp import ClientSession, WSCloseCode, WSMsgType, WSServerHandshakeError, web
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from actors.runtime import Runtime
 from adapters.channels.inbox import InboxChannel
@@ -23,6 +25,8 @@ from engine.effects import Send
 from engine.errors import OverloadError, StoreError
 from engine.events import ConsentStatus, Event, EventKind, Input, Receipt, ReceiptStatus
 from engine.limits import INBOX_KEEP_MAX, INBOX_SOCKETS_MAX
+from engine.profile import Profile
+from engine.program.compile import compile_source
 
 NOW = 1_772_428_320_000
 SIGNER = Signer("a secret of many characters")
@@ -44,6 +48,17 @@ class Shard:
         self.inputs: list[Input] = []
         self.refuses: Exception | None = None
         self.fails: Exception | None = None
+        self.unreadable: Exception | None = None
+        self.profiles: dict[str, Profile] = {}
+        self.program = compile_source({"workspace": "shop"})
+
+    async def profile(self, customer: str) -> Profile | None:
+        return self.profiles.get(customer)
+
+    async def seek(self, given: str) -> Profile | None:
+        if self.unreadable is not None:
+            raise self.unreadable
+        return Profile(given)
 
     def submit(self, inputs: Sequence[Input]) -> "asyncio.Future[None]":
         if self.refuses is not None:
@@ -77,7 +92,10 @@ class World:
                 await self.numbers()
 
     async def numbers(self, query: str = "", customer: str = "u1") -> list[str]:
-        answer = await self.client.get(f"/v1/inbox/{customer}{query}", headers=self.own(customer))
+        headers = self.own(unquote(customer))
+        answer = await self.client.get(
+            URL(f"/v1/inbox/{customer}{query}", encoded=True), headers=headers
+        )
         assert answer.status == 200
         return [message["message_id"] for message in (await answer.json())["messages"]]
 
@@ -194,7 +212,7 @@ async def test_what_a_customer_does_becomes_a_receipt(
         f"inbox:m1:{verb}", "u1", "m1", status, NOW, NOW, code=code, source="inbox"
     )
     assert await world.numbers() == ([] if verb == "dismissed" else ["m1"])
-    assert [message.seen_at for message in await world.inbox.page("u1", 0, 10)] in ([], [NOW])
+    assert [message.seen_at for message in await world.inbox.page(["u1"], 0, 10)] in ([], [NOW])
 
 
 async def test_what_is_not_there_can_not_be_opened(world: World) -> None:
@@ -295,7 +313,7 @@ async def test_messages_survive_a_restart_and_a_repeated_one_stays_one(tmp_path:
         channel = InboxChannel(Inbox(tmp_path / "inbox.db", lambda: NOW))
         await channel.start()
         await channel.deliver(a_send("m1"))
-        assert [m.message_id for m in await channel.inbox.page("u1", 0, 10)] == ["m1"]
+        assert [m.message_id for m in await channel.inbox.page(["u1"], 0, 10)] == ["m1"]
         await channel.close()
 
 
@@ -329,7 +347,7 @@ async def test_a_customer_keeps_the_latest_messages_only() -> None:
         InboxMessage(0, f"m{n}", "u1", "in_app", NOW, {}) for n in range(INBOX_KEEP_MAX + 5)
     ]
     await asyncio.gather(*(inbox.put(message) for message in messages))
-    kept = await inbox.page("u1", 0, 1)
+    kept = await inbox.page(["u1"], 0, 1)
     assert kept[0].message_id == "m5"
     await inbox.close()
 
@@ -445,6 +463,13 @@ async def test_an_unsubscribe_that_can_not_be_stored_says_so(world: World) -> No
     answer = await world.client.post(unsubscribe_path())
     assert answer.status == 503
     assert answer.headers["Retry-After"] == "5"
+
+
+async def test_who_can_not_be_read_is_unsubscribed_all_the_same(world: World) -> None:
+    world.shard.unreadable = StoreError("disk failure")
+    answer = await world.client.post(unsubscribe_path())
+    assert answer.status == 200
+    assert [cast("Event", one).user for one in world.shard.inputs] == ["u1"]
 
 
 async def test_names_in_a_link_are_shown_as_text(world: World) -> None:

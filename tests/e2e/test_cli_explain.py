@@ -86,7 +86,13 @@ async def data(tmp_path: Path) -> Path:
             links=[("anonymous_id", "a-1", "ana")],
             quarantined=[
                 QuarantineRow(
-                    0, EVENING, "segment", "bad_timestamp", "timestamp", "is not an instant", b"{}"
+                    0,
+                    EVENING,
+                    "segment",
+                    "bad_timestamp",
+                    "timestamp",
+                    "is not an instant",
+                    b'{"phone":"none","x":1}',
                 )
             ],
         )
@@ -183,15 +189,20 @@ def test_the_quarantine_lists_what_was_expected(data: Path) -> None:
 
 
 def test_a_quarantined_item_is_shown_as_it_was_sent(data: Path) -> None:
-    done = nextbeat("quarantine", "show", "1", "--data", data)
+    done = nextbeat("quarantine", "show", "1", "--data", data, "--reveal")
     assert done.stdout.splitlines() == [
         "item 1, from segment, received 2026-03-02 18:30:00 UTC",
         "timestamp: is not an instant (bad_timestamp)",
         "",
-        "{}",
+        '{"phone":"none","x":1}',
     ]
     missing = nextbeat("quarantine", "show", "2", "--data", data)
     assert (missing.returncode, "there is no item 2" in missing.stderr) == (1, True)
+
+
+def test_what_is_always_personal_is_hidden_in_a_folder_without_a_workspace(data: Path) -> None:
+    done = nextbeat("quarantine", "show", "1", "--data", data)
+    assert done.stdout.splitlines()[-1] == '{"phone":"[phone]","x":1}'
 
 
 def a_decision(**changes: object) -> Decision:

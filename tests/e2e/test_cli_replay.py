@@ -106,3 +106,15 @@ def test_the_summary_is_a_table_of_outcomes(tmp_path: Path) -> None:
     shop, events = write_shop(tmp_path), write_events(tmp_path, EVENTS)
     done = nextbeat("replay", events, "--workspace", shop)
     assert done.stdout.splitlines()[-1].split() == ["defer", "outside_window", "1"]
+
+
+def test_a_replay_says_that_it_has_no_lists_of_registries(tmp_path: Path) -> None:
+    registries = (
+        "registries:\n  za: {file: list.txt, channels: [email], max_age: 30d}\nmessage_types:"
+    )
+    shop = write_shop(tmp_path, SHOP.replace("message_types:", registries))
+    events = write_events(tmp_path, EVENTS)
+    done = nextbeat("replay", events, "--workspace", shop, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["outcomes"] == {"drop registry_stale": 1}
+    assert "no lists of opt-out registries (za)" in done.stderr

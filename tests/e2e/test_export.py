@@ -1,9 +1,12 @@
 """Everything there is about a customer: whole, noted, and the same from server and folder."""
 
 import json
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import msgspec
 import pytest
@@ -27,6 +30,13 @@ from tests.shards import Shard
 INBOX = ANYTIME.replace("message_types:", "  in_app: {adapter: inbox}\nmessage_types:").replace(
     "channels: [email]", "channels: [email, in_app]"
 )
+MERGING = """registries:
+  za: {file: list.txt, channels: [email], max_age: 30d}
+segments:
+  gold: profile.plan == "gold"
+traits:
+  looked: {count: Looked}
+message_types:"""
 
 
 async def document(shard: Shard, user: str, inbox: Inbox | None = None) -> dict[str, Any]:
@@ -122,7 +132,7 @@ async def test_messages_in_the_inbox_are_there_though_they_were_put_away() -> No
     for number in range(3):
         content = {"title": f"t{number}"}
         await box.put(InboxMessage(0, f"m_{number}", "u1", "in_app", NOW, content, expires_at=NOW))
-    await box.note("u1", "m_1", is_dismissed=True)
+    await box.note(["u1"], "m_1", is_dismissed=True)
     told = await document(shard, "u1", box)
     assert [one["content"]["title"] for one in told["inbox"]] == ["t0", "t1", "t2"]
     await box.close()
@@ -263,3 +273,59 @@ def test_a_timeline_reads_as_a_story_and_hides_who_it_is_about(tmp_path: Path) -
     latest = json.loads(as_json.stdout)[0]
     assert latest["changes"] == [{"of": "trait", "name": "plan", "now": "gold", "was": "free"}]
     assert nextbeat("timeline", "nobody", "--data", data).returncode == 1
+
+
+def fetch(url: str, path: str) -> tuple[int, dict[str, Any]]:
+    """Get from a server; gives the status and what it said."""
+    try:
+        with urlopen(f"{url}{path}", timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+    except HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+@pytest.mark.slow
+def test_of_a_merged_customer_both_histories_are_there_until_nothing_is(tmp_path: Path) -> None:
+    text = INBOX.replace("message_types:", MERGING).replace("[email, in_app]", "[in_app]")
+    text = text.replace("content: {email: ", "content: {in_app: ")
+    shop, data = write_shop(tmp_path, text), tmp_path / "data"
+    (shop / "list.txt").write_text(f"# as_of: {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n")
+    with serving(shop, data) as url:
+        send(url, "/v1/track", {"anonymousId": "a-1", "event": "Signed Up", "messageId": "m1"})
+        traits = {"email": "a@b.co", "plan": "gold"}
+        send(url, "/v1/identify", {"userId": "ana", "traits": traits, "messageId": "m2"})
+        known: dict[str, object] = {
+            "userId": "ana",
+            "anonymousId": "a-1",
+            "event": "Looked",
+            "messageId": "m3",
+        }
+        send(url, "/v1/track", known)
+        status, told = fetch(url, "/v1/customers/a-1/export")
+        assert (status, told["complete"]) == (200, True)
+        assert (told["export"]["customer"], told["export"]["also"]) == ("ana", ["anon:a-1"])
+        entries = [one for one in told["history"] if one["kind"] == "event"]
+        events = [(one["customer"], one["name"]) for one in entries]
+        assert events == [("ana", "Looked"), ("ana", "Identified"), ("anon:a-1", "Signed Up")]
+        profile = told["profile"]
+        assert list(profile["segments"]) == ["gold"]
+        assert profile["live"]["looked"] == 1
+        assert profile["merged"] == ["anon:a-1"]
+        assert ("anonymous_id", "a-1") in {
+            (one["namespace"], one["value"]) for one in profile["identities"]
+        }
+        [listing] = told["state"]["listings"].values()
+        assert (listing["registry"], listing["listed"]) == ("za", False)
+        [message] = told["messages"]
+        assert [one["message_id"] for one in told["inbox"]] == [message["message_id"]]
+        _, inbox = fetch(url, "/v1/inbox/ana")
+        assert [one["message_id"] for one in inbox["messages"]] == [message["message_id"]]
+        _, timeline = fetch(url, "/v1/customers/ana/timeline?kind=change&name=gold")
+        [entered] = timeline["entries"]
+        change = {"of": "segment", "name": "gold", "was": None, "now": "entered"}
+        assert change in entered["changes"]
+        done = nextbeat("erase", "ana", "--url", url, "--yes")
+        assert done.returncode == 0, done.stderr
+        for name in ("ana", "a-1", "anon:a-1"):
+            assert fetch(url, f"/v1/customers/{name}/export")[0] == 404
+        assert fetch(url, "/v1/inbox/ana")[1]["messages"] == []

@@ -85,11 +85,13 @@ async def test_what_goes_in_by_the_stream_is_decided_followed_and_found(gateway:
         assert await fetch(session, f"{gateway.url}/v1/customers/a-1") == customer
 
         timeline = await fetch(session, f"{gateway.url}/v1/customers/u%2F1/timeline")
-        assert [entry["name"] for entry in timeline["entries"]] == ["Product Added", "Identified"]
+        names = [entry["name"] for entry in timeline["entries"]]
+        assert names == ["Product Added", "Identified", "anonymous_id"]
+        assert timeline["entries"][2]["kind"] == "linked"
         kinds = {record["type"] for record in timeline["entries"][0]["records"]}
         assert {"entered", "decided", "wake_set"} <= kinds
         page = await fetch(session, f"{gateway.url}/v1/customers/u%2F1/timeline?limit=1")
-        rest = f"/v1/customers/u%2F1/timeline?limit=1&cursor={page['next']}"
+        rest = f"/v1/customers/u%2F1/timeline?limit=2&cursor={page['next']}"
         assert (await fetch(session, gateway.url + rest))["entries"] == timeline["entries"][1:]
 
         listed = await fetch(session, f"{gateway.url}/v1/decisions?journey=cart&outcome=defer")

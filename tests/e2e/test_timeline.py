@@ -3,18 +3,27 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.rows import OutboxRow
 from adapters.gateway import query, timeline
 from engine.events import (
+    ChangeKind,
     ConsentStatement,
     ConsentStatus,
+    Departed,
     EventKind,
     Linked,
+    Listing,
+    Merged,
+    Rebirth,
     Receipt,
     ReceiptStatus,
+    Review,
+    Scrubbed,
     Tick,
+    TraitChange,
 )
 from engine.instants import DAY_MS, HOUR_MS
 from engine.profile import Profile, Sent
@@ -26,6 +35,9 @@ from engine.records import (
     Exited,
     Moved,
     ReceiptNoted,
+    SegmentEntered,
+    SegmentLeft,
+    SegmentsReviewed,
     SessionBegan,
 )
 from tests.e2e.reading_host import NOW, Served, decided, event, serve
@@ -214,3 +226,91 @@ async def test_a_cursor_that_points_at_somebody_else_shows_nothing_of_them(serve
     found = await served.get(f"/v1/customers/u1/timeline?cursor={theirs['next']}")
     assert found["entries"] == []
     assert found["next"] is None
+
+
+async def test_segments_are_told_of_whoever_changed_them(served: Served) -> None:
+    runtime = served.runtime
+    runtime.write("u1", event(1), [SegmentEntered("vip", NOW)])
+    runtime.write("u1", event(2))
+    runtime.write("u1", Review(7, NOW), [
+        SegmentLeft("vip", NOW, reviewed=True), SegmentEntered("keen", NOW, reviewed=True),
+        SegmentsReviewed(7),
+    ])  # fmt: skip
+    told = {
+        entry["seq"]: [(one["of"], one["name"], one["was"], one["now"]) for one in entry["changes"]]
+        for entry in await entries(served, "kind=segment")
+    }
+    assert told == {
+        3: [
+            ("segment", "vip", "entered", "left: reviewed"),
+            ("segment", "keen", None, "entered: reviewed"),
+        ],
+        1: [("segment", "vip", None, "entered")],
+    }
+    assert [one["seq"] for one in await entries(served, "kind=change&name=vip")] == [3, 1]
+    [review] = await entries(served, "name=keen")
+    assert review["about"] == ["segment", "change"]
+
+
+async def test_what_a_merge_brought_in_is_a_change_and_leaving_for_it_is_none(
+    served: Served,
+) -> None:
+    runtime = served.runtime
+    other = Profile("anon:a", traits={"plan": "gold", "vip": 1}, segments={"keen": 1, "new": 1})
+    runtime.write("anon:a", event(1, traits={"plan": "gold", "vip": 1}))
+    runtime.write("u1", event(2, traits={"vip": 2}), [SegmentEntered("keen", NOW)])
+    runtime.write("anon:a", Departed("u1", "anonymous_id", NOW))
+    merged = Merged("anon:a", 1, msgspec.msgpack.encode(other), (), "anonymous_id", NOW)
+    runtime.write("u1", merged, [SegmentLeft("new", NOW), SegmentEntered("both", NOW)])
+    runtime.profiles["u1"].absorbed = {"anon:a": 3}
+    found = {entry["seq"]: entry for entry in await entries(served, "kind=merge")}
+    assert found[4]["changes"] == [
+        {"of": "trait", "name": "plan", "now": "gold", "was": None},
+        {"of": "segment", "name": "both", "now": "entered", "was": None},
+    ]
+    assert (found[3]["about"], found[3]["changes"]) == (["merge"], [])
+
+
+async def test_what_registries_say_and_counting_up_a_trait_are_changes(served: Served) -> None:
+    runtime = served.runtime
+    listing = Listing("repep", "phone", "+525512345678", listed=True, as_of=NOW)
+    runtime.write("u1", Scrubbed((listing,), NOW))
+    runtime.write("u1", event(2, changes=(TraitChange("visits", ChangeKind.INCREASE, 2),)))
+    runtime.write("u1", Rebirth(4, NOW))
+    told = [(one["about"], one["changes"]) for one in await entries(served)]
+    assert told == [
+        (["rebirth"], []),
+        (["event", "change"], [{"of": "trait", "name": "visits", "now": 2, "was": None}]),
+        (
+            ["listing", "change"],
+            [{"of": "listing", "name": "repep/phone", "now": "listed", "was": None}],
+        ),
+    ]
+    assert [one["seq"] for one in await entries(served, "name=repep")] == [1]
+
+
+async def test_who_left_a_segment_entered_before_what_was_read(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeline, "LOOKBACK_MAX", 1)
+    served.runtime.write("u1", event(1), [SegmentEntered("vip", NOW)])
+    for number in (2, 3):
+        served.runtime.write("u1", event(number))
+    served.runtime.write("u1", Tick(1, NOW), [SegmentLeft("vip", NOW)])
+    [latest] = await entries(served, "limit=1")
+    assert latest["changes"] == [{"of": "segment", "name": "vip", "now": "left", "was": "entered"}]
+
+
+async def test_a_count_is_not_made_up_where_it_began_too_far_back(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeline, "LOOKBACK_MAX", 1)
+    more = (TraitChange("visits", ChangeKind.INCREASE, 1),)
+    served.runtime.write("u1", event(1, traits={"visits": 40}))
+    for number in (2, 3, 4):
+        served.runtime.write("u1", event(number, changes=more))
+    [latest] = await entries(served, "limit=1")
+    assert latest["changes"] == []
+    monkeypatch.setattr(timeline, "LOOKBACK_MAX", 9)
+    [latest] = await entries(served, "limit=1")
+    assert latest["changes"] == [{"of": "trait", "name": "visits", "now": 43, "was": 42}]

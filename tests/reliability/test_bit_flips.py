@@ -23,8 +23,9 @@ from adapters.sqlite.scribe import Scribe
 from adapters.sqlite.store import SqliteStore, open_reader
 from adapters.verify import Verifier
 from engine.errors import StoreError
+from engine.program.compile import compile_source
 from tests.reliability.figures import keep
-from tests.reliability.folders import NAMES, build, copy
+from tests.reliability.folders import NAMES, SHOP, build, copy
 from tests.reliability.pages import PAGE, used_bytes
 from tests.shards import Shard
 
@@ -262,7 +263,8 @@ async def test_a_flipped_snapshot_is_not_believed_but_made_again_from_the_journa
 
 async def state_of(folder: Path) -> dict[str, bytes]:
     """Start a shard, say what is known of everybody, then have each do something."""
-    shard = await Shard(SqliteStore(folder)).start()
+    # Under other segments than the folder's, a review would change everybody meanwhile.
+    shard = await Shard(SqliteStore(folder), program=compile_source(SHOP)).start()
     state = await shard.state(*NAMES)
     await shard.submit(*(shard.track(name, event_id="again") for name in NAMES))
     await shard.runtime.stop()

@@ -5,7 +5,10 @@ import pytest
 from actors.simulate.world import Plan, simulate
 from tests.reliability.figures import keep
 from tests.simulation.planted import plant
-from tests.simulation.planted_erasure import PLANTED
+from tests.simulation.planted_erasure import PLANTED as _OF_ERASURE
+from tests.simulation.planted_merges import PLANTED
+
+assert PLANTED is _OF_ERASURE  # one list, to which each file adds
 
 SEEDS_MAX = 1_000  # a fifth of the campaign; most are found by the first
 DAYS = 0.25

@@ -82,6 +82,17 @@ def test_a_value_may_be_kept_as_a_hash_only() -> None:
     assert "123" not in value[:3]
 
 
+async def test_of_a_hashed_value_nothing_else_is_kept(shard: Shard) -> None:
+    for number in range(2):
+        event = identify("u1", passport="X 123", number=number)
+        await shard.submit(msgspec.structs.replace(event, id=f"e{number}"))
+    profile = await shard.profile("u1")
+    ((value, _),) = profile.identities["passport"].items()
+    assert profile.traits["passport"] == value
+    entries = await shard.runtime.timeline("u1", None, 9)
+    assert not [entry for entry in entries if b"X 123" in entry.input]
+
+
 def test_a_phone_number_is_one_however_it_is_written() -> None:
     section: dict[str, Any] = {"namespaces": {"phone": {}}}
     written = ["+44 20 7946 0018", "020 7946 0018", "+44-20-7946-0018"]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from engine.errors import InputError
-from engine.events import ConsentStatement, ConsentStatus, Event
+from engine.events import ConsentStatement, ConsentStatus, Event, ReceiptStatus
 from engine.instants import HOUR_MS, MINUTE_MS
 from tests.shards import GatedStore, Shard
 
@@ -165,6 +165,12 @@ async def test_an_alias_makes_known_customers_one(shard: Shard) -> None:
     assert (await shard.profile("old")).merged_into == "new"
 
 
+async def test_an_alias_holds_for_what_comes_after_it(shard: Shard) -> None:
+    await shard.submit(shard.alias("new", "old"))
+    await shard.submit(shard.track("old", "Seen"))
+    assert (await shard.profile("new")).history["Seen"].count == 1
+
+
 @pytest.mark.parametrize(
     ("customer", "other", "code"),
     [("u1", "u1", "same_customer"), ("u1", "u9", "unknown_customer"), ("u1", "anon:a1", "merged")],
@@ -184,3 +190,47 @@ async def test_only_what_was_merged_can_be_parted(shard: Shard) -> None:
         await shard.runtime.partings.unmerge("u1", "u9")
     await shard.submit(shard.track("u1"), shard.track("u9"))
     assert shard.runtime.gauges()["mailbox_depth"] == 0
+
+
+async def test_a_device_somebody_else_has_by_now_stays_theirs(shard: Shard) -> None:
+    await merged(shard)
+    await shard.submit(shard.known("u2"))
+    await shard.submit(shard.identify("u2", anonymous="a1"))
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    assert await shard.runtime.resolve("anonymous_id", "a1") == "u2"
+    assert "a1" in (await shard.profile("u2")).identities["anonymous_id"]
+    assert (await shard.profile("u1")).identities == {}
+    await shard.submit(shard.anonymous("a1", "Later"))
+    assert "Later" in (await shard.profile("u2")).history
+
+
+async def test_who_became_another_customer_is_not_parted(shard: Shard) -> None:
+    await merged(shard)
+    await shard.submit(shard.known("u2"))
+    await shard.runtime.partings.merge("u2", "u1")
+    with pytest.raises(InputError, match="'u1' is 'u2' by now"):
+        await shard.runtime.partings.unmerge("u1", "anon:a1")
+    assert (await shard.profile("u1")).merged_into == "u2"
+
+
+async def test_who_came_while_two_were_one_stays_when_they_part(shard: Shard) -> None:
+    await shard.submit(shard.known("u1"), shard.anonymous("a1"))
+    await shard.submit(shard.identify("u1", anonymous="a1"), shard.anonymous("a1", "Later"))
+    third = with_address(shard.anonymous("a2", "Wait"), "w@b.example")
+    await shard.submit(third, shard.identify("u1", anonymous="a2"))
+    before = {one.journey: one.id for one in (await shard.profile("u1")).instances.values()}
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    ours = await shard.profile("u1")
+    assert set(ours.absorbed) == {"anon:a2"}
+    assert {one.journey: one.id for one in ours.instances.values()} == {"wait": before["wait"]}
+
+
+async def test_a_send_that_failed_is_held_against_neither_of_two_who_part(shard: Shard) -> None:
+    await merged(shard)
+    await shard.advance(2 * HOUR_MS + MINUTE_MS)
+    message = next(iter((await shard.profile("u1")).sends))
+    failed = shard.receipt("u1", message, ReceiptStatus.FAILED)
+    await shard.submit(msgspec.structs.replace(failed, permanent=True))
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    for name in ("u1", "anon:a1"):
+        assert message not in {slot.message_id for slot in (await shard.profile(name)).ledger}
