@@ -228,3 +228,15 @@ async def test_a_send_that_failed_is_held_against_neither_of_two_who_part(shard:
     await shard.runtime.partings.unmerge("u1", "anon:a1")
     for name in ("u1", "anon:a1"):
         assert message not in {slot.message_id for slot in (await shard.profile(name)).ledger}
+
+
+async def test_who_was_given_back_keeps_it_when_parted_from_another(shard: Shard) -> None:
+    await merged(shard)
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    before = await shard.profile("anon:a1")
+    await shard.submit(shard.anonymous("a2"))
+    await shard.runtime.partings.merge("anon:a1", "anon:a2")
+    await shard.runtime.partings.unmerge("anon:a1", "anon:a2")
+    after = await shard.profile("anon:a1")
+    assert after.traits == before.traits
+    assert {name: one.count for name, one in after.history.items()} == {"Later": 1, "Seen": 1}
