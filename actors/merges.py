@@ -27,7 +27,6 @@ from engine.identities import (
     USER,
     IdentityRules,
     identities_of,
-    is_anonymous,
     name_key,
     why_not,
 )
@@ -107,11 +106,13 @@ class Merges:
         return Place.AWAY
 
     def note(self, departed: str, became: str) -> None:
-        """Remember who a customer is by now; of visitors, identities tell."""
-        if not is_anonymous(departed):
-            if len(self.became) >= BECAME_MAX:
-                self.became.clear()
-            self.became[departed] = became
+        """Remember who a customer is by now.
+
+        Visitors are, too: somebody known may have become one who then became somebody else.
+        """
+        if len(self.became) >= BECAME_MAX:
+            self.became.clear()
+        self.became[departed] = became
 
     def whose(self, customer: str) -> str:
         """Tell who a customer is by now, as far as moves have met it."""

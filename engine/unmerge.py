@@ -172,6 +172,8 @@ class _Parting:
         """Give an input, and what it led to, to the one it is of."""
         given, records, now = happening
         if isinstance(given, Restored):
+            if self._ours.merged_into:  # it had gone to the other one, and was given back
+                evolve_input(self._ours, given, now)
             self._others.pop(given.apart, None)
             _forget_timers(self._ours)
             self._take_records(None, records, now)

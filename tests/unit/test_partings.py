@@ -1,5 +1,6 @@
 """Two customers made one because somebody says so, and two again because somebody says so."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -8,7 +9,8 @@ import pytest
 from engine.errors import InputError
 from engine.events import ConsentStatement, ConsentStatus, Event, ReceiptStatus
 from engine.instants import HOUR_MS, MINUTE_MS
-from tests.shards import GatedStore, Shard
+from engine.program.compile import compile_source
+from tests.shards import WORKSPACE, GatedStore, Shard, changed
 
 
 @pytest.fixture
@@ -234,3 +236,27 @@ async def test_a_send_that_failed_is_held_against_neither_of_two_who_part(shard:
     await shard.runtime.partings.unmerge("u1", "anon:a1")
     for name in ("u1", "anon:a1"):
         assert message not in {slot.message_id for slot in (await shard.profile(name)).ledger}
+
+
+async def test_who_was_given_back_keeps_it_when_parted_from_another(shard: Shard) -> None:
+    await merged(shard)
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    before = await shard.profile("anon:a1")
+    await shard.submit(shard.anonymous("a2"))
+    await shard.runtime.partings.merge("anon:a1", "anon:a2")
+    await shard.runtime.partings.unmerge("anon:a1", "anon:a2")
+    after = await shard.profile("anon:a1")
+    assert after.traits == before.traits
+    assert {name: one.count for name, one in after.history.items()} == {"Later": 1, "Seen": 1}
+
+
+async def test_an_address_of_who_became_a_visitor_and_then_another_is_settled() -> None:
+    rules = {"rules": [{"same": "email"}], "user_ids": 3}
+    shard = await Shard(program=compile_source(changed(WORKSPACE, identity=rules))).start()
+    await shard.submit(shard.known("u1"), shard.anonymous("a1"), shard.known("u2"))
+    await shard.submit(with_address(shard.known("u3"), "u3@b.example"))
+    await shard.runtime.partings.merge("anon:a1", "u1")
+    await shard.submit(shard.identify("u2", anonymous="a1"))
+    await asyncio.wait_for(shard.submit(with_address(shard.known("u1"), "u3@b.example")), 5)
+    assert "u1" in {**(await shard.profile("u2")).absorbed, **(await shard.profile("u3")).absorbed}
+    await shard.runtime.stop()
