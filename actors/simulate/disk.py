@@ -49,6 +49,7 @@ from actors.simulate.scene import MARKETING
 from actors.simulate.witness import Wishes
 from engine.errors import StoreError
 from engine.events import Departed, Event, EventKind, Merged, Receipt, Restored
+from engine.identities import ANONYMOUS_PREFIX
 from engine.profile import Profile
 from engine.records import ConsentNoted, Decided
 
@@ -169,6 +170,8 @@ class Seen:
     def has_link(self, anonymous: str, customer: str) -> bool:
         """Say whether an anonymous id was linked with a customer."""
         now = self.who(customer)
+        if now == ANONYMOUS_PREFIX + anonymous:
+            return True  # who was made a part of a visitor: the visitor's own id needs no link
         return any(key == anonymous and self.who(owner) == now for key, owner in self.links)
 
     def is_no(self, customer: str, channel: str) -> bool:
