@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine.errors import InputError
-from engine.events import Event, Input, Merged, Receipt, Restored, Tick, Unlinked
+from engine.events import Departed, Event, Input, Merged, Receipt, Restored, Tick, Unlinked
 from engine.evolve import evolve, evolve_input
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, is_anonymous
 from engine.ids import dedup_key
@@ -62,6 +62,10 @@ def part(customer: str, other: str, told: Sequence[Happening]) -> Parted:
     Raises InputError where they are not one.
     """
     places = _find_merges(other, told)
+    came = max(place for place in places if _came(told[place].given) == other)
+    if any(isinstance(each.given, Departed) for each in told[came:]):
+        message = "this customer was a part of another one itself since then: it is too late"
+        raise InputError("entangled", message)
     parting = _Parting(Profile(customer))
     for place, happening in enumerate(told):
         if place in places:
@@ -86,6 +90,10 @@ def _find_merges(other: str, told: Sequence[Happening]) -> set[int]:
             "not_merged", f"{other!r:.80} was not merged into this customer, or not any more"
         )
     return places
+
+
+def _came(given: Input) -> str:
+    return given.customer if isinstance(given, Merged) else ""
 
 
 class _Other:

@@ -167,6 +167,16 @@ async def test_an_alias_makes_known_customers_one(shard: Shard) -> None:
     assert (await shard.profile("old")).merged_into == "new"
 
 
+async def test_who_was_given_back_meanwhile_can_not_be_told_apart_any_more(shard: Shard) -> None:
+    await merged(shard)
+    await shard.submit(shard.known("u2"))
+    await shard.runtime.partings.merge("u2", "u1")
+    await shard.runtime.partings.unmerge("u2", "u1")
+    with pytest.raises(InputError, match="a part of another one itself since then"):
+        await shard.runtime.partings.unmerge("u1", "anon:a1")
+    assert (await shard.profile("u1")).absorbed.keys() == {"anon:a1"}
+
+
 async def test_an_alias_holds_for_what_comes_after_it(shard: Shard) -> None:
     await shard.submit(shard.alias("new", "old"))
     await shard.submit(shard.track("old", "Seen"))
