@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from engine.instants import DAY_MS, HOUR_MS, INSTANT_MIN
 from engine.measures import distinct as distinct_module, series as series_module
@@ -18,6 +18,8 @@ ORIGIN_AT = 1_767_225_600_000
 EVER = INSTANT_MIN - 1
 
 Happening = tuple[int, dict[str, int]]
+
+few = settings(max_examples=100, deadline=None, derandomize=True)
 
 _instants = st.one_of(
     st.integers(0, 40 * DAY_MS), st.integers(0, 90).map(lambda n: n * (HOUR_MS // 3))
@@ -63,6 +65,7 @@ def named(series: Series) -> list[tuple[int, int, dict[str, int]]]:
 
 
 @given(_happenings, st.randoms(use_true_random=False))
+@few
 def test_rows_do_not_depend_on_the_order_of_arrival(
     happenings: list[Happening], chance: Any
 ) -> None:
@@ -74,6 +77,7 @@ def test_rows_do_not_depend_on_the_order_of_arrival(
 
 
 @given(_happenings, _happenings)
+@few
 def test_a_series_of_two_is_the_series_of_all_their_events(
     one: list[Happening], two: list[Happening]
 ) -> None:
@@ -83,6 +87,7 @@ def test_a_series_of_two_is_the_series_of_all_their_events(
 
 
 @given(_happenings)
+@few
 def test_no_event_is_lost_to_a_bound(happenings: list[Happening]) -> None:
     with small_bounds():
         rows = rows_of(series_of(happenings))
@@ -91,6 +96,7 @@ def test_no_event_is_lost_to_a_bound(happenings: list[Happening]) -> None:
 
 
 @given(_happenings, _instants, st.integers(1, 30 * DAY_MS))
+@few
 def test_a_window_holds_what_happened_in_it(
     happenings: list[Happening], now: int, window_ms: int
 ) -> None:
@@ -108,6 +114,7 @@ def test_a_window_holds_what_happened_in_it(
 
 
 @given(_happenings, _instants, st.integers(1, 30 * DAY_MS))
+@few
 def test_beyond_the_newest_a_window_is_out_by_what_shares_a_day_with_its_edge(
     happenings: list[Happening], now: int, window_ms: int
 ) -> None:
@@ -120,10 +127,13 @@ def test_beyond_the_newest_a_window_is_out_by_what_shares_a_day_with_its_edge(
     meant = sum(edge_at < at <= now for at in instants)
     beside = sum(at <= edge_at and at // DAY_MS == edge_at // DAY_MS for at in instants)
     ahead = sum(at > now and at // DAY_MS == now // DAY_MS for at in instants)
-    assert meant - beside - ahead <= found <= meant + beside + ahead
+    # Where something is told ahead of its time, all that shares its row waits for that.
+    waiting = sum(at <= now and at // DAY_MS == now // DAY_MS for at in instants) if ahead else 0
+    assert meant - beside - waiting <= found <= meant + beside + ahead
 
 
 @given(_happenings, _instants, st.integers(1, 30 * DAY_MS))
+@few
 def test_an_answer_holds_until_it_is_said_to_change(
     happenings: list[Happening], now: int, window_ms: int
 ) -> None:
@@ -138,6 +148,7 @@ def test_an_answer_holds_until_it_is_said_to_change(
 
 
 @given(_happenings, _instants)
+@few
 def test_dropping_what_is_old_leaves_the_rest(happenings: list[Happening], edge_at: int) -> None:
     series = series_of(happenings)
     before = named(series)
@@ -176,6 +187,7 @@ _KINDS: list[tuple[Callable[[Any], Any], Callable[[Any, Any], Any], Any]] = [
 
 @pytest.mark.parametrize(("make", "unite", "empty"), _KINDS)
 @given(one=_events, two=_events, three=_events)
+@few
 def test_uniting_is_commutative_associative_and_what_all_events_give(
     make: Callable[[Any], Any],
     unite: Callable[[Any, Any], Any],
@@ -205,6 +217,7 @@ def affinity_of(events: Sequence[tuple[int, str, float]]) -> Affinity:
 
 
 @given(_leanings, _leanings, _leanings)
+@few
 def test_affinities_unite_in_any_order_up_to_rounding(one: Any, two: Any, three: Any) -> None:
     a, b, c = affinity_of(one), affinity_of(two), affinity_of(three)
     assert unite_affinities(a, b) == unite_affinities(b, a)

@@ -183,10 +183,9 @@ def engagement_is_ignored(_: Any) -> Function:
     return lambda *_: 1.0
 
 
-def the_milder_statement_counts(rank: Any) -> Function:
-    def turn(said: Any) -> tuple[int, bool]:
-        at, is_strict = rank(said)
-        return at, not is_strict
+def the_milder_statement_counts(_outranks: Any) -> Function:
+    def turn(said: Any, known: Any) -> bool:
+        return (said.at, said.status == "granted") > (known.at, known.status == "granted")
 
     return turn
 
@@ -221,7 +220,7 @@ MISTAKES: list[tuple[Callable[[Any], Any], tuple[str, ...], str]] = [
     (engagement_is_ignored, ("engine.gates.case.cap_factor",), "caps"),
     (gaps_grow_a_step_early, ("engine.gates.caps._gap_ms",), "gaps"),
     (the_same_message_may_go_a_moment_early, ("engine.eligibility.check_same_message",), "gaps"),
-    (the_milder_statement_counts, ("engine.gates.consent._rank",), "standing"),
+    (the_milder_statement_counts, ("engine.consents._outranks",), "standing"),
 ]
 
 
