@@ -15,7 +15,7 @@ from actors.simulate.hazards import EVERY
 from actors.simulate.world import Plan, Report, simulate
 from tests.reliability.figures import keep
 
-SEEDS = 5_000
+SEEDS = 600
 DAYS = 0.25
 _CHUNK = 50
 _ORIGIN = 1_000  # the planted defects have the seeds before
