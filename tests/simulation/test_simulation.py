@@ -70,7 +70,7 @@ def test_a_crash_at_each_operation_of_a_short_run_loses_nothing() -> None:
     number = crashes = 0
     while crashes == number:  # until the run is over before it comes to that operation
         number += 1
-        report = simulate(Plan(5, 0.05, faults, 1, (number,)))
+        report = simulate(Plan(5, 0.1, faults, 1, (number,)))
         assert report.violation == "", number
         crashes += report.crashes
     assert crashes > 20
