@@ -115,7 +115,7 @@ class Move:
     )
 
     def __init__(
-        self, winner: str, other: str, keys: tuple[Key, ...], *, merges: bool, because: str
+        self, winner: str, other: str, keys: tuple[Key, ...], *, merges: bool, because: str = ""
     ) -> None:
         self.winner = winner
         self.other = other
@@ -128,6 +128,11 @@ class Move:
         self.source: Customer | None = None  # the other one, stopped
         self.is_passed = False  # it was at the other one
         self.is_over = False  # it ended: wherever it stands, it is passed over
+
+    def waiting(self) -> list[Hold]:
+        """List who waits for it, in order."""
+        first = [] if self.hold is None else [self.hold]
+        return first + self.after
 
 
 class Halt:

@@ -8,23 +8,17 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from actors.carrier import Carrier
-from actors.commits import Batch, Committer
-from actors.counters import Counters
+from actors.commits import Batch
 from actors.customer import Customer, Halt, Move
 from actors.deaths import certify
-from actors.directory import Directory
 from actors.erasing import Erasing
 from actors.identity import Link
-from actors.ports import Clock
 from actors.registries import Scrubber
 from actors.reviews import Reviews
 from actors.tickets import Ticket
-from actors.timers import Timers
 from actors.withdrawals import narrows_consent
 from engine.events import Event, Input, Review, Tick
 from engine.profile import Profile
-from engine.program.program import Program
 from engine.records import Duplicated, Unmatched
 from engine.step import step
 
@@ -35,21 +29,10 @@ DRAIN_ONE_MAX = 200  # inputs of one customer before the others get theirs
 class Deciding(Erasing):
     """What is done with inputs that wait."""
 
-    clock: Clock
-    program: Program
-    counters: Counters
     scrubber: Scrubber
-    directory: Directory
-    timers: Timers
     reviews: Reviews
-    _carrier: Carrier
-    _commits: Committer
     _ready: deque[Customer]
     _draining: bool
-    _seq: int
-    _queued: int
-    _ticks: int
-    _now: int
 
     def _post(self, customer: str, given: Input | Move | Halt, ticket: Ticket | None) -> None:
         """Put something into a mailbox."""

@@ -122,8 +122,7 @@ class Intake:
                     return None
         if claimed:
             self._identity.remember(claimed, customer)
-            because = event.id
-            self.merges.begin(Move(customer, "", tuple(claimed), merges=False, because=because))
+            self.merges.begin(Move(customer, "", tuple(claimed), merges=False))
         return customer
 
     def _judge(self, customer: str, key: Key, owner: str) -> Move | None:
@@ -162,8 +161,9 @@ class Intake:
     def _begin(self, move: Move, hold: Hold) -> None:
         """Send a move on its way; where another one must end first, wait for that."""
         move.hold = hold
-        if not self.merges.begin(move):
-            self.merges.await_(move).after.append(hold)
+        blocking = self.merges.begin(move)
+        if blocking is not None:
+            blocking.after.append(hold)
 
     def settled(self, move: Move, keys: Sequence[Key]) -> None:
         """Go on with what waited for a move; `keys` went to its winner."""
@@ -174,8 +174,8 @@ class Intake:
         self.merges.end(move)
         if move.said is not None and not move.said.done():
             move.said.set_result(None)
-        for hold in (move.hold, *move.after):
-            if hold is not None and hold in self._holds:
+        for hold in move.waiting():
+            if hold in self._holds:
                 self._resume(hold)
 
     def _note_refusal(self, move: Move) -> None:
@@ -216,8 +216,8 @@ class Intake:
         move.is_over = True
         self.merges.end(move)
         _fail_said(move, error)
-        for hold in (move.hold, *move.after):
-            if hold is not None and hold in self._holds:
+        for hold in move.waiting():
+            if hold in self._holds:
                 self._refuse(hold, error)
 
     def fail(self, error: StoreError) -> list[Customer]:

@@ -60,28 +60,19 @@ class Merges:
         """`post` puts a move into a customer's mailbox."""
         self._post = post
         self._leaving: dict[str, Move] = {}
-        self.became: dict[str, str] = {}  # known customers who departed, as far as was met
+        self._became: dict[str, str] = {}  # known customers who departed, as far as was met
 
-    def begin(self, move: Move) -> bool:
-        """Send a move on its way; False where another one must end first, and `await_` which."""
+    def begin(self, move: Move) -> Move | None:
+        """Send a move on its way; where another one must end first, give that instead."""
         other = move.other
         if not other:
             self._post(move.winner, move)
-            return True
-        if self._in_the_way(move) is not None:
-            return False
-        self._leaving[other] = move
-        self._post(other, move)
-        return True
-
-    def await_(self, move: Move) -> Move:
-        """Give the move that must end before this one can begin."""
-        blocking = self._in_the_way(move)
-        assert blocking is not None
+            return None
+        blocking = self._leaving.get(other) or self._leaving.get(move.winner)
+        if blocking is None:
+            self._leaving[other] = move
+            self._post(other, move)
         return blocking
-
-    def _in_the_way(self, move: Move) -> Move | None:
-        return self._leaving.get(move.other) or self._leaving.get(move.winner)
 
     def arrive(self, move: Move, actor: Customer, profile: Profile) -> Place:
         """Take a move further that came up in a mailbox."""
@@ -110,14 +101,14 @@ class Merges:
 
         Visitors are, too: somebody known may have become one who then became somebody else.
         """
-        if len(self.became) >= BECAME_MAX:
-            self.became.clear()
-        self.became[departed] = became
+        if len(self._became) >= BECAME_MAX:
+            self._became.clear()
+        self._became[departed] = became
 
     def whose(self, customer: str) -> str:
         """Tell who a customer is by now, as far as moves have met it."""
-        while customer in self.became:
-            customer = self.became[customer]
+        while customer in self._became:
+            customer = self._became[customer]
         return customer
 
     def end(self, move: Move) -> None:
@@ -133,11 +124,9 @@ class Merges:
 
     def forget(self, customers: Collection[str]) -> None:
         """Know no more of who these became, or who became one of them."""
-        gone = [
-            name for name, became in self.became.items() if name in customers or became in customers
-        ]
-        for name in gone:
-            del self.became[name]
+        for name, became in list(self._became.items()):
+            if name in customers or became in customers:
+                del self._became[name]
 
     def end_all(self) -> list[Move]:
         """End every move that stopped a customer, or is about to."""
@@ -145,7 +134,7 @@ class Merges:
         for move in moves:
             move.is_over = True
             self.end(move)
-        self.became.clear()
+        self._became.clear()
         return moves
 
 

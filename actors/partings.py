@@ -53,7 +53,7 @@ class Partings:
                 await self._check_there(name, path)
             move = Move(customer, other, (name_key(other),), merges=True, because="said so")
             move.said = asyncio.get_running_loop().create_future()
-            if not self._intake.merges.begin(move):
+            if self._intake.merges.begin(move) is not None:
                 message = "one of the two is just being merged with another"
                 raise OverloadError(message)
             await move.said
@@ -121,7 +121,7 @@ class Partings:
         keys = [key for key in identities_of(parted.theirs) if key in held]
         self._floor.link([(namespace, value, theirs.id) for namespace, value in keys])
         self._intake.noted(keys, theirs.id)
-        self._intake.merges.became.pop(theirs.id, None)
+        self._intake.merges.forget([theirs.id])
 
 
 def _check_present(actor: Customer, path: str) -> None:

@@ -41,6 +41,7 @@ _LIVE = "file"
 _BOOKMARKS = "ingest"
 _MEMORY_BYTES = 512 * 1024 * 1024
 PORTION_LINES = 1_000
+REJECTED_NAMED_MAX = 1_000
 FLYING_MAX = 4  # portions; all of them may be of one customer, and fit into one mailbox
 _HEAD_BYTES = 64 * 1024  # a file is known again by its beginning
 _LINE_BYTES_MAX = 4 * ITEM_BYTES_MAX  # of a longer line the rest is skipped, and its end looked for
@@ -83,8 +84,11 @@ class Loaded(msgspec.Struct):
     seconds: float = 0.0
     is_complete: bool = False
 
-
-REJECTED_NAMED_MAX = 1_000
+    def reject(self, line: int, code: str, path: str, message: str) -> None:
+        """Count a line that was not understood."""
+        self.rejected_count += 1
+        if len(self.rejected) < REJECTED_NAMED_MAX:
+            self.rejected.append(Rejected(line, code, path, message))
 
 
 # Hears how far the work is: bytes done, bytes in all (0: not known), events stored.
@@ -292,10 +296,7 @@ class Loader:
     def _reject(
         self, error: InputError, number: int, line: bytes, envelope: Envelope
     ) -> QuarantineRow:
-        loaded = self._loaded
-        loaded.rejected_count += 1
-        if len(loaded.rejected) < REJECTED_NAMED_MAX:
-            loaded.rejected.append(Rejected(number, error.code, error.path, error.message))
+        self._loaded.reject(number, error.code, error.path, error.message)
         return QuarantineRow(
             number=0,
             received_at=envelope.received_at,

@@ -68,23 +68,14 @@ def find_statement(
     ledger: Mapping[str, ConsentStatement], purpose: str, channel: str
 ) -> ConsentStatement | None:
     """Find the statement that holds for a purpose on a channel."""
-    found: ConsentStatement | None = None
-    for key in _keys(purpose, channel):  # asked for every channel of every message: no calls
-        if key in ledger:
-            statement = ledger[key]
-            if found is None or _outranks(statement, found):
-                found = statement
-    return found
+    return _highest(ledger, _keys(purpose, channel))
 
 
 def find_type_statement(
     ledger: Mapping[str, ConsentStatement], message_type: str, channel: str
 ) -> ConsentStatement | None:
     """Find the statement that holds for a message type on a channel."""
-    here, everywhere = _type_keys(message_type, channel)
-    if here not in ledger and everywhere not in ledger:
-        return None
-    return _highest(ledger, (here, everywhere))
+    return _highest(ledger, _type_keys(message_type, channel))
 
 
 def is_granted(statement: ConsentStatement | None, now: int) -> bool:
@@ -106,11 +97,10 @@ def _highest(
 ) -> ConsentStatement | None:
     highest: ConsentStatement | None = None
     for key in keys:
-        statement = ledger.get(key)
-        if statement is None:
-            continue
-        if highest is None or _outranks(statement, highest):
-            highest = statement
+        if key in ledger:
+            statement = ledger[key]
+            if highest is None or _outranks(statement, highest):
+                highest = statement
     return highest
 
 

@@ -40,7 +40,7 @@ from engine.events import (
 from engine.ids import dedup_key
 from engine.instants import NEVER_AT
 from engine.latest import change_trait, write_later, write_traits
-from engine.ledger import Slot, enter_slot, strike_slot
+from engine.ledger import enter_slot, slot_of, strike_slot
 from engine.limits import (
     ENGAGEMENT_RECENT_MAX,
     HISTORY_NAMES_MAX,
@@ -212,17 +212,7 @@ def _pending(decided: Decided) -> Pending:
 
 def _reserve(profile: Profile, decided: Decided, now: int) -> None:
     """Enter a send in the ledger and among the messages that receipts may speak of."""
-    slot = Slot(
-        # By position: naming the fields takes five times as long, and it is done for each.
-        now,
-        decided.message_id,
-        decided.message,
-        decided.channel,
-        decided.purpose,
-        decided.message_type,
-        decided.counts,
-    )
-    enter_slot(profile.ledger, profile.tallies, slot, now)
+    enter_slot(profile.ledger, profile.tallies, slot_of(decided, now), now)
     note_sent(profile.measures, decided.channel, now)
     sends = profile.sends
     sends[decided.message_id] = Sent(

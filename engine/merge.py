@@ -1,7 +1,7 @@
 """Two customers who are one: their profiles united.
 
 Called by `evolve` for a `Merged`, with the profile of the customer who stays and that of the one
-who goes. What must be decided afterwards (timers, what is pending) is `engine.reunions`.
+who goes. What must be decided afterwards (timers, what is pending) is `engine.decide`.
 
 *Rules*
 - Consent, the ledger and what was counted come out the same whoever stays, in whatever order

@@ -23,7 +23,7 @@ from engine.evolve import evolve, evolve_input
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, is_anonymous
 from engine.ids import dedup_key
 from engine.instants import NEVER_AT
-from engine.ledger import Slot, enter_slot, strike_slot
+from engine.ledger import enter_slot, slot_of, strike_slot
 from engine.merge import Offsets
 from engine.profile import Profile
 from engine.records import (
@@ -226,7 +226,7 @@ class _Parting:
         if isinstance(record, Decided) and record.message_id:
             for profile in self._everyone():
                 if profile is not (self._ours if owner is None else owner.profile):
-                    enter_slot(profile.ledger, profile.tallies, _slot(record, now), now)
+                    enter_slot(profile.ledger, profile.tallies, slot_of(record, now), now)
 
     def _count(self, record: Record) -> None:
         """Use up a number that was the other's: who comes later is numbered above it."""
@@ -268,18 +268,6 @@ class _Parting:
             profile.proposal_count = max(profile.proposal_count, other.proposal_count)
             _forget_timers(profile)
         return Parted(ours, theirs)
-
-
-def _slot(decided: Decided, now: int) -> Slot:
-    return Slot(
-        now,
-        decided.message_id,
-        decided.message,
-        decided.channel,
-        decided.purpose,
-        decided.message_type,
-        decided.counts,
-    )
 
 
 def _forget_timers(profile: Profile) -> None:

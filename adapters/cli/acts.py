@@ -4,9 +4,15 @@ from pathlib import Path
 
 import click
 
-from adapters.cli.output import INSTANT, show_table, write_json
+from adapters.cli.output import show_table, write_json
 from adapters.cli.sentences import read_instant
-from adapters.cli.source import ActsWanted, open_source, source_options
+from adapters.cli.source import (
+    ActsWanted,
+    limit_option,
+    open_source,
+    period_options,
+    source_options,
+)
 
 _LIMIT = 50
 _LIMIT_MAX = 100_000
@@ -17,15 +23,8 @@ _LIMIT_MAX = 100_000
 @click.option("--who", default="", help="Only acts of the key of this name.")
 @click.option("--act", default="", help="Only acts of this kind, like `exported`.")
 @click.option("--subject", default="", help="Only acts on this customer, item or version.")
-@click.option("--since", "since_at", type=INSTANT, help="Only from this instant on.")
-@click.option("--until", "until_at", type=INSTANT, help="Only up to this instant.")
-@click.option(
-    "--limit",
-    default=_LIMIT,
-    show_default=True,
-    type=click.IntRange(1, _LIMIT_MAX),
-    help="How many at most, newest first.",
-)
+@period_options
+@limit_option(_LIMIT, _LIMIT_MAX, "How many at most, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="Write the acts as JSON.")
 def acts(  # noqa: PLR0913 - one argument for each option
     *,

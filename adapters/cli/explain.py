@@ -23,7 +23,14 @@ from adapters.cli.sentences import (
     describe_rules,
     read_instant,
 )
-from adapters.cli.source import Question, Source, Wanted, open_source, source_options
+from adapters.cli.source import (
+    Question,
+    Source,
+    Wanted,
+    open_source,
+    period_options,
+    source_options,
+)
 from adapters.gateway.views import Decision, Eligibility
 from engine.reasons import Outcome, Reason
 
@@ -52,8 +59,7 @@ _INDENT = 4
     type=click.Choice([reason.value for reason in Reason]),
     help="Only this reason.",
 )
-@click.option("--since", "since_at", type=INSTANT, help="Only from this instant on.")
-@click.option("--until", "until_at", type=INSTANT, help="Only up to this instant.")
+@period_options
 @click.option(
     "--limit",
     type=click.IntRange(1, _LIMIT_MAX),

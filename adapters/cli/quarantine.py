@@ -7,7 +7,13 @@ import click
 from adapters.cli.output import show_table, write_json
 from adapters.cli.remote import Remote, path_of
 from adapters.cli.sentences import read_instant
-from adapters.cli.source import open_source, reveal_option, source_options, url_option
+from adapters.cli.source import (
+    limit_option,
+    open_source,
+    reveal_option,
+    source_options,
+    url_option,
+)
 
 _LIMIT = 50
 _LIMIT_MAX = 100_000
@@ -24,13 +30,7 @@ def quarantine() -> None:
 
 @quarantine.command("list")
 @source_options
-@click.option(
-    "--limit",
-    default=_LIMIT,
-    show_default=True,
-    type=click.IntRange(1, _LIMIT_MAX),
-    help="How many at most, newest first.",
-)
+@limit_option(_LIMIT, _LIMIT_MAX, "How many at most, newest first.")
 @reveal_option
 @click.option("--json", "as_json", is_flag=True, help="Write the items as JSON.")
 def list_items(*, data: Path | None, url: str, limit: int, reveal: bool, as_json: bool) -> None:

@@ -36,8 +36,8 @@ class Refused(msgspec.Struct, frozen=True):
     path: str = "$"
 
 
-class Remote:
-    """A server, by its URL."""
+class Address:
+    """Where a server is; `http://` may be left out. Raises RemoteError where it can't be that."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
@@ -46,8 +46,27 @@ class Remote:
                 f"{url[:80]!r} is not the address of a server: write it like http://127.0.0.1:8080"
             )
             raise RemoteError(message)
-        self._url = f"{parts.scheme}://{parts.netloc}"
+        self.url = f"{parts.scheme}://{parts.netloc}"
         self._parts = parts
+
+    def connect(self, timeout_s: float) -> HTTPConnection:
+        """Make a connection, which opens when it is used. Raises RemoteError."""
+        kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+        try:
+            return kind(self._parts.hostname or "", self._parts.port, timeout=timeout_s)
+        except (HTTPException, ValueError) as error:  # a port that is none
+            raise RemoteError(self.unanswered(error)) from None
+
+    def unanswered(self, error: Exception) -> str:
+        """Write that nobody answers there."""
+        return f"no Nextbeat answers at {self.url}: {error}"
+
+
+class Remote:
+    """A server, by its URL."""
+
+    def __init__(self, url: str) -> None:
+        self._address = Address(url)
 
     def get(self, path: str, parameters: Mapping[str, str]) -> bytes:
         """Read a page; parameters that are empty are left out."""
@@ -57,7 +76,7 @@ class Remote:
     def stream(self, path: str, parameters: Mapping[str, str]) -> Iterator[bytes]:
         """Read what may be long, piece by piece; raises RemoteError where it has no proper end."""
         target = f"{path}?{urlencode(parameters)}" if parameters else path
-        with closing(self._connect()) as connection:
+        with closing(self._address.connect(_TIMEOUT_S)) as connection:
             try:
                 connection.request("GET", target, headers=_authorization())
                 answer = connection.getresponse()
@@ -66,7 +85,7 @@ class Remote:
                 while piece := answer.read(_PIECE_BYTES):
                     yield piece
             except (OSError, HTTPException, ValueError) as error:
-                raise self._unanswered(error) from None
+                raise RemoteError(self._address.unanswered(error)) from None
 
     def post(self, path: str) -> bytes:
         """Ask for something to be done."""
@@ -86,27 +105,17 @@ class Remote:
         headers = _authorization()
         if content_type:
             headers["Content-Type"] = content_type
+        timeout_s = _TIMEOUT_S if body is None else _SEND_TIMEOUT_S
         try:
-            with closing(self._connect()) as connection:
-                connection.timeout = _TIMEOUT_S if body is None else _SEND_TIMEOUT_S
+            with closing(self._address.connect(timeout_s)) as connection:
                 connection.request(method, target, body, headers)
                 answer = connection.getresponse()
                 said = answer.read()
         except (OSError, HTTPException, ValueError) as error:
-            raise self._unanswered(error) from None
+            raise RemoteError(self._address.unanswered(error)) from None
         if answer.status not in _SUCCESSES:
             raise RemoteError(_describe(answer.status, said))
         return said
-
-    def _connect(self) -> HTTPConnection:
-        kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
-        try:
-            return kind(self._parts.hostname or "", self._parts.port, timeout=_TIMEOUT_S)
-        except (HTTPException, ValueError) as error:  # a port that is none
-            raise self._unanswered(error) from None
-
-    def _unanswered(self, error: Exception) -> RemoteError:
-        return RemoteError(f"no Nextbeat answers at {self._url}: {error}")
 
 
 def path_of(*parts: str) -> str:

@@ -6,7 +6,7 @@ import click
 
 from adapters.cli.output import show_table, write_json
 from adapters.cli.sentences import read_instant
-from adapters.cli.source import open_source, source_options
+from adapters.cli.source import limit_option, open_source, source_options
 from adapters.gateway.views import SegmentReview
 
 _LIMIT = 50
@@ -16,13 +16,7 @@ _LIMIT_MAX = 1_000_000
 @click.command()
 @click.argument("segment", required=False, default="")
 @source_options
-@click.option(
-    "--limit",
-    default=_LIMIT,
-    show_default=True,
-    type=click.IntRange(1, _LIMIT_MAX),
-    help="With SEGMENT: how many at most, in the order of their ids.",
-)
+@limit_option(_LIMIT, _LIMIT_MAX, "With SEGMENT: how many at most, in the order of their ids.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def segments(*, segment: str, data: Path | None, url: str, limit: int, as_json: bool) -> None:
     """Show how many customers are in each segment; or who is in SEGMENT, and since when."""

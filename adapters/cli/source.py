@@ -17,6 +17,7 @@ import msgspec
 from actors.ports import Store
 from actors.reading import answer, recall
 from actors.rows import ActQuery, DecisionQuery, DecisionRow, StoreState
+from adapters.cli.output import INSTANT
 from adapters.cli.remote import Remote, path_of
 from adapters.gateway.acts import act_view
 from adapters.gateway.query import UnknownError
@@ -146,6 +147,24 @@ def reveal_option(function: Function) -> Function:
     return click.option(
         "--reveal", is_flag=True, help="Show personal data, which is hidden otherwise."
     )(function)
+
+
+def period_options(function: Function) -> Function:
+    """Add the options that say between which instants."""
+    since = click.option("--since", "since_at", type=INSTANT, help="Only from this instant on.")
+    until = click.option("--until", "until_at", type=INSTANT, help="Only up to this instant.")
+    return since(until(function))
+
+
+def limit_option(default: int, most: int, text: str) -> Callable[[Function], Function]:
+    """Add the option that says how many to list; `text` is its help."""
+    return click.option(
+        "--limit",
+        default=default,
+        show_default=True,
+        type=click.IntRange(1, most),
+        help=text,
+    )
 
 
 def open_source(data: Path | None, url: str) -> Source:

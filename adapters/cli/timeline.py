@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from adapters.cli.customers import Stretch, read_timeline
-from adapters.cli.output import INSTANT, write_json
-from adapters.cli.source import reveal_option, source_options
+from adapters.cli.output import write_json
+from adapters.cli.source import limit_option, period_options, reveal_option, source_options
 from adapters.gateway.parameters import KINDS
 from adapters.gateway.views import ProfileChange, TimelineEntry
 from engine.instants import parse_instant
@@ -30,15 +30,8 @@ _TEXT_MAX = 60
     "--name", default="", help="Only this event, status, message, journey, segment or trait."
 )
 @click.option("--channel", default="", help="Only what concerns this channel.")
-@click.option("--since", "since_at", type=INSTANT, help="Only from this instant on.")
-@click.option("--until", "until_at", type=INSTANT, help="Only up to this instant.")
-@click.option(
-    "--limit",
-    default=_LIMIT,
-    show_default=True,
-    type=click.IntRange(1, _LIMIT_MAX),
-    help="How many entries at most, the latest.",
-)
+@period_options
+@limit_option(_LIMIT, _LIMIT_MAX, "How many entries at most, the latest.")
 @reveal_option
 @click.option("--json", "as_json", is_flag=True, help="Write the entries as JSON, newest first.")
 def timeline(  # noqa: PLR0913 - one argument for each option

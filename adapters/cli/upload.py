@@ -12,22 +12,19 @@ others send. How far a file came is written down beside this user's settings, by
 import os
 import time
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 import msgspec
 
-from adapters.cli.remote import RemoteError
+from adapters.cli.remote import Address, RemoteError
 from adapters.gateway.answers import Refusal, Success
 from adapters.ingest import (
-    REJECTED_NAMED_MAX,
     Loaded,
     Portion,
     Position,
     Progress,
-    Rejected,
     find_bookmark,
     open_source,
 )
@@ -55,7 +52,7 @@ def upload_file(
     server = _Server(url, "/v1/history" if is_history else "/v1/batch")
     with open_source(path) as source:
         folder = Path(click.get_app_dir("nextbeat", force_posix=True)) / "ingest"
-        bookmark = find_bookmark(folder, path, server.url)
+        bookmark = find_bookmark(folder, path, server.address.url)
         start = Position()
         if bookmark is not None:
             start = bookmark.begin() if from_start else bookmark.read()
@@ -87,12 +84,12 @@ def _send(server: "_Server", portion: Portion, loaded: Loaded) -> None:
         try:
             readable.append((number, _readable(line)))
         except InputError as error:
-            _reject(loaded, number, error.code, error.path, error.message)
+            loaded.reject(number, error.code, error.path, error.message)
     for lines in _fit(readable, loaded):
         faults = server.send(_HEAD + b",".join(line for _, line in lines) + _TAIL).errors
         loaded.events += len(lines) - len(faults)
         for fault in faults:
-            _reject(loaded, lines[fault.index][0], fault.code, fault.path, fault.message)
+            loaded.reject(lines[fault.index][0], fault.code, fault.path, fault.message)
 
 
 def _readable(line: bytes) -> bytes:
@@ -112,7 +109,7 @@ def _fit(lines: list[_Line], loaded: Loaded) -> Iterator[list[_Line]]:
     for number, line in lines:
         if len(line) > _ROOM:
             message = f"a body may have {BODY_BYTES_MAX} bytes, this line has {len(line)}"
-            _reject(loaded, number, "too_large", "$", message)
+            loaded.reject(number, "too_large", "$", message)
             continue
         if size + len(line) + 1 > _ROOM:
             yield part
@@ -123,25 +120,12 @@ def _fit(lines: list[_Line], loaded: Loaded) -> Iterator[list[_Line]]:
         yield part
 
 
-def _reject(loaded: Loaded, number: int, code: str, path: str, message: str) -> None:
-    loaded.rejected_count += 1
-    if len(loaded.rejected) < REJECTED_NAMED_MAX:
-        loaded.rejected.append(Rejected(number, code, path, message))
-
-
 class _Server:
     """A server that takes batches, over one connection that is kept."""
 
     def __init__(self, url: str, path: str) -> None:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            message = (
-                f"{url[:80]!r} is not the address of a server: write it like http://127.0.0.1:8080"
-            )
-            raise RemoteError(message)
-        self.url = f"{parts.scheme}://{parts.netloc}"
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        self._connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_S)
+        self.address = Address(url)
+        self._connection = self.address.connect(_TIMEOUT_S)
         self._path = path
         key = os.environ.get(_KEYS, "").partition(",")[0].strip()
         self._headers = {"Content-Type": "application/json"}
@@ -157,7 +141,7 @@ class _Server:
                 status, retry_after, answer = self._ask(body)
             except (OSError, HTTPException) as error:
                 self._connection.close()
-                failure = f"no Nextbeat answers at {self.url}: {error}"
+                failure = self.address.unanswered(error)
             else:
                 if status == _OK:
                     return msgspec.json.decode(answer, type=Success)

@@ -37,8 +37,8 @@ from adapters.gateway.centre_view import (
 from adapters.gateway.host import Host
 from adapters.gateway.pages import (
     PREFERENCES,
-    notice,
     refuse_link,
+    say,
     words_for,
     write_page,
 )
@@ -145,10 +145,10 @@ class Centre:
             profile = await runtime.seek(link.customer)
         except StoreError:
             words = words_for(runtime.program, None)
-            return notice(503, words["busy_title"], words["busy_text"], language=words.language)
+            return say(words, "busy", 503)
         if profile is None:
             words = words_for(runtime.program, None)
-            return notice(404, words["gone_title"], words["gone_text"], language=words.language)
+            return say(words, "gone", 404)
         return Visit(link, token, profile, runtime.program, runtime.clock.now())
 
     async def _read_form(self, request: web.Request) -> Form:

@@ -7,7 +7,7 @@ for `engine.journeys.confirmations` to say; this page tells what came of it.
 from aiohttp import web
 
 from adapters.gateway.host import Host
-from adapters.gateway.pages import Words, notice, refuse_link, words_for
+from adapters.gateway.pages import Words, refuse_link, say, words_for
 from adapters.signing import Confirm, Signer
 from engine.consents import is_granted
 from engine.errors import OverloadError, StoreError
@@ -27,13 +27,7 @@ def routes(host: Host, signer: Signer) -> list[web.RouteDef]:
             return refuse_link(words)
         if link.expires_at <= host.runtime.clock.now():
             return _too_late(words)
-        return notice(
-            200,
-            words["confirm_title"],
-            words["confirm_text"],
-            button=words["confirm_button"],
-            language=words.language,
-        )
+        return say(words, "confirm", button=words["confirm_button"])
 
     async def act(request: web.Request) -> web.Response:
         link, words = await _open(host, signer, request)
@@ -44,17 +38,10 @@ def routes(host: Host, signer: Signer) -> list[web.RouteDef]:
             await host.runtime.submit([event])
             is_confirmed = await _is_confirmed(host, link)
         except (OverloadError, StoreError):
-            return notice(
-                503,
-                words["busy_title"],
-                words["busy_text"],
-                button=words["confirm_button"],
-                language=words.language,
-            )
+            return say(words, "busy", 503, button=words["confirm_button"])
         if not is_confirmed:
             return _too_late(words)
-        title, text = words["confirmed_title"], words["confirmed_text"]
-        return notice(200, title, text, language=words.language)
+        return say(words, "confirmed")
 
     return [web.get(_PATH, show), web.post(_PATH, act)]
 
@@ -66,8 +53,7 @@ async def _open(host: Host, signer: Signer, request: web.Request) -> tuple[Confi
 
 
 def _too_late(words: Words) -> web.Response:
-    title, text = words["unconfirmed_title"], words["unconfirmed_text"]
-    return notice(410, title, text, language=words.language)
+    return say(words, "unconfirmed", 410)
 
 
 def confirmation(link: Confirm, token: str, now: int) -> Event:

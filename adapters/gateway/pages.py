@@ -95,9 +95,15 @@ def notice(
     return response
 
 
+def say(words: Words, what: str, status: int = 200, *, button: str = "") -> web.Response:
+    """Answer with a notice in a customer's words: their `_title` and `_text`."""
+    title, text = words[f"{what}_title"], words[f"{what}_text"]
+    return notice(status, title, text, button=button, language=words.language)
+
+
 def refuse_link(words: Words) -> web.Response:
     """Answer to a link we did not make, or which was cut."""
-    return notice(404, words["link_title"], words["link_text"], language=words.language)
+    return say(words, "link", 404)
 
 
 def mask_address(address: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from adapters.gateway.host import Host
-from adapters.gateway.pages import Words, notice, refuse_link, words_for
+from adapters.gateway.pages import Words, notice, refuse_link, say, words_for
 from adapters.signing import Signer, Unsubscribe
 from engine.errors import OverloadError, StoreError
 from engine.events import KIND_NAMES, ConsentStatement, ConsentStatus, Event, EventKind
@@ -44,13 +44,7 @@ def routes(host: Host, signer: Signer) -> list[web.RouteDef]:
         try:
             await host.runtime.submit([event])
         except (OverloadError, StoreError):
-            return notice(
-                503,
-                words["busy_title"],
-                words["busy_text"],
-                button=words["unsubscribe_button"],
-                language=words.language,
-            )
+            return say(words, "busy", 503, button=words["unsubscribe_button"])
         text = _fill(words, "unsubscribed_text", found)
         return notice(200, words["unsubscribed_title"], text, language=words.language)
 

@@ -235,3 +235,11 @@ def test_a_server_that_refuses_is_quoted(tmp_path: Path) -> None:
     done = nextbeat("ingest", write_calls(tmp_path, CALLS), "--url", "ftp://x", HOME=str(tmp_path))
     assert done.returncode == 1
     assert "is not the address of a server" in done.stderr
+
+
+def test_a_port_that_is_none_is_named(tmp_path: Path) -> None:
+    url = "http://localhost:no"
+    done = nextbeat("ingest", write_calls(tmp_path, CALLS), "--url", url, HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert f"no Nextbeat answers at {url}: Port could not be cast" in done.stderr
+    assert "Traceback" not in done.stderr
