@@ -47,8 +47,9 @@ from engine.calendars import warm
 from engine.errors import NextbeatError, Problem, ProgramError, StoreError
 from engine.instants import SECOND_MS
 from engine.program.compile import compile_source
+from engine.program.journey import Journey
 from engine.program.places import Place, Places, format_path
-from engine.program.program import Journey, Program
+from engine.program.program import Program
 from engine.program.regions import countries_of
 
 logger = structlog.get_logger("nextbeat")

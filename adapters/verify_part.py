@@ -19,7 +19,8 @@ from engine.errors import ProgramError
 from engine.events import Tick
 from engine.instants import format_instant
 from engine.program.compile import compile_source
-from engine.program.program import Journey, Program
+from engine.program.journey import Journey
+from engine.program.program import Program
 from engine.records import Decided
 
 _RESTORE = "restore the data directory from a backup"

@@ -45,7 +45,7 @@ from engine.localtime import local_parts
 from engine.origins import find_origin
 from engine.place import find_place
 from engine.profile import Instance, Profile, Sent, Timer
-from engine.program.program import Op
+from engine.program.journey import Op
 from engine.program.scope import Scope
 from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason

@@ -55,7 +55,8 @@ from engine.limits import SENDS_MAX
 from engine.localtime import zone as find_zone
 from engine.place import Place as CustomerPlace, find_place
 from engine.profile import Instance, Pending, Profile
-from engine.program.program import Instruction, Op, Program
+from engine.program.journey import Instruction, Op
+from engine.program.program import Program
 from engine.program.view import live_traits
 from engine.reasons import Outcome, classify_reason
 from engine.records import Decided, Record

@@ -22,7 +22,8 @@ from engine.gates.verdict import Block
 from engine.instants import format_instant
 from engine.ledger import Slot
 from engine.profile import Instance
-from engine.program.program import Channel, Instruction, Message, Op
+from engine.program.journey import Instruction, Op
+from engine.program.program import Channel, Message
 from engine.reasons import Reason
 from engine.wishes import FREQUENCY_CAPS
 

@@ -19,7 +19,7 @@ from engine.journeys.triggers import enter, may_enter
 from engine.limits import PENDING_MAX, STEP_MOVES_MAX
 from engine.place import find_place
 from engine.profile import Instance
-from engine.program.program import Instruction, Journey, Op, WaitFor
+from engine.program.journey import Instruction, Journey, Op, WaitFor
 from engine.program.scope import Scope
 from engine.proposals import Proposal, propose, withdraw
 from engine.reasons import Outcome, Reason

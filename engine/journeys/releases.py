@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 from engine.journeys.moves import current, resume
 from engine.profile import Pending, Profile
-from engine.program.program import Message, Op
+from engine.program.journey import Op
+from engine.program.program import Message
 from engine.proposals import propose, reopen, withdraw
 from engine.reasons import Outcome, Reason
 from engine.records import Assigned, Record

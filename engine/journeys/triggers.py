@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.limits import INSTANCES_MAX
 from engine.profile import Profile
-from engine.program.program import Journey
+from engine.program.journey import Journey
 from engine.program.scope import Scope
 from engine.records import Entered, Truncated
 from engine.turn import Turn

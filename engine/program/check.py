@@ -15,14 +15,8 @@ from engine.program.consentcheck import check_centre, check_double_opt_in, check
 from engine.program.faults import Faults, quote, suggest
 from engine.program.flow import check_flow, walk_steps
 from engine.program.identitymodel import check_identity
-from engine.program.model import (
-    ADAPTERS,
-    DEFAULT_CONTENT,
-    ChannelSpec,
-    MessageSpec,
-    StepSpec,
-    WorkspaceSpec,
-)
+from engine.program.journeymodel import StepSpec
+from engine.program.model import ADAPTERS, DEFAULT_CONTENT, ChannelSpec, MessageSpec, WorkspaceSpec
 from engine.program.names import Names
 from engine.program.places import Path
 from engine.program.plain import dict_or_none

@@ -22,6 +22,7 @@ from engine.program.check import check_workspace
 from engine.program.consentcheck import compile_centre, compile_double_opt_in, compile_registries
 from engine.program.faults import Faults
 from engine.program.identitymodel import compile_identity
+from engine.program.journey import Journey, Op
 from engine.program.leaves import Leaves
 from engine.program.lifecycle import compile_lifecycle
 from engine.program.mappings import compile_mappings
@@ -40,7 +41,7 @@ from engine.program.policies import (
     compile_suppressions,
 )
 from engine.program.privacy import compile_pii, compile_retention
-from engine.program.program import Defaults, Journey, Message, Op, Program
+from engine.program.program import Defaults, Message, Program
 from engine.program.regions import load_packs
 from engine.program.sections import (
     compile_channel,

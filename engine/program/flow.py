@@ -11,7 +11,7 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from engine.program.faults import Faults, enumerate_names, quote, suggest
-from engine.program.model import JourneySpec, StepSpec, WaitUntilSpec
+from engine.program.journeymodel import JourneySpec, StepSpec, WaitUntilSpec
 from engine.program.places import Path, format_path
 from engine.program.steps import ACTIONS, BRANCHING, name_actions, name_step
 

@@ -18,9 +18,10 @@ from engine.localtime import day_number
 from engine.program.captext import CapError, read_cap
 from engine.program.cel.compiler import CelError, Compiled, compile_condition, compile_value
 from engine.program.cel.ir import Kind
+from engine.program.condition import Condition
 from engine.program.faults import Faults, quote
 from engine.program.places import Path, format_path
-from engine.program.program import Cap, Condition, Feed, HistoryNeed, Template
+from engine.program.program import Cap, Feed, HistoryNeed, Template
 from engine.program.scope import Scope
 from engine.program.templates import TemplateError, compile_template, find_misspelt, shown_traits
 from engine.program.until import parse_until

@@ -7,13 +7,14 @@ caps, windows, conditions and templates are still text; `compile` reads those.
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine.instants import format_duration
 from engine.limits import SESSION_MS_DEFAULT
 from engine.program.catalogue import CatalogueKindSpec
 from engine.program.consentmodel import DoubleOptInSpec, PreferenceCentreSpec, RegistrySpec
 from engine.program.identitymodel import IdentitySpec
+from engine.program.journeymodel import JourneySpec, StepSpec, TriggerSpec, ValueSpec
 from engine.program.lifecycle import LifecycleSpec
 from engine.program.mappingmodel import MappingSpec
 from engine.program.policymodel import PoliciesSpec
@@ -25,12 +26,8 @@ from engine.program.texts import (
     ConsentMode,
     CountryCode,
     Duration,
-    EngagementKind,
-    EventName,
     Hours,
     Ignorable,
-    JourneyName,
-    MessageName,
     OnBlock,
     Purpose,
     Release,
@@ -183,12 +180,6 @@ class ContentFileSpec(Struct, frozen=True, forbid_unknown_fields=True):
     ]
 
 
-class ValueSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A value that is computed when the step is reached."""
-
-    cel: ConditionText
-
-
 class MessageSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Something to say, with content for each channel it may go to."""
 
@@ -213,109 +204,6 @@ class MessageSpec(Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, str | int | float | bool | ValueSpec],
         Meta(description="What `enrich` in `on_block` writes into the profile instead."),
     ] = {}
-
-
-class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """What makes a customer enter a journey: an event, or entering or leaving a segment."""
-
-    event: EventName = ""
-    if_: ConditionText = field(default="", name="if")
-    segment: Annotated[str, Meta(min_length=1, description="The name of a segment.")] = ""
-    on: Annotated[
-        Literal["entered", "left"] | UnsetType,
-        Meta(description="With `segment`: coming into it, or leaving it; absent: entered."),
-    ] = UNSET
-
-
-class GoalSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a journey is for: meeting it exits, drops what is pending, and counts as converted."""
-
-    event: EventName
-    if_: ConditionText = field(default="", name="if")
-    within: Annotated[
-        Duration | UnsetType, Meta(description="How long after entry it still counts.")
-    ] = UNSET
-
-
-class WaitUntilSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A wait for a wall-clock moment instead of a time that passes."""
-
-    until: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            description="A moment in customer time, or relative to a date of the profile.",
-            examples=["Mon 09:00", "profile.renewal_date - 7d"],
-        ),
-    ]
-
-
-class WaitForSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """What ends a wait: an event, a segment, or engagement with an earlier send."""
-
-    event: EventName = ""
-    if_: ConditionText = field(default="", name="if")
-    segment: Annotated[str, Meta(min_length=1, description="The name of a segment.")] = ""
-    engagement: Annotated[
-        str, Meta(min_length=1, description="The id of an earlier send step.")
-    ] = ""
-    kinds: Annotated[
-        tuple[EngagementKind, ...],
-        Meta(description="Which engagement; absent: opened, clicked or replied."),
-    ] = ()
-    up_to: Annotated[
-        Duration | UnsetType, Meta(description="The longest wait; absent: for as long as it takes.")
-    ] = UNSET
-
-
-class StepSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """One step of a journey: exactly one of the actions, with what belongs to it."""
-
-    id: Annotated[
-        str, Meta(min_length=1, description="What others call this step; absent: its path.")
-    ] = ""
-    send: MessageName = ""
-    channel: Annotated[
-        str, Meta(min_length=1, description="With `send`: the one channel it may go to.")
-    ] = ""
-    wait: Duration | WaitUntilSpec | UnsetType = UNSET
-    until: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            description="Wait for a moment in customer time, or relative to a profile's date.",
-            examples=["Mon 09:00", "profile.renewal_date - 7d"],
-        ),
-    ] = ""
-    wait_for: WaitForSpec | UnsetType = UNSET
-    if_: ConditionText = field(default="", name="if")
-    then: Annotated[
-        "tuple[StepSpec, ...]", Meta(description="Steps where it held or came in time.")
-    ] = ()
-    else_: Annotated["tuple[StepSpec, ...]", Meta(description="Steps where it did not.")] = field(
-        default=(), name="else"
-    )
-    start: JourneyName = ""
-    set: Annotated[
-        dict[str, str | int | float | bool | ValueSpec],
-        Meta(description="Profile attributes and their new values; `{cel: …}` is computed."),
-    ] = {}
-    exit: Annotated[str, Meta(min_length=1, description="Leave the journey, for this reason.")] = ""
-
-
-class JourneySpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A path customers take: what starts it, what it is for, and its steps."""
-
-    steps: Annotated[tuple[StepSpec, ...], Meta(min_length=1)]
-    trigger: Annotated[
-        TriggerSpec | UnsetType,
-        Meta(description="Absent: only a `start` step of another journey enters it."),
-    ] = UNSET
-    reentry: Annotated[
-        Duration | UnsetType,
-        Meta(description="How long after the last entry one may enter again; absent: after exit."),
-    ] = UNSET
-    goal: GoalSpec | UnsetType = UNSET
 
 
 class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from engine.program.model import StepSpec, WorkspaceSpec
+from engine.program.journeymodel import StepSpec
+from engine.program.model import WorkspaceSpec
 from engine.program.plain import dict_or_none, list_or_none
 from engine.program.steps import ACTIONS
 

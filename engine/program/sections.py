@@ -14,21 +14,13 @@ from msgspec import UNSET
 
 from engine.effects import BODY_FORMAT, HTML
 from engine.program.countries import COUNTRIES
+from engine.program.journey import Goal, Journey, Trigger
+from engine.program.journeymodel import JourneySpec
 from engine.program.leaves import Leaves
-from engine.program.model import ChannelSpec, JourneySpec, MessageSpec, MessageTypeSpec
+from engine.program.model import ChannelSpec, MessageSpec, MessageTypeSpec
 from engine.program.places import Path
 from engine.program.policymodel import PoliciesSpec
-from engine.program.program import (
-    SESSION,
-    Cap,
-    Channel,
-    Goal,
-    Journey,
-    Message,
-    MessageType,
-    Template,
-    Trigger,
-)
+from engine.program.program import SESSION, Cap, Channel, Message, MessageType, Template
 from engine.program.steps import compile_steps, compile_values
 
 _EVERYWHERE = "*"

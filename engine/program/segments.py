@@ -21,8 +21,9 @@ from engine.program.cel.ir import Kind, Name, Root, Trait, Typed
 from engine.program.cel.parser import parse
 from engine.program.faults import Faults, quote
 from engine.program.feeding import Fed, Feeding
+from engine.program.journey import Journey
 from engine.program.leaves import Leaves
-from engine.program.program import Journey, Membership, Segment
+from engine.program.program import Membership, Segment
 from engine.traits.live import LiveTrait
 
 _EVENTFUL = ("event", "context")

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 
 from msgspec import UNSET
 
+from engine.program.condition import Condition
+from engine.program.journey import Instruction, Op, WaitFor
+from engine.program.journeymodel import StepSpec, ValueSpec, WaitForSpec, WaitUntilSpec
 from engine.program.leaves import Leaves
-from engine.program.model import StepSpec, ValueSpec, WaitForSpec, WaitUntilSpec
 from engine.program.places import Path, format_path
-from engine.program.program import Condition, Instruction, Op, WaitFor
 
 ENGAGEMENT_DEFAULT = ("opened", "clicked", "replied")
 

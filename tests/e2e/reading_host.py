@@ -41,16 +41,8 @@ from engine.errors import InputError, OverloadError
 from engine.events import Event, EventKind, Input
 from engine.instants import DAY_MS, HOUR_MS, parse_instant
 from engine.profile import Profile
-from engine.program.program import (
-    Channel,
-    Defaults,
-    Instruction,
-    Journey,
-    Membership,
-    Op,
-    Program,
-    Trigger,
-)
+from engine.program.journey import Instruction, Journey, Op, Trigger
+from engine.program.program import Channel, Defaults, Membership, Program
 from engine.reasons import Outcome, Reason
 from engine.records import Check, Decided, Record
 

@@ -13,7 +13,8 @@ from actors.rows import DecisionQuery
 from engine.errors import StoreError
 from engine.events import Input
 from engine.program.compile import compile_source
-from engine.program.program import Condition, Message, Program
+from engine.program.condition import Condition
+from engine.program.program import Message, Program
 from engine.program.scope import Scope
 from tests.shards import ORIGIN_AT, WORKSPACE, GatedStore, Shard, changed
 

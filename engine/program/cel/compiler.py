@@ -27,7 +27,7 @@ from engine.program.cel.ir import (
 )
 from engine.program.cel.parser import parse
 from engine.program.cel.syntax import CelError
-from engine.program.program import Condition
+from engine.program.condition import Condition
 from engine.program.scope import Scope
 
 __all__ = ["EVERYTHING", "CelError", "Compiled", "build", "compile_condition", "compile_value"]

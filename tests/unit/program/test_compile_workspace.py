@@ -13,7 +13,8 @@ from engine.localtime import TZDATA_VERSION
 from engine.profile import Profile
 from engine.program import compile as compiling
 from engine.program.compile import canonical_bytes, compile_source
-from engine.program.program import Cap, Instruction, Op, Program, WaitFor
+from engine.program.journey import Instruction, Op, WaitFor
+from engine.program.program import Cap, Program
 from engine.program.scope import Scope
 
 BASE: dict[str, Any] = {
