@@ -17,7 +17,7 @@ import msgspec
 
 from engine.calendars import HOLIDAYS_VERSION, holiday_name
 from engine.gates.case import Case
-from engine.gates.verdict import Block, latest_by_rule
+from engine.gates.verdict import Block, latest_by_rule, release_at
 from engine.instants import DAY_MS
 from engine.limits import SOLVER_HORIZON_MS
 from engine.localtime import day_instant, local_parts, next_day_start
@@ -26,6 +26,7 @@ from engine.program.regions import RegionRule
 from engine.reasons import Reason
 
 _DAYS_MAX = SOLVER_HORIZON_MS // DAY_MS + 2
+_NEVER_ON = 1 << 62
 _VERSION = f"holidays {HOLIDAYS_VERSION}"
 
 Naming = Callable[[int], str]  # of a day: what closes it, or ""
@@ -49,10 +50,36 @@ def check_days(case: Case, at: int) -> list[Block]:
     if not (case.regions or program.blackouts_on or program.holidays):
         return blocks
     for zone in case.place.zones:
-        for one in _closed_on(case, local_parts(zone, at)[2]):
-            until = None if one.reopens_on is None else _reopens_at(zone, one.reopens_on, at)
-            blocks.append(Block(one.check, one.reason, until, one.rule, one.seen, one.version))
+        blocks += [_block(zone, one, at) for one in _closed_on(case, local_parts(zone, at)[2])]
     return latest_by_rule(blocks) if len(blocks) > 1 else blocks
+
+
+def pass_closed(case: Case, at: int, count: int) -> list[Block]:
+    """List the last `count` rules that close days in a row from an instant on; none: it is open.
+
+    The last of them releases last. In several zones it is only those of the first day.
+    """
+    if len(case.place.zones) > 1:
+        blocks = check_days(case, at)
+        return [max(blocks, key=release_at)] if blocks else []
+    zone = case.place.zones[0]
+    day = local_parts(zone, at)[2]
+    end_on = day + _DAYS_MAX
+    closed: list[tuple[int, Closed]] = []
+    while day < end_on and (found := _closed_on(case, day)):
+        longest = max(found, key=_reopening)
+        closed.append((day, longest))
+        day = end_on if longest.reopens_on is None else longest.reopens_on
+    return [_block(zone, one, max(at, day_instant(zone, day))) for day, one in closed[-count:]]
+
+
+def _reopening(closed: Closed) -> int:
+    return _NEVER_ON if closed.reopens_on is None else closed.reopens_on
+
+
+def _block(zone: ZoneInfo, closed: Closed, at: int) -> Block:
+    until = None if closed.reopens_on is None else _reopens_at(zone, closed.reopens_on, at)
+    return Block(closed.check, closed.reason, until, closed.rule, closed.seen, closed.version)
 
 
 def _reopens_at(zone: ZoneInfo, day: int, at: int) -> int:

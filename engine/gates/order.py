@@ -16,7 +16,7 @@ import msgspec
 
 from engine.gates.caps import check_caps, check_cooldown
 from engine.gates.case import Case
-from engine.gates.days import check_days
+from engine.gates.days import check_days, pass_closed
 from engine.gates.hours import check_hours, open_hours
 from engine.gates.presence import check_presence
 from engine.gates.suppress import check_suppression
@@ -89,10 +89,11 @@ def _open_calendar(case: Case, at: int, end_at: int, passed: list[Block]) -> int
     """Find when days and hours are next open together; puts down the rules that release on it."""
     moment = at
     while moment < end_at:
-        closed = max(check_days(case, moment), key=release_at, default=None)
-        if closed is not None:  # closed days often come in a row: hours are asked after the last
-            passed.append(closed)
-            reopens_at = end_at if closed.until is None else closed.until
+        closed = pass_closed(case, moment, LATER_MAX)
+        if closed:  # hours are asked after the last of them
+            passed += closed
+            until = closed[-1].until
+            reopens_at = end_at if until is None else until
             assert reopens_at > moment
             moment = reopens_at
             continue
