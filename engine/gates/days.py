@@ -49,7 +49,10 @@ def check_days(case: Case, at: int) -> list[Block]:
     program = case.program
     if not (case.regions or program.blackouts_on or program.holidays):
         return blocks
-    for zone in case.place.zones:
+    zones = case.place.zones
+    if len(zones) == 1 and not _closed_on(case, local_parts(zones[0], at)[2]):
+        return blocks  # nearly everybody, on nearly all days
+    for zone in zones:
         blocks += [_block(zone, one, at) for one in _closed_on(case, local_parts(zone, at)[2])]
     return latest_by_rule(blocks) if len(blocks) > 1 else blocks
 

@@ -3,7 +3,6 @@
 Called by `decide` when an event arrives and by `journeys.moves` for `start` steps.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from engine.limits import INSTANCES_MAX
@@ -37,7 +36,7 @@ def may_enter(profile: Profile, journey: Journey, now: int) -> bool:
 
 
 def enter(
-    turn: Turn, journey: Journey, *, event: Mapping[str, Any], event_name: str, depth: int = 0
+    turn: Turn, journey: Journey, *, event: dict[str, Any], event_name: str, depth: int = 0
 ) -> int | None:
     """Enter a journey; gives the instance, or None when a bound says no."""
     profile = turn.profile
@@ -52,7 +51,7 @@ def enter(
             journey.name,
             journey.version,
             turn.now,
-            dict[str, Any](event),
+            event,  # never changed once it came in, so it need not be copied
             event_name,
             depth,
         )
