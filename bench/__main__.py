@@ -6,6 +6,7 @@ from collections.abc import Callable
 from bench import (
     decision,
     durability,
+    journeys,
     latency,
     memory,
     profile,
@@ -24,6 +25,7 @@ BENCHES: dict[str, Callable[[], bool]] = {
     "timers": timers.run,
     "memory": memory.run,
     "profile": profile.run,
+    "journeys": journeys.run,
     "recovery": recovery.run,
     "durability": durability.run,
     "verify": verify.run,
