@@ -16,7 +16,7 @@ in one commit, erases row by row what remains, and has the store and other keepe
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -25,6 +25,7 @@ from actors.commits import Batch
 from actors.customer import Customer, Halt, Move
 from actors.cuts import Cut, ErasureState, Scope
 from actors.directory import Directory, decode_entry
+from actors.halting import Halting
 from actors.intake import Intake
 from actors.mentions import Mentions
 from actors.outbox import Outbox
@@ -43,7 +44,6 @@ PORTION = 100  # entries erased in one commit: each is on a page of its own
 QUARANTINE_PORTION = 200
 _RETRY_MS = SECOND_MS
 _POLL_MS = 20
-_PAUSE_S = 0.01
 _ASK_AGAIN = "somebody it names is being erased: send it again"
 _TELLING = ("email", "phone")
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -162,12 +162,13 @@ class Erasures:
     async def _prepare(self, given: str) -> Cut:
         """Stop everybody it is about, and then cut in one turn of the event loop."""
         scope = await self._discover(given)
-        halted: dict[str, Customer] = {}
+        halting = Halting(self._floor, self._carrier)
+        halted = halting.actors
         meant = next(iter(scope.chains))
         try:
             while waiting := [name for name in scope.chains if name not in halted]:
                 for name in waiting:
-                    halted[name] = await self._halt(name, halted)
+                    await halting.stop(name)
                 for actor in halted.values():
                     self._widen(scope, actor)
                 while into := _departed_into(halted.get(meant)):
@@ -179,26 +180,7 @@ class Erasures:
                 raise StoreError("a commit failed meanwhile: ask again")
             return await self._cut(scope, actors)
         finally:
-            for actor in halted.values():
-                if actor.id not in self._gate.closed:
-                    self._let_go(actor)
-
-    async def _halt(self, customer: str, halted: Collection[str]) -> Customer:
-        """Stop a customer; what moves from it to one who is halted already would never end."""
-        halt = Halt()
-        self._floor.post(customer, halt)
-        while not halt.there.done():
-            self._end_moves_to(halted)
-            await asyncio.wait([halt.there], timeout=_PAUSE_S)
-        return await halt.there
-
-    def _end_moves_to(self, customers: Collection[str]) -> None:
-        for move in self._intake.merges.going_to(customers):
-            self._carrier.fail(move, StoreError(_ASK_AGAIN))
-
-    def _let_go(self, actor: Customer) -> None:
-        actor.is_stopped = False
-        self._floor.schedule(actor)
+            halting.let_go(self._gate.closed)
 
     async def _discover(self, given: str) -> Scope:
         """Find whom a name means, and what else they are known by."""
@@ -245,7 +227,7 @@ class Erasures:
 
     async def _cut(self, scope: Scope, actors: Sequence[Customer]) -> Cut:
         """Have one commit end everything there is of a customer, and wait for it."""
-        self._end_moves_to(scope.chains)
+        self._carrier.end_moves_to(scope.chains)
         self._gate.closed |= dict.fromkeys(scope.chains)
         batch = self._batch()
         erased, commit = batch.commit.erased, batch.commit
@@ -333,7 +315,8 @@ class Erasures:
         for cut in cuts:
             for actor in cut.actors:
                 self._gate.closed.pop(actor.id, None)
-                self._let_go(actor)
+                actor.is_stopped = False
+                self._floor.schedule(actor)
         self._intake.let_in()
 
     # What remains, in portions.

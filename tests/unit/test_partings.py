@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from engine.errors import InputError
+from engine.errors import InputError, StoreError
 from engine.events import ConsentStatement, ConsentStatus, Event, ReceiptStatus
 from engine.instants import HOUR_MS, MINUTE_MS
 from engine.program.compile import compile_source
@@ -27,6 +27,11 @@ def with_address(event: Event, address: str = "a@b.example") -> Event:
 def withdrawing(event: Event) -> Event:
     said = ConsentStatement("marketing", "*", ConsentStatus.WITHDRAWN, event.at, "test")
     return msgspec.structs.replace(event, consents=(said,))
+
+
+def store_of(shard: Shard) -> GatedStore:
+    assert isinstance(shard.store, GatedStore)
+    return shard.store
 
 
 async def merged(shard: Shard) -> None:
@@ -201,6 +206,46 @@ async def test_only_what_was_merged_can_be_parted(shard: Shard) -> None:
     with pytest.raises(InputError, match="was not merged into this customer"):
         await shard.runtime.partings.unmerge("u1", "u9")
     await shard.submit(shard.track("u1"), shard.track("u9"))
+    assert shard.runtime.gauges()["mailbox_depth"] == 0
+
+
+async def test_who_was_stopped_goes_on_where_the_other_one_can_not_be_read(shard: Shard) -> None:
+    await merged(shard)
+    store_of(shard).loads_failing = 1
+    with pytest.raises(StoreError, match="could not be read"):
+        await shard.runtime.partings.unmerge("u1", "u9")
+    await shard.submit(shard.track("u1", "Later"))
+    assert "Later" in (await shard.profile("u1")).history
+
+
+async def test_who_is_just_becoming_one_of_two_does_not_keep_them_from_being_parted(
+    shard: Shard,
+) -> None:
+    """The move waits for the customer who is stopped, and the halt waits for the move."""
+    await shard.submit(shard.known("u1"), shard.anonymous("a1"))
+    parting = asyncio.ensure_future(shard.runtime.partings.unmerge("u1", "anon:a1"))
+    asked = asyncio.ensure_future(shard.submit(shard.identify("u1", anonymous="a1")))
+    with pytest.raises(InputError, match="was not merged into this customer"):
+        await asyncio.wait_for(parting, 1)
+    await asyncio.wait([asked], timeout=1)
+    assert asked.done()
+    asked.exception()
+    await shard.submit(shard.track("u1"), shard.anonymous("a1"))
+
+
+async def test_a_parting_nobody_waits_for_any_more_stops_nobody(shard: Shard) -> None:
+    await merged(shard)
+    store_of(shard).hold_reads()
+    parting = asyncio.ensure_future(shard.runtime.partings.unmerge("u1", "u9"))
+    first = shard.runtime.directory.get("u1")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert first.is_stopped
+    parting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await parting
+    store_of(shard).release_reads()
+    await shard.submit(shard.track("u1"), shard.known("u9"))
     assert shard.runtime.gauges()["mailbox_depth"] == 0
 
 
