@@ -293,6 +293,37 @@ async def test_a_send_that_failed_is_held_against_neither_of_two_who_part(shard:
         assert message not in {slot.message_id for slot in (await shard.profile(name)).ledger}
 
 
+@pytest.mark.parametrize("status", [ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.FAILED])
+async def test_an_answer_to_what_was_sent_for_the_other_one_is_heard_after_they_part(
+    shard: Shard, status: ReceiptStatus
+) -> None:
+    await shard.submit(shard.known("u1"))
+    visitor = with_address(shard.anonymous("a1", "Later"), "v@b.example")
+    await shard.submit(visitor, shard.identify("u1", anonymous="a1"))
+    await shard.advance(2 * HOUR_MS + MINUTE_MS)
+    message = next(iter((await shard.profile("u1")).sends))
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    before = len(shard.told())
+    receipt = msgspec.structs.replace(shard.receipt("u1", message, status), permanent=True)
+    await shard.submit(receipt)
+    profile = await shard.profile("u1")
+    is_no = status is ReceiptStatus.UNSUBSCRIBED
+    assert bool(profile.consents) == is_no
+    assert (message in {slot.message_id for slot in profile.ledger}) == is_no
+    assert profile.engagement == {}
+    assert shard.told()[before:] == []
+    assert not (await shard.profile("anon:a1")).sends[message].is_apart
+
+
+async def test_a_message_is_whose_it_was_when_they_are_one_again(shard: Shard) -> None:
+    await merged(shard)
+    await shard.advance(2 * HOUR_MS + MINUTE_MS)
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    assert [sent.is_apart for sent in (await shard.profile("u1")).sends.values()] == [False, True]
+    await shard.runtime.partings.merge("u1", "anon:a1")
+    assert [sent.is_apart for sent in (await shard.profile("u1")).sends.values()] == [False] * 2
+
+
 async def test_who_was_given_back_keeps_it_when_parted_from_another(shard: Shard) -> None:
     await merged(shard)
     await shard.runtime.partings.unmerge("u1", "anon:a1")
