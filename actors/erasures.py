@@ -176,9 +176,10 @@ class Erasures:
                     meant = into
                     scope.add(identity_of(into))
             actors = list(halted.values())
+            ahead = await self._find_ahead(actors)
             if any(self._directory.find(actor.id) is not actor for actor in actors):
                 raise StoreError("a commit failed meanwhile: ask again")
-            return await self._cut(scope, actors)
+            return await self._cut(scope, actors, ahead)
         finally:
             halting.let_go(self._gate.closed)
 
@@ -225,7 +226,29 @@ class Erasures:
             actor = (await self._directory.recall([name]))[name]
         return name if actor.last_seq else ""
 
-    async def _cut(self, scope: Scope, actors: Sequence[Customer]) -> Cut:
+    async def _find_ahead(self, actors: Sequence[Customer]) -> list[Event]:
+        """Find the events that, by their sender's clock, have not happened yet.
+
+        They are sent again like all others: the cut itself has to say that they are gone.
+        """
+        if any(actor.durable_seq < actor.last_seq for actor in actors):
+            await self._floor.durable()
+        now = self._now()
+        found: list[Event] = []
+        for actor in actors:
+            seq = actor.last_seq
+            while seq:
+                entries = await self._read_chain(actor.id, seq)
+                given = [_read(entry)[0] for entry in entries]
+                found += [one for one in given if isinstance(one, Event) and one.at > now]
+                seq = entries[-1].prev if entries else 0
+        return found
+
+    async def _read_chain(self, customer: str, last_seq: int) -> list[Entry]:
+        entries = await self._store.entries(last_seq, PORTION)
+        return [entry for entry in entries if entry.customer == customer]
+
+    async def _cut(self, scope: Scope, actors: Sequence[Customer], ahead: Sequence[Event]) -> Cut:
         """Have one commit end everything there is of a customer, and wait for it."""
         self._carrier.end_moves_to(scope.chains)
         self._gate.closed |= dict.fromkeys(scope.chains)
@@ -248,6 +271,7 @@ class Erasures:
         erased_at = max(self._now(), *map(self._gate.tombstones.erased_at, scope.identities))
         hash_of = self._gate.tombstones.hash
         stones = [(hash_of(identity), erased_at) for identity in scope.identities]
+        stones += [(hash_of((EVENT, one.id)), one.at) for one in ahead if one.at > erased_at]
         erased.tombstones += stones
         erased.acts += [(name, self.pseudonym(name)) for name in scope.chains]
         self._number += 1
@@ -379,8 +403,7 @@ class Erasures:
         return await self._save(row._replace(state=ErasureState.CLEANING, scope=b""))
 
     async def _erase_portion(self, row: ErasureRow, scope: Scope, customer: str) -> ErasureRow:
-        entries = await self._store.entries(scope.chains[customer], PORTION)
-        entries = [entry for entry in entries if entry.customer == customer]
+        entries = await self._read_chain(customer, scope.chains[customer])
         scope.chains[customer] = entries[-1].prev if entries else 0
         erased = self._batch().commit.erased
         for entry in entries:
@@ -389,23 +412,8 @@ class Erasures:
                 erased.decisions.append(decided.decision_id)
                 if decided.message_id:
                     erased.messages.append(decided.message_id)
-        stones = self._stones_ahead(entries, row.erased_at)
-        erased.tombstones += stones
         count = row.entries + len(entries)
-        row = await self._save(row._replace(entries=count, scope=_ENCODE(scope)))
-        for hashed, at in stones:
-            self._gate.tombstones.add(hashed, at)
-        return row
-
-    def _stones_ahead(self, entries: Sequence[Entry], erased_at: int) -> list[tuple[bytes, int]]:
-        """Name the events that, by their sender's clock, have not happened yet."""
-        hash_of = self._gate.tombstones.hash
-        given = [_read(entry)[0] for entry in entries]
-        return [
-            (hash_of((EVENT, one.id)), one.at)
-            for one in given
-            if isinstance(one, Event) and one.at > erased_at
-        ]
+        return await self._save(row._replace(entries=count, scope=_ENCODE(scope)))
 
     async def _erase_quarantined(self, scope: Scope) -> None:
         """Take items out of quarantine that mention somebody erased."""
