@@ -5,7 +5,7 @@ Owned by `actors.runtime`, which hands over every move it meets. Where a move st
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from actors.counters import Counters
@@ -108,6 +108,11 @@ class Carrier:
         self._intake.fail_move(move, error)
         if move.source is not None:
             self._floor.schedule(move.source)
+
+    def end_moves_to(self, customers: Collection[str]) -> None:
+        """End the moves from others to these: who is to be stopped never lets one through."""
+        for move in self._intake.merges.going_to(customers):
+            self.fail(move, StoreError("somebody it names is being erased or parted: ask again"))
 
     def fail_all(self, error: StoreError) -> None:
         """End all moves and every submission that is held."""

@@ -153,3 +153,9 @@ class Halt:
         if not self.there.done():
             actor.is_stopped = True
             self.there.set_result(actor)
+
+    def end(self) -> Customer | None:
+        """Stop nobody from here on; gives who was stopped, if it came to that."""
+        if self.there.cancel() or self.there.exception() is not None:
+            return None
+        return self.there.result()

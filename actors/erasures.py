@@ -16,7 +16,7 @@ in one commit, erases row by row what remains, and has the store and other keepe
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -25,6 +25,7 @@ from actors.commits import Batch
 from actors.customer import Customer, Halt, Move
 from actors.cuts import Cut, ErasureState, Scope
 from actors.directory import Directory, decode_entry
+from actors.halting import Halting
 from actors.intake import Intake
 from actors.mentions import Mentions
 from actors.outbox import Outbox
@@ -35,6 +36,7 @@ from engine.errors import StoreError
 from engine.events import Event, Input, Key, Tick
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX
 from engine.instants import SECOND_MS
+from engine.limits import FUTURE_SKEW_MS_MAX
 from engine.profile import Profile
 from engine.reasons import Reason
 from engine.records import Decided, Record
@@ -43,7 +45,6 @@ PORTION = 100  # entries erased in one commit: each is on a page of its own
 QUARANTINE_PORTION = 200
 _RETRY_MS = SECOND_MS
 _POLL_MS = 20
-_PAUSE_S = 0.01
 _ASK_AGAIN = "somebody it names is being erased: send it again"
 _TELLING = ("email", "phone")
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -162,12 +163,13 @@ class Erasures:
     async def _prepare(self, given: str) -> Cut:
         """Stop everybody it is about, and then cut in one turn of the event loop."""
         scope = await self._discover(given)
-        halted: dict[str, Customer] = {}
+        halting = Halting(self._floor, self._carrier)
+        halted = halting.actors
         meant = next(iter(scope.chains))
         try:
             while waiting := [name for name in scope.chains if name not in halted]:
                 for name in waiting:
-                    halted[name] = await self._halt(name, halted)
+                    await halting.stop(name)
                 for actor in halted.values():
                     self._widen(scope, actor)
                 while into := _departed_into(halted.get(meant)):
@@ -175,30 +177,12 @@ class Erasures:
                     meant = into
                     scope.add(identity_of(into))
             actors = list(halted.values())
+            ahead = await self._find_ahead(actors)
             if any(self._directory.find(actor.id) is not actor for actor in actors):
                 raise StoreError("a commit failed meanwhile: ask again")
-            return await self._cut(scope, actors)
+            return await self._cut(scope, actors, ahead)
         finally:
-            for actor in halted.values():
-                if actor.id not in self._gate.closed:
-                    self._let_go(actor)
-
-    async def _halt(self, customer: str, halted: Collection[str]) -> Customer:
-        """Stop a customer; what moves from it to one who is halted already would never end."""
-        halt = Halt()
-        self._floor.post(customer, halt)
-        while not halt.there.done():
-            self._end_moves_to(halted)
-            await asyncio.wait([halt.there], timeout=_PAUSE_S)
-        return await halt.there
-
-    def _end_moves_to(self, customers: Collection[str]) -> None:
-        for move in self._intake.merges.going_to(customers):
-            self._carrier.fail(move, StoreError(_ASK_AGAIN))
-
-    def _let_go(self, actor: Customer) -> None:
-        actor.is_stopped = False
-        self._floor.schedule(actor)
+            halting.let_go(self._gate.closed)
 
     async def _discover(self, given: str) -> Scope:
         """Find whom a name means, and what else they are known by."""
@@ -243,9 +227,33 @@ class Erasures:
             actor = (await self._directory.recall([name]))[name]
         return name if actor.last_seq else ""
 
-    async def _cut(self, scope: Scope, actors: Sequence[Customer]) -> Cut:
+    async def _find_ahead(self, actors: Sequence[Customer]) -> list[Event]:
+        """Find the events that, by their sender's clock, have not happened yet.
+
+        They are sent again like all others: the cut itself has to say that they are gone. None is
+        ahead by more than the clocks of senders may be, so older entries need not be looked at.
+        """
+        if any(actor.durable_seq < actor.last_seq for actor in actors):
+            await self._floor.durable()
+        now = self._now()
+        found: list[Event] = []
+        for actor in actors:
+            seq = actor.last_seq
+            while seq:
+                entries = await self._read_chain(actor.id, seq)
+                given = [_read(entry)[0] for entry in entries]
+                found += [one for one in given if isinstance(one, Event) and one.at > now]
+                is_recent = entries and entries[-1].at > now - FUTURE_SKEW_MS_MAX
+                seq = entries[-1].prev if is_recent else 0
+        return found
+
+    async def _read_chain(self, customer: str, last_seq: int) -> list[Entry]:
+        entries = await self._store.entries(last_seq, PORTION)
+        return [entry for entry in entries if entry.customer == customer]
+
+    async def _cut(self, scope: Scope, actors: Sequence[Customer], ahead: Sequence[Event]) -> Cut:
         """Have one commit end everything there is of a customer, and wait for it."""
-        self._end_moves_to(scope.chains)
+        self._carrier.end_moves_to(scope.chains)
         self._gate.closed |= dict.fromkeys(scope.chains)
         batch = self._batch()
         erased, commit = batch.commit.erased, batch.commit
@@ -266,6 +274,7 @@ class Erasures:
         erased_at = max(self._now(), *map(self._gate.tombstones.erased_at, scope.identities))
         hash_of = self._gate.tombstones.hash
         stones = [(hash_of(identity), erased_at) for identity in scope.identities]
+        stones += [(hash_of((EVENT, one.id)), one.at) for one in ahead if one.at > erased_at]
         erased.tombstones += stones
         erased.acts += [(name, self.pseudonym(name)) for name in scope.chains]
         self._number += 1
@@ -333,7 +342,8 @@ class Erasures:
         for cut in cuts:
             for actor in cut.actors:
                 self._gate.closed.pop(actor.id, None)
-                self._let_go(actor)
+                actor.is_stopped = False
+                self._floor.schedule(actor)
         self._intake.let_in()
 
     # What remains, in portions.
@@ -396,8 +406,7 @@ class Erasures:
         return await self._save(row._replace(state=ErasureState.CLEANING, scope=b""))
 
     async def _erase_portion(self, row: ErasureRow, scope: Scope, customer: str) -> ErasureRow:
-        entries = await self._store.entries(scope.chains[customer], PORTION)
-        entries = [entry for entry in entries if entry.customer == customer]
+        entries = await self._read_chain(customer, scope.chains[customer])
         scope.chains[customer] = entries[-1].prev if entries else 0
         erased = self._batch().commit.erased
         for entry in entries:
@@ -406,23 +415,8 @@ class Erasures:
                 erased.decisions.append(decided.decision_id)
                 if decided.message_id:
                     erased.messages.append(decided.message_id)
-        stones = self._stones_ahead(entries, row.erased_at)
-        erased.tombstones += stones
         count = row.entries + len(entries)
-        row = await self._save(row._replace(entries=count, scope=_ENCODE(scope)))
-        for hashed, at in stones:
-            self._gate.tombstones.add(hashed, at)
-        return row
-
-    def _stones_ahead(self, entries: Sequence[Entry], erased_at: int) -> list[tuple[bytes, int]]:
-        """Name the events that, by their sender's clock, have not happened yet."""
-        hash_of = self._gate.tombstones.hash
-        given = [_read(entry)[0] for entry in entries]
-        return [
-            (hash_of((EVENT, one.id)), one.at)
-            for one in given
-            if isinstance(one, Event) and one.at > erased_at
-        ]
+        return await self._save(row._replace(entries=count, scope=_ENCODE(scope)))
 
     async def _erase_quarantined(self, scope: Scope) -> None:
         """Take items out of quarantine that mention somebody erased."""

@@ -13,9 +13,10 @@ import asyncio
 
 import msgspec
 
-from actors.carrier import Floor
-from actors.customer import Customer, Halt, Move
+from actors.carrier import Carrier, Floor
+from actors.customer import Customer, Move
 from actors.directory import Directory, decode_entry
+from actors.halting import Halting
 from actors.intake import Intake
 from actors.ports import Clock, Store
 from engine.errors import InputError, OverloadError, StoreError
@@ -32,11 +33,18 @@ class Partings:
     """Merges and partings that somebody asks for."""
 
     def __init__(
-        self, store: Store, directory: Directory, intake: Intake, clock: Clock, floor: Floor
+        self,
+        store: Store,
+        directory: Directory,
+        intake: Intake,
+        carrier: Carrier,
+        clock: Clock,
+        floor: Floor,
     ) -> None:
         self._store = store
         self._directory = directory
         self._intake = intake
+        self._carrier = carrier
         self._clock = clock
         self._floor = floor
         self.alone = asyncio.Lock()  # who halts several customers at once
@@ -73,22 +81,16 @@ class Partings:
         they were two; StoreError.
         """
         async with self.alone:
-            ours, theirs = await self._halt(customer), await self._halt(other)
+            halting = Halting(self._floor, self._carrier)
             try:
+                ours, theirs = await halting.stop(customer), await halting.stop(other)
                 await self._floor.durable()
                 _check_present(ours, "customer")
                 parted = part(customer, other, await self._read(ours))
                 self._tell_both(ours, theirs, parted)
             finally:
-                for actor in (ours, theirs):
-                    actor.is_stopped = False
-                    self._floor.schedule(actor)
+                halting.let_go()
         await self._floor.durable()
-
-    async def _halt(self, customer: str) -> Customer:
-        halt = Halt()
-        self._floor.post(customer, halt)
-        return await halt.there
 
     async def _read(self, actor: Customer) -> list[Happening]:
         """Read all of a customer's entries, oldest first."""

@@ -89,7 +89,7 @@ class Runtime(Deciding, Reading, Acting):
             refused=self._refuse,
         )
         self._carrier = Carrier(self._intake, self)
-        self.partings = Partings(store, self.directory, self._intake, clock, self)
+        self.partings = Partings(store, self.directory, self._intake, self._carrier, clock, self)
         self.outbox = Outbox(
             channels,
             clock,

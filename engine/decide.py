@@ -207,11 +207,13 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
         )
     )
     catch_up(turn)
-    follow_receipt(turn, sent.channel, receipt.status.value)
+    if not sent.is_apart:
+        follow_receipt(turn, sent.channel, receipt.status.value)
     if receipt.status in ENDINGS:
         _end_consent(turn, sent, receipt)
     if is_news:
-        _follow(turn, sent)
+        if not sent.is_apart:
+            _follow(turn, sent)
         reconsider(turn)  # a slot is free again
     for instance, wait in _waiting(turn):
         if wait.engagement and has_engaged(turn, instance, wait):

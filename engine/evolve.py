@@ -224,6 +224,11 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
     """Enter a send in the ledger and among the messages that receipts may speak of."""
     enter_slot(profile.ledger, profile.tallies, slot_of(decided, now), now)
     note_sent(profile.measures, decided.channel, now)
+    note_message(profile, decided, now)
+
+
+def note_message(profile: Profile, decided: Decided, now: int) -> None:
+    """Keep a message among those that receipts may speak of."""
     sends = profile.sends
     instance = profile.instances.get(decided.instance)
     stay = decided.instance if instance is None else topmost(profile, instance).id
@@ -376,6 +381,10 @@ def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
     sent = profile.sends.get(record.message_id)
     if sent is None:
         return
+    if record.released:
+        strike_slot(profile.ledger, profile.tallies, record.message_id)
+    if sent.is_apart:
+        return
     if record.status not in sent.statuses:
         sent.statuses.append(record.status)
         note_contact(profile.measures, sent.channel, record.status, record.at, hour=record.hour)
@@ -383,8 +392,6 @@ def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
     insort(times, record.at)
     if len(times) > ENGAGEMENT_RECENT_MAX:
         del times[0]
-    if record.released:
-        strike_slot(profile.ledger, profile.tallies, record.message_id)
 
 
 def _evolve_session(profile: Profile, record: SessionBegan, _now: int) -> None:

@@ -116,6 +116,7 @@ def _unite_sends(profile: Profile, other: Profile, offsets: Offsets) -> None:
         sent.instance = _shift(sent.instance, offsets.instance)
         sent.proposal = _shift(sent.proposal, offsets.proposal)
     united = {**other.sends, **profile.sends}
+    united |= {name: sent for name, sent in other.sends.items() if not sent.is_apart}
     ordered = sorted(united.values(), key=_sent_at)[-SENDS_MAX:]
     profile.sends = {sent.message_id: sent for sent in ordered}
 

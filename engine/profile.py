@@ -58,6 +58,7 @@ class Sent(msgspec.Struct, array_like=True, gc=False):
     event: dict[str, Any] = {}  # what its journey began with, while another channel may need it
     is_over: bool = False  # its journey's goal was met: nothing follows it any more
     vars: dict[str, Any] = {}  # of its journey, as long as `event`
+    is_apart: bool = False  # its journey went with who was parted: only consent and slots follow
 
 
 class Pending(msgspec.Struct, array_like=True, gc=False):

@@ -9,6 +9,8 @@ here: both profiles are folded from inputs and records, each of which goes to th
   Journeys and deferrals that came with the other one go back with it, with what they led to.
 - A send after the merge keeps its slot with both: caps may be too strict for a while, never too
   loose. What was said of consent goes with the event that said it.
+- Receipts come under the name a message was sent under. The one who stays knows what was sent for
+  the other one meanwhile, so that a "no" in answer to it is heard.
 - Both know every event they could be sent again.
 """
 
@@ -19,7 +21,7 @@ import msgspec
 
 from engine.errors import InputError
 from engine.events import Departed, Event, Input, Merged, Receipt, Restored, Tick, Unlinked
-from engine.evolve import evolve, evolve_input
+from engine.evolve import evolve, evolve_input, note_message
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, is_anonymous
 from engine.ids import dedup_key
 from engine.instants import NEVER_AT
@@ -238,6 +240,9 @@ class _Parting:
             for profile in self._everyone():
                 if profile is not (self._ours if owner is None else owner.profile):
                     enter_slot(profile.ledger, profile.tallies, slot_of(record, now), now)
+            if owner is not None:
+                note_message(self._ours, record, now)
+                self._ours.sends[record.message_id].is_apart = True
 
     def _count(self, record: Record) -> None:
         """Use up a number that was the other's: who comes later is numbered above it."""

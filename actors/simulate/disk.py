@@ -13,6 +13,7 @@ kept by the store in memory, which passes the same contract as the real one.
 """
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ class Seen:
 
     def __init__(self) -> None:
         self.decided: dict[str, tuple[str, Decided]] = {}  # message id -> (customer, decision)
-        self.wakes: dict[tuple[int, str, int], None] = {}
+        self.wakes: list[tuple[int, str, int]] = []  # ascending
         self.snapshots: dict[str, SnapshotRow] = {}
         self.wishes: dict[str, Wishes] = {}
         self.links: dict[tuple[str, str], None] = {}  # (anonymous id, customer)
@@ -82,14 +83,24 @@ class Seen:
         for entry in commit.entries:
             self._take_entry(entry)
         for row in commit.timers_set:
-            self.wakes[row.at, row.customer, row.timer] = None
+            self._wake((row.at, row.customer, row.timer))
         for key in commit.timers_cleared:
-            self.wakes.pop(key, None)
+            self._unwake(key)
         for snapshot in commit.snapshots:
             self.snapshots[snapshot.customer] = snapshot
         self.links |= {(link[1], link[2]): None for link in commit.links}
         for erasure in commit.erased.rows:
             self._note_erasure(erasure)
+
+    def _wake(self, key: tuple[int, str, int]) -> None:
+        place = bisect_left(self.wakes, key)
+        if self.wakes[place : place + 1] != [key]:
+            self.wakes.insert(place, key)
+
+    def _unwake(self, key: tuple[int, str, int]) -> None:
+        place = bisect_left(self.wakes, key)
+        if self.wakes[place : place + 1] == [key]:
+            del self.wakes[place]
 
     def _take_entry(self, entry: Entry) -> None:
         given, records = decode_entry(entry)
@@ -183,7 +194,8 @@ class Seen:
 
     def next_wake(self, after_at: int) -> int | None:
         """Tell when the first timer after an instant is due."""
-        return min((key[0] for key in self.wakes if key[0] > after_at), default=None)
+        place = bisect_left(self.wakes, (after_at + 1, "", 0))
+        return self.wakes[place][0] if place < len(self.wakes) else None
 
 
 class SimStore:

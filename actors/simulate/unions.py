@@ -35,6 +35,7 @@ class Past:
         self.entries: list[Entry] = []
         self.rulings = Rulings(customer, accuse)
         self.counts: Counts = {}  # by the events in the journal
+        self.body = b""  # `folded` as bytes, once compared
         self.checked_seq = 0  # of the snapshot that was compared last
 
     def is_as_counted(self) -> bool:
@@ -60,8 +61,11 @@ class Unions:
         self._accuse = accuse
         self._whole: _Whole | None = None
 
-    def take(self, past: Past, given: Input) -> None:
-        """Judge an input of a customer that is about who they are."""
+    def take(self, past: Past, given: Input, *, is_of_erased: bool = False) -> None:
+        """Judge an input of a customer that is about who they are.
+
+        Of a customer who was erased since nothing is left to compare with.
+        """
         customer = past.folded.customer
         if isinstance(given, Event):
             past.counts[given.name] = past.counts.get(given.name, 0) + 1
@@ -70,7 +74,7 @@ class Unions:
         if isinstance(given, Merged):
             self._unite(past, given)
         elif isinstance(given, Departed):
-            self._depart(past, given)
+            self._depart(past, given, is_of_erased=is_of_erased)
         elif isinstance(given, Restored):
             self._restore(past, given)
 
@@ -95,9 +99,10 @@ class Unions:
         past.rulings.unite(other.rulings, past.folded.proposal_count)
         past.counts = _add(past.counts, _counts(profile))
 
-    def _depart(self, past: Past, departed: Departed) -> None:
+    def _depart(self, past: Past, departed: Departed, *, is_of_erased: bool) -> None:
         winner = self._pasts.get(departed.into)
-        if winner is None or past.folded.customer not in winner.folded.absorbed:
+        is_in = winner is not None and past.folded.customer in winner.folded.absorbed
+        if not (is_in or is_of_erased):
             self._accuse("who departs was taken in", past.folded.customer, departed.into)
         past.rulings.depart()
         past.counts = {}

@@ -20,7 +20,7 @@ def cap_factor(profile: Profile, program: Program, kind: MessageType, now: int) 
     if policy is None or (policy.purposes and kind.purpose not in policy.purposes):
         return 1.0
     since_at = now - policy.window_ms
-    sends = [one for one in profile.sends.values() if one.at > since_at]
+    sends = [one for one in profile.sends.values() if one.at > since_at and not one.is_apart]
     if len(sends) < policy.least:
         return 1.0
     rate = sum(map(_is_engaged, sends)) / len(sends)

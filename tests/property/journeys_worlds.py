@@ -47,7 +47,10 @@ def workspaces(draw: st.DrawFn) -> dict[str, Any]:
             "service": {"purpose": "service", "channels": ["sms", "email"]},
         },
         "messages": {
-            "promo": {"type": "promotional", "content": {"default": {"body": "{{ journey.count }}"}}},
+            "promo": {
+                "type": "promotional",
+                "content": {"default": {"body": "{{ journey.count }}"}},
+            },
             "note": {"type": "service", "content": {"default": {"body": "{{ entry.n }}"}}},
         },
         "segments": {"keen": 'count("Added", "6h") >= 2'},

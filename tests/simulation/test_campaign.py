@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 
 from actors.simulate.hazards import EVERY
-from actors.simulate.world import Plan, Report, simulate
+from actors.simulate.world import Report, simulate
 from tests.reliability.figures import keep
+from tests.simulation.doses import again, dose
 
 SEEDS = 600
-DAYS = 0.25
 _CHUNK = 50
 _ORIGIN = 1_000  # the planted defects have the seeds before
 
 
 def run_chunk(seeds: Sequence[int]) -> list[Report]:
     logging.disable(logging.CRITICAL)  # the disks of these worlds fail all the time
-    return [simulate(Plan(seed, DAYS)) for seed in seeds]
+    return [simulate(dose(seed)) for seed in seeds]
 
 
 def run_campaign(count: int) -> dict[str, Any]:
@@ -42,9 +42,7 @@ def figures(reports: list[Report], seconds: float) -> dict[str, Any]:
     names = ("events", "entries", "decisions", "sends", "crashes", "recoveries", "operations")
     sums = {name: sum(getattr(report, name) for report in reports) for name in names}
     failures = [
-        {"seed": one.seed, "days": one.days, "violation": one.violation}
-        for one in reports
-        if one.violation
+        {"again": again(one.seed), "violation": one.violation} for one in reports if one.violation
     ]
     return {
         "seeds": len(reports),

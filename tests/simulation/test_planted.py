@@ -4,6 +4,7 @@ import pytest
 
 from actors.simulate.world import Plan, simulate
 from tests.reliability.figures import keep
+from tests.simulation.doses import DAYS, dose
 from tests.simulation.planted import plant
 from tests.simulation.planted_erasure import PLANTED as _OF_ERASURE
 from tests.simulation.planted_merges import PLANTED
@@ -11,7 +12,6 @@ from tests.simulation.planted_merges import PLANTED
 assert PLANTED is _OF_ERASURE  # one list, to which each file adds
 
 SEEDS_MAX = 1_000  # a fifth of the campaign; most are found by the first
-DAYS = 0.25
 
 _FOUND: list[str] = []
 
@@ -25,7 +25,7 @@ def test_there_are_enough_of_them() -> None:
 def test_a_planted_defect_is_found(name: str) -> None:
     with plant(name):
         found = next(
-            filter(None, (simulate(Plan(n, DAYS)).violation for n in range(SEEDS_MAX))), ""
+            filter(None, (simulate(dose(seed)).violation for seed in range(SEEDS_MAX))), ""
         )
     assert found
     _FOUND.append(name)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from actors.memory import settle
@@ -275,6 +276,23 @@ async def test_what_arrives_meanwhile_waits_and_is_looked_at_anew(shard: Shard) 
     await task
     await early
     assert b"ursula" not in written(shard)
+
+
+async def test_what_happens_later_by_its_own_clock_is_refused_from_the_cut_on(
+    shard: Shard,
+) -> None:
+    """The clock was set back, say; their app sends again before the rows are gone."""
+    await meet(shard, "ursula")
+    early = msgspec.structs.replace(shard.track("ursula"), at=shard.clock.now() + 5_000)
+    await shard.submit(early)
+    await shard.runtime.erasures.erase("ursula")
+    await shard.submit(early)
+    assert shard.runtime.counters.erased == 1
+    assert (await shard.runtime.profile("ursula")) is None
+    shard.clock.jump_to(shard.clock.now() + 1_000)
+    await shard.submit(shard.track("ursula"))
+    profile = await shard.profile("ursula")
+    assert sum(history.count for history in profile.history.values()) == 1
 
 
 async def test_what_waits_in_a_mailbox_is_answered(shard: Shard) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from engine.errors import InputError
+from engine.errors import InputError, StoreError
 from engine.events import ConsentStatement, ConsentStatus, Event, ReceiptStatus
 from engine.instants import HOUR_MS, MINUTE_MS
 from engine.program.compile import compile_source
@@ -27,6 +27,11 @@ def with_address(event: Event, address: str = "a@b.example") -> Event:
 def withdrawing(event: Event) -> Event:
     said = ConsentStatement("marketing", "*", ConsentStatus.WITHDRAWN, event.at, "test")
     return msgspec.structs.replace(event, consents=(said,))
+
+
+def store_of(shard: Shard) -> GatedStore:
+    assert isinstance(shard.store, GatedStore)
+    return shard.store
 
 
 async def merged(shard: Shard) -> None:
@@ -204,6 +209,46 @@ async def test_only_what_was_merged_can_be_parted(shard: Shard) -> None:
     assert shard.runtime.gauges()["mailbox_depth"] == 0
 
 
+async def test_who_was_stopped_goes_on_where_the_other_one_can_not_be_read(shard: Shard) -> None:
+    await merged(shard)
+    store_of(shard).loads_failing = 1
+    with pytest.raises(StoreError, match="could not be read"):
+        await shard.runtime.partings.unmerge("u1", "u9")
+    await shard.submit(shard.track("u1", "Later"))
+    assert "Later" in (await shard.profile("u1")).history
+
+
+async def test_who_is_just_becoming_one_of_two_does_not_keep_them_from_being_parted(
+    shard: Shard,
+) -> None:
+    """The move waits for the customer who is stopped, and the halt waits for the move."""
+    await shard.submit(shard.known("u1"), shard.anonymous("a1"))
+    parting = asyncio.ensure_future(shard.runtime.partings.unmerge("u1", "anon:a1"))
+    asked = asyncio.ensure_future(shard.submit(shard.identify("u1", anonymous="a1")))
+    with pytest.raises(InputError, match="was not merged into this customer"):
+        await asyncio.wait_for(parting, 1)
+    await asyncio.wait([asked], timeout=1)
+    assert asked.done()
+    asked.exception()
+    await shard.submit(shard.track("u1"), shard.anonymous("a1"))
+
+
+async def test_a_parting_nobody_waits_for_any_more_stops_nobody(shard: Shard) -> None:
+    await merged(shard)
+    store_of(shard).hold_reads()
+    parting = asyncio.ensure_future(shard.runtime.partings.unmerge("u1", "u9"))
+    first = shard.runtime.directory.get("u1")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert first.is_stopped
+    parting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await parting
+    store_of(shard).release_reads()
+    await shard.submit(shard.track("u1"), shard.known("u9"))
+    assert shard.runtime.gauges()["mailbox_depth"] == 0
+
+
 async def test_a_device_somebody_else_has_by_now_stays_theirs(shard: Shard) -> None:
     await merged(shard)
     await shard.submit(shard.known("u2"))
@@ -246,6 +291,37 @@ async def test_a_send_that_failed_is_held_against_neither_of_two_who_part(shard:
     await shard.runtime.partings.unmerge("u1", "anon:a1")
     for name in ("u1", "anon:a1"):
         assert message not in {slot.message_id for slot in (await shard.profile(name)).ledger}
+
+
+@pytest.mark.parametrize("status", [ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.FAILED])
+async def test_an_answer_to_what_was_sent_for_the_other_one_is_heard_after_they_part(
+    shard: Shard, status: ReceiptStatus
+) -> None:
+    await shard.submit(shard.known("u1"))
+    visitor = with_address(shard.anonymous("a1", "Later"), "v@b.example")
+    await shard.submit(visitor, shard.identify("u1", anonymous="a1"))
+    await shard.advance(2 * HOUR_MS + MINUTE_MS)
+    message = next(iter((await shard.profile("u1")).sends))
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    before = len(shard.told())
+    receipt = msgspec.structs.replace(shard.receipt("u1", message, status), permanent=True)
+    await shard.submit(receipt)
+    profile = await shard.profile("u1")
+    is_no = status is ReceiptStatus.UNSUBSCRIBED
+    assert bool(profile.consents) == is_no
+    assert (message in {slot.message_id for slot in profile.ledger}) == is_no
+    assert profile.engagement == {}
+    assert shard.told()[before:] == []
+    assert not (await shard.profile("anon:a1")).sends[message].is_apart
+
+
+async def test_a_message_is_whose_it_was_when_they_are_one_again(shard: Shard) -> None:
+    await merged(shard)
+    await shard.advance(2 * HOUR_MS + MINUTE_MS)
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    assert [sent.is_apart for sent in (await shard.profile("u1")).sends.values()] == [False, True]
+    await shard.runtime.partings.merge("u1", "anon:a1")
+    assert [sent.is_apart for sent in (await shard.profile("u1")).sends.values()] == [False] * 2
 
 
 async def test_who_was_given_back_keeps_it_when_parted_from_another(shard: Shard) -> None:
