@@ -243,7 +243,7 @@ def histories(draw: st.DrawFn) -> list[Event | Receipt]:
     return inputs
 
 
-def _event(  # noqa: PLR0913 - as an event has it
+def _event(  # noqa: PLR0913, PLR0917 - as an event has it
     name: str,
     kind: EventKind,
     event: str,

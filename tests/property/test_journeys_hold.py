@@ -1,6 +1,6 @@
 """What must hold of every journey, whatever its steps and whatever its people do.
 
-- Nobody is stuck: who is in a journey waits for an instant, for a message or for branches of theirs.
+- Nobody is stuck: who is in a journey waits for an instant, for a message or for their branches.
 - Every stay ends in a named way, once everything that may be waited for has had its time.
 - The figures agree: who entered has left or is there, and so for branches.
 - The same inputs lead to the same facts, and folding the facts gives the same customer.
