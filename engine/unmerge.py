@@ -12,6 +12,7 @@ here: both profiles are folded from inputs and records, each of which goes to th
 - Both know every event they could be sent again.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -77,15 +78,17 @@ def part(customer: str, other: str, told: Sequence[Happening]) -> Parted:
 
 def _find_merges(other: str, told: Sequence[Happening]) -> set[int]:
     """Find the merges that do not count: with the other one, and those undone since."""
-    undone, places = {other}, set[int]()
+    undone, places = Counter([other]), set[int]()
     for place in range(len(told) - 1, -1, -1):
         given = told[place].given
         if isinstance(given, Restored):
-            undone.add(given.apart)
-        elif isinstance(given, Merged) and given.customer in undone:
-            undone.remove(given.customer)
+            undone[given.apart] += 1
+        elif isinstance(given, Departed):
+            undone[given.into] -= 1  # it is this customer who was given back there
+        elif isinstance(given, Merged) and undone[given.customer] > 0:
+            undone[given.customer] -= 1
             places.add(place)
-    if other in undone:
+    if undone[other] > 0:
         raise InputError(
             "not_merged", f"{other!r:.80} was not merged into this customer, or not any more"
         )

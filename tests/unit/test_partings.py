@@ -204,6 +204,20 @@ async def test_only_what_was_merged_can_be_parted(shard: Shard) -> None:
     assert shard.runtime.gauges()["mailbox_depth"] == 0
 
 
+async def test_two_who_were_parted_can_be_made_one_the_other_way_round_and_parted(
+    shard: Shard,
+) -> None:
+    await shard.submit(shard.known("u1"), shard.known("u2"), shard.track("u2"))
+    for one, other in (("u1", "u2"), ("u2", "u1"), ("u1", "u2")):
+        await shard.runtime.partings.merge(one, other)
+        await shard.submit(shard.track("u2"))
+        await shard.runtime.partings.unmerge(one, other)
+        with pytest.raises(InputError, match="was not merged into this customer"):
+            await shard.runtime.partings.unmerge(one, other)
+    assert (await shard.profile("u2")).history["Seen"].count == 4
+    assert "Seen" not in (await shard.profile("u1")).history
+
+
 async def test_a_device_somebody_else_has_by_now_stays_theirs(shard: Shard) -> None:
     await merged(shard)
     await shard.submit(shard.known("u2"))
