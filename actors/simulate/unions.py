@@ -15,7 +15,8 @@ import msgspec
 from actors.rows import Entry
 from actors.simulate.rulings import Rulings
 from actors.simulate.witness import Wishes
-from engine.events import Departed, Event, Input, Merged, Restored
+from engine.belongings import leave_out, strangers_of
+from engine.events import Abridged, Departed, Event, Input, Merged, Restored
 from engine.identities import ANONYMOUS
 from engine.profile import Profile
 
@@ -36,6 +37,15 @@ class Past:
         self.rulings = Rulings(customer, accuse)
         self.counts: Counts = {}  # by the events in the journal
         self.checked_seq = 0  # of the snapshot that was compared last
+        self.is_torn = False  # entries were erased before they were read: not all is known
+
+    def mend(self, profile: Profile) -> None:
+        """Know all again, as an entry says it."""
+        self.is_torn = False
+        body = _ENCODE(profile)
+        self.folded, self.decided = _PROFILE.decode(body), _PROFILE.decode(body)
+        self.rulings.restore(profile)
+        self.counts = _counts(profile)
 
     def is_as_counted(self) -> bool:
         """Say whether the profile counts the events that are in the journal."""
@@ -65,7 +75,9 @@ class Unions:
         customer = past.folded.customer
         if isinstance(given, Event):
             past.counts[given.name] = past.counts.get(given.name, 0) + 1
-        if past.folded.merged_into and not isinstance(given, Restored):
+        if not isinstance(given, Restored):
+            self._whole = None
+        if past.folded.merged_into and not isinstance(given, (Restored, Abridged)):
             self._accuse("nothing is journaled of who departed", customer, type(given).__name__)
         if isinstance(given, Merged):
             self._unite(past, given)
@@ -73,10 +85,20 @@ class Unions:
             self._depart(past, given)
         elif isinstance(given, Restored):
             self._restore(past, given)
+        elif isinstance(given, Abridged):
+            self._abridge(past, given)
+
+    def _abridge(self, past: Past, abridged: Abridged) -> None:
+        """Judge an entry that says all there was, but for names of others."""
+        said = _PROFILE.decode(abridged.profile)
+        was = _PROFILE.decode(_ENCODE(past.folded))
+        leave_out(was, strangers_of(was) - strangers_of(said))
+        if _ENCODE(was) != _ENCODE(said):
+            self._accuse("who begins anew is as they were", past.folded.customer)
 
     def _unite(self, past: Past, merged: Merged) -> None:
         other = self._pasts.get(merged.customer)
-        if other is None and merged.seq:
+        if merged.seq and (other is None or other.is_torn):
             self._unite_unknown(past, merged)
             return
         if other is None:
@@ -97,6 +119,8 @@ class Unions:
 
     def _depart(self, past: Past, departed: Departed) -> None:
         winner = self._pasts.get(departed.into)
+        if winner is not None and winner.is_torn:
+            return
         if winner is None or past.folded.customer not in winner.folded.absorbed:
             self._accuse("who departs was taken in", past.folded.customer, departed.into)
         past.rulings.depart()

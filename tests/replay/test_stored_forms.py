@@ -15,6 +15,7 @@ import pytest
 from actors.cuts import Scope
 from engine.effects import Send
 from engine.events import (
+    Abridged,
     ChangeKind,
     ConsentStatement,
     ConsentStatus,
@@ -167,6 +168,7 @@ VALUES: dict[str, msgspec.Struct] = {
     "restored": Restored(b"\x91\xa2u1", "anon:a1", AT),
     "review": Review(77, AT),
     "rebirth": Rebirth(7 << 20, AT),
+    "abridged": Abridged(b"\x91\xa2u1", AT),
     "scope": Scope({"u1": 7, "anon:a1": 0}, [("user_id", "u1"), ("anonymous_id", "a1")]),
     "decided": Decided(
         "d_1",
