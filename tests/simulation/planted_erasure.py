@@ -73,7 +73,8 @@ def who_is_erased_stays_in_memory(patch: Patch) -> None:
 @planted
 def others_go_on_telling_of_who_was_erased(patch: Patch) -> None:
     async def search(*_: object) -> AsyncIterator[tuple[str, int]]:
-        for told in ():
+        nothing: list[tuple[str, int]] = []
+        for told in nothing:
             yield told
 
     patch.setattr(Hearsay, "_search", search)
