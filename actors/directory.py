@@ -21,7 +21,7 @@ from actors.customer import Customer
 from actors.ports import Store
 from actors.rows import Entry, SnapshotRow
 from engine.errors import StoreError
-from engine.events import Input
+from engine.events import Abridged, Input
 from engine.evolve import fold
 from engine.records import Record
 
@@ -64,25 +64,30 @@ async def _fold_all(store: Store, names: Sequence[str]) -> dict[str, Customer]:
     for actor in actors.values():
         _log.warning("the snapshot of %r is damaged: made again from the journal", actor.id)
         actor.hydrate(None, 0)
+    last_seqs = dict.fromkeys(names, 0)
     async for portion in store.tail(0):
         for entry in portion:
             if entry.customer in actors:
                 _fold_next(actors[entry.customer], entry)
+                last_seqs[entry.customer] = entry.seq
     for actor in actors.values():
-        if not actor.last_seq:
+        if not actor.last_seq or actor.last_seq != last_seqs[actor.id]:
             raise _unrevivable(actor.id)
         actor.snapshot()  # measures it, too
     return actors
 
 
 def _fold_next(actor: Customer, entry: Entry) -> None:
-    """Bring an actor from before its next journal entry to after it. Raises StoreError."""
-    if entry.prev != actor.last_seq:
-        raise _unrevivable(actor.id)
+    """Bring an actor from before its next journal entry to after it.
+
+    After entries that are gone nothing can be folded but one that says all: those between are
+    passed over, and the actor does not come to its last one unless there is such an entry.
+    """
     assert actor.profile is not None
     given, records = decode_entry(entry)
-    fold(actor.profile, given, records, entry.at)
-    actor.last_seq = actor.durable_seq = entry.seq
+    if entry.prev == actor.last_seq or isinstance(given, Abridged):
+        fold(actor.profile, given, records, entry.at)
+        actor.last_seq = actor.durable_seq = entry.seq
 
 
 def _unrevivable(customer: str) -> StoreError:
@@ -112,6 +117,7 @@ class Directory:
         self._writing: dict[str, tuple[int, int]] = {}  # snapshots not durable -> what was before
         self._rebuilding: dict[str, tuple[Customer, int]] = {}  # -> entry to wait for
         self._loading: asyncio.Task[None] | None = None
+        self._pressing: dict[str, None] = {}  # whose snapshot goes with the next commit
         self.unsaved: OrderedDict[str, int] = OrderedDict()  # -> first entry not in a snapshot
         self.memory_bytes = 0
         self.hydrated_count = 0
@@ -240,6 +246,23 @@ class Directory:
             elif actor.profile is not None:
                 rows.append(self._snapshot(actor))
         return rows
+
+    def press(self, actor: Customer) -> None:
+        """Have an actor's snapshot go with the commit that is being filled.
+
+        What the one before holds must be gone as soon as what is in this commit is there.
+        """
+        self._pressing[actor.id] = None
+
+    def pressed(self) -> list[SnapshotRow]:
+        """Write down the actors whose snapshots can't wait."""
+        pressing, self._pressing = self._pressing, {}
+        actors = [self._actors.get(customer) for customer in pressing]
+        return [
+            self._snapshot(actor)
+            for actor in actors
+            if actor is not None and actor.profile is not None and actor.last_seq > actor.saved_seq
+        ]
 
     def sweep(self) -> list[SnapshotRow]:
         """Bring memory under its budget: drop idle saved actors, give snapshots of the others.

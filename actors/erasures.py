@@ -16,32 +16,32 @@ in one commit, erases row by row what remains, and has the store and other keepe
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
+from actors.ahead import find_ahead, read_chain
 from actors.carrier import Carrier, Floor
 from actors.commits import Batch
 from actors.customer import Customer, Halt, Move
 from actors.cuts import Cut, ErasureState, Scope
-from actors.directory import Directory, decode_entry
+from actors.directory import Directory
 from actors.halting import Halting
+from actors.hearsay import Hearsay
 from actors.intake import Intake
 from actors.mentions import Mentions
 from actors.outbox import Outbox
 from actors.ports import Clock, Keeper, Store
-from actors.rows import Entry, ErasureRow
+from actors.remains import Remains, remains_of
+from actors.rows import Erased, ErasureRow
 from actors.tombstones import EVENT, Gate, identity_of
 from engine.errors import StoreError
-from engine.events import Event, Input, Key, Tick
+from engine.events import Event, Key, Tick
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX
 from engine.instants import SECOND_MS
-from engine.limits import FUTURE_SKEW_MS_MAX
 from engine.profile import Profile
 from engine.reasons import Reason
-from engine.records import Decided, Record
 
-PORTION = 100  # entries erased in one commit: each is on a page of its own
 QUARANTINE_PORTION = 200
 _RETRY_MS = SECOND_MS
 _POLL_MS = 20
@@ -102,6 +102,18 @@ class Erasures:
         self._alone = alone
         self._left: dict[int, ErasureRow] = {}  # found at the start
         self._flights: dict[int, list[str]] = {}  # messages that were on their way at the cut
+        self._hearsay = Hearsay(
+            store,
+            directory,
+            intake,
+            outbox,
+            clock,
+            floor=floor,
+            batch=batch,
+            now=now,
+            alone=alone,
+            keepers=keepers,
+        )
         self._cleaning = asyncio.Lock()
         self._passes = 0  # over all files, that were begun
         self._clean_pass = 0  # the last that came to its end
@@ -177,10 +189,13 @@ class Erasures:
                     meant = into
                     scope.add(identity_of(into))
             actors = list(halted.values())
-            ahead = await self._find_ahead(actors)
+            others = await self._messages_of_others(scope, actors)
+            if any(actor.durable_seq < actor.last_seq for actor in actors):
+                await self._floor.durable()
+            ahead = await find_ahead(self._store, actors, self._now())
             if any(self._directory.find(actor.id) is not actor for actor in actors):
                 raise StoreError("a commit failed meanwhile: ask again")
-            return await self._cut(scope, actors, ahead)
+            return await self._cut(scope, actors, others, ahead)
         finally:
             halting.let_go(self._gate.closed)
 
@@ -227,31 +242,24 @@ class Erasures:
             actor = (await self._directory.recall([name]))[name]
         return name if actor.last_seq else ""
 
-    async def _find_ahead(self, actors: Sequence[Customer]) -> list[Event]:
-        """Find the events that, by their sender's clock, have not happened yet.
+    async def _messages_of_others(self, scope: Scope, actors: Sequence[Customer]) -> set[str]:
+        """Name what was sent in another one's name, while they were taken for one.
 
-        They are sent again like all others: the cut itself has to say that they are gone. None is
-        ahead by more than the clocks of senders may be, so older entries need not be looked at.
+        The journal of that one gives it: `actors.hearsay` erases both together.
         """
-        if any(actor.durable_seq < actor.last_seq for actor in actors):
-            await self._floor.durable()
-        now = self._now()
-        found: list[Event] = []
-        for actor in actors:
-            seq = actor.last_seq
-            while seq:
-                entries = await self._read_chain(actor.id, seq)
-                given = [_read(entry)[0] for entry in entries]
-                found += [one for one in given if isinstance(one, Event) and one.at > now]
-                is_recent = entries and entries[-1].at > now - FUTURE_SKEW_MS_MAX
-                seq = entries[-1].prev if is_recent else 0
-        return found
+        sent = [
+            name for actor in actors if actor.profile is not None for name in actor.profile.sends
+        ]
+        rows = await self._store.messages(sent)
+        return {row.message_id for row in rows if row.customer not in scope.chains}
 
-    async def _read_chain(self, customer: str, last_seq: int) -> list[Entry]:
-        entries = await self._store.entries(last_seq, PORTION)
-        return [entry for entry in entries if entry.customer == customer]
-
-    async def _cut(self, scope: Scope, actors: Sequence[Customer], ahead: Sequence[Event]) -> Cut:
+    async def _cut(
+        self,
+        scope: Scope,
+        actors: Sequence[Customer],
+        others: Collection[str],
+        ahead: Sequence[Event],
+    ) -> Cut:
         """Have one commit end everything there is of a customer, and wait for it."""
         self._carrier.end_moves_to(scope.chains)
         self._gate.closed |= dict.fromkeys(scope.chains)
@@ -266,7 +274,7 @@ class Erasures:
                 batch.unwakes.append((actor.id, number))
             # Also those the outbox does not have, because it takes nothing more: at the next start
             # it would find them.
-            erased.messages += profile.sends
+            erased.messages += [name for name in profile.sends if name not in others]
             self._empty(actor)
         batch.sends = [send for send in batch.sends if send.customer not in scope.chains]
         erased.customers += scope.chains
@@ -396,6 +404,8 @@ class Erasures:
         for customer in scope.chains:
             while scope.chains[customer]:
                 row = await self._erase_portion(row, scope, customer)
+        async for remains in self._hearsay.find(scope.chains):
+            row = await self._erase_hearsay(row, remains)
         await self._erase_quarantined(scope)
         while any(map(self._outbox.carries, self._flights.get(row.number, ()))):
             await self._clock.sleep_until(self._clock.now() + _POLL_MS)
@@ -406,17 +416,20 @@ class Erasures:
         return await self._save(row._replace(state=ErasureState.CLEANING, scope=b""))
 
     async def _erase_portion(self, row: ErasureRow, scope: Scope, customer: str) -> ErasureRow:
-        entries = await self._read_chain(customer, scope.chains[customer])
+        entries = await read_chain(self._store, customer, scope.chains[customer])
         scope.chains[customer] = entries[-1].prev if entries else 0
+        remains = [remains_of(entry) for entry in entries]
         erased = self._batch().commit.erased
-        for entry in entries:
-            erased.entries.append(entry.seq)
-            for decided in _decisions(entry):
-                erased.decisions.append(decided.decision_id)
-                if decided.message_id:
-                    erased.messages.append(decided.message_id)
+        erased.entries += [one.seq for one in remains]
+        _take_along(erased, remains)
         count = row.entries + len(entries)
         return await self._save(row._replace(entries=count, scope=_ENCODE(scope)))
+
+    async def _erase_hearsay(self, row: ErasureRow, remains: Sequence[Remains]) -> ErasureRow:
+        erased = self._batch().commit.erased
+        erased.blanked += [one.seq for one in remains]
+        _take_along(erased, remains)
+        return await self._save(row._replace(entries=row.entries + len(remains)))
 
     async def _erase_quarantined(self, scope: Scope) -> None:
         """Take items out of quarantine that mention somebody erased."""
@@ -444,15 +457,12 @@ async def _durable(batch: Batch) -> None:
     await done
 
 
-def _read(entry: Entry) -> tuple[Input | None, list[Record]]:
-    try:
-        return decode_entry(entry)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None, []  # a damaged entry is erased all the same
-
-
-def _decisions(entry: Entry) -> list[Decided]:
-    return [record for record in _read(entry)[1] if isinstance(record, Decided)]
+def _take_along(erased: Erased, remains: Sequence[Remains]) -> None:
+    """Erase what entries left elsewhere."""
+    for one in remains:
+        erased.decisions += one.decisions
+        erased.messages += one.messages
+        erased.links += one.given_up
 
 
 def _any_identity(given: str) -> list[Key]:

@@ -8,12 +8,13 @@ import asyncio
 import heapq
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 from actors.aging import DONE_STATES
 from actors.members import SegmentReads, SegmentTables
 from actors.ports import Permanent, Temporary
 from actors.rows import (
+    WHO_IS_WHO,
     ActQuery,
     ActRow,
     CatalogueRow,
@@ -24,9 +25,11 @@ from actors.rows import (
     Entry,
     ErasureRow,
     Graves,
+    Mentioning,
     OutboxRow,
     Page,
     QuarantineRow,
+    Remembering,
     Retired,
     SnapshotRow,
     StoreState,
@@ -239,9 +242,33 @@ class MemoryStore(SegmentReads):
             place = self._tables.place_of(last_seq) - 1
             if place < 0 or self._tables.journal[place].seq != last_seq:
                 break
-            walked.append(self._tables.journal[place])
-            last_seq = walked[-1].prev
+            entry = self._tables.journal[place]
+            if entry.customer:
+                walked.append(entry)
+            last_seq = entry.prev
         return walked
+
+    async def mentioning(self, names: Collection[str], after_seq: int) -> Mentioning:
+        """Look for names in the next entries that are about who is who."""
+        self._check_open()
+        start = self._tables.place_of(after_seq)
+        portion = self._tables.journal[start : start + _TAIL_ROWS]
+        wanted = [name.encode() for name in names]
+        found = {
+            entry.customer: entry.seq
+            for entry in portion
+            if entry.input[2:6] in WHO_IS_WHO and any(name in entry.input for name in wanted)
+        }
+        return Mentioning(found, portion[-1].seq if portion else 0)
+
+    async def remembering(self, names: Collection[str], after: str) -> Remembering:
+        """Look for names in the next snapshots, in the order of their customers' ids."""
+        portion = await self.load(await self.customers(after, _TAIL_ROWS))
+        wanted = [name.encode() for name in names]
+        found = [
+            row.customer for row in portion.values() if any(name in row.body for name in wanted)
+        ]
+        return Remembering(found, max(portion, default=""))
 
     async def resolve(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """Find the customers of (namespace, value) identities; unknown ones are left out."""

@@ -152,8 +152,9 @@ def conclude(move: Move, profile: Profile, rules: IdentityRules, now: int) -> Co
         return _hand_over(move, profile, other, now)
     if reason:
         return Conclusion(Refused(key, other.customer, reason, now), None, ())
-    body, name = move.source.snapshot_copy(), name_key(other.customer)
-    merged = Merged(other.customer, move.source.last_seq, body, (name,), move.because, now)
+    body = move.source.snapshot_copy()
+    names = () if other.is_nameless else (name_key(other.customer),)
+    merged = Merged(other.customer, move.source.last_seq, body, names, move.because, now)
     departed = Departed(profile.customer, move.because, now)
     return Conclusion(merged, departed, identities_of(other))
 

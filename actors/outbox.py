@@ -143,6 +143,12 @@ class Outbox:
                     stopped += 1
         return stopped
 
+    def give_up(self, rows: Sequence[OutboxRow], code: str) -> None:
+        """End messages of the store that are not carried here, as failed with `code`."""
+        for row in rows:
+            if row.state in OPEN_STATES and row.message_id not in self._open:
+                self._orphan(row, _cancelled(code))
+
     def waiting(self, customer: str) -> list[str]:
         """Name a customer's messages that are not settled."""
         lanes = self._lanes.values()

@@ -20,7 +20,7 @@ from actors.halting import Halting
 from actors.intake import Intake
 from actors.ports import Clock, Store
 from engine.errors import InputError, OverloadError, StoreError
-from engine.events import Restored
+from engine.events import Abridged, Restored
 from engine.identities import identities_of, is_anonymous, name_key
 from engine.limits import PARTING_ENTRIES_MAX
 from engine.unmerge import Happening, Parted, part
@@ -93,15 +93,18 @@ class Partings:
         await self._floor.durable()
 
     async def _read(self, actor: Customer) -> list[Happening]:
-        """Read all of a customer's entries, oldest first."""
+        """Read all of a customer's entries, oldest first, from where they can be folded from."""
         told: list[Happening] = []
         seq = actor.last_seq
-        while seq:
+        while seq and not (told and isinstance(told[-1].given, Abridged)):
             portion = await self._store.entries(seq, _PORTION)
             if not portion or portion[-1].customer != actor.id:
                 message = "the journal no longer has all that happened to this customer"
                 raise InputError("too_old", message, "customer")
-            told += [Happening(*decode_entry(entry), entry.at) for entry in portion]
+            for entry in portion:
+                told.append(Happening(*decode_entry(entry), entry.at))
+                if isinstance(told[-1].given, Abridged):
+                    break
             if len(told) > PARTING_ENTRIES_MAX:
                 message = f"more than {PARTING_ENTRIES_MAX} things happened to this customer"
                 raise InputError("too_long", message, "customer")

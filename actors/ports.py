@@ -5,7 +5,7 @@ real ones; both pass the same contract tests. An adapter imports this module and
 only.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from typing import Protocol
 
 from actors.rows import (
@@ -21,9 +21,11 @@ from actors.rows import (
     ErasureRow,
     Graves,
     MemberRow,
+    Mentioning,
     OutboxRow,
     Page,
     QuarantineRow,
+    Remembering,
     Retired,
     ReviewRow,
     SnapshotRow,
@@ -50,6 +52,10 @@ class Keeper(Protocol):
 
     async def erase(self, customer: str) -> None:
         """Remove everything of a customer so that no trace is left. Raises StoreError."""
+        ...
+
+    async def erase_messages(self, message_ids: Collection[str]) -> None:
+        """Remove some messages in the same way, whoever they were for. Raises StoreError."""
         ...
 
 
@@ -95,7 +101,18 @@ class Store(Protocol):
         ...
 
     async def entries(self, last_seq: int, limit: int) -> list[Entry]:
-        """Walk one customer's entries backwards by `prev`, starting at `last_seq`."""
+        """Walk one customer's entries backwards by `prev`, starting at `last_seq`.
+
+        Those that were blanked are passed over.
+        """
+        ...
+
+    async def mentioning(self, names: Collection[str], after_seq: int) -> Mentioning:
+        """Look for names in the next entries that are about who is who."""
+        ...
+
+    async def remembering(self, names: Collection[str], after: str) -> Remembering:
+        """Look for names in the next snapshots, in the order of their customers' ids."""
         ...
 
     async def resolve(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:

@@ -19,13 +19,14 @@ from actors.directory import decode_entry
 from actors.rows import DecisionRow, Entry, OutboxRow, TimerRow
 from engine.effects import Send, Unwake, Wake
 from engine.errors import NextbeatError
-from engine.events import Input, Rebirth
+from engine.events import Abridged, Input, Rebirth
 from engine.evolve import fold
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.records import Decided, Record
 from engine.step import effects_of, step
 
+UNKNOWN_SEQ = -1  # of a timer that an entry set which is gone
 _encode = msgspec.msgpack.encode
 _decode_profile = msgspec.msgpack.Decoder(Profile).decode
 
@@ -54,12 +55,17 @@ class Retrace:
         self,
         find_program: Callable[[str], Program | None],
         history: Callable[[int], Iterable[Entry]],
+        is_erased: Callable[[int], bool],
     ) -> None:
-        """`history` gives a customer's entries up to one of them, oldest first."""
+        """`history` gives a customer's entries up to one of them, oldest first.
+
+        `is_erased` says whether there is no more of an entry than that there was one.
+        """
         self._find_program = find_program
         self._history = history
+        self._is_erased = is_erased
         self.retired_seq = 0  # up to here payloads were taken away for their age
-        self._torn: dict[str, None] = {}  # customers whose first entries are gone
+        self._torn: dict[str, None] = {}  # customers of whom entries are gone
         self._actors: dict[str, Customer] = {}
         self._timers: dict[str, dict[int, TimerRow]] = {}
 
@@ -68,7 +74,7 @@ class Retrace:
         return list(self._actors)
 
     def is_torn(self, customer: str) -> bool:
-        """Say whether a customer's first entries were taken away, so that nothing can be folded."""
+        """Say whether some of a customer's entries are gone, so that nothing can be folded."""
         return customer in self._torn
 
     def forget(self, customer: str) -> None:
@@ -96,7 +102,7 @@ class Retrace:
         if actor is None:
             actor = self._actors[entry.customer] = Customer(entry.customer)
             actor.hydrate(None, 0)
-        if actor.last_seq < entry.prev <= self.retired_seq:
+        if actor.last_seq < entry.prev and self._is_gone(entry.prev):
             self._torn[entry.customer] = None
             actor.last_seq = entry.prev
         if not entry.prev and actor.last_seq and isinstance(_decode(entry)[0], Rebirth):
@@ -110,13 +116,28 @@ class Retrace:
                 f" {actor.last_seq or 'none'}",
             )
         given, records = _decode(entry)
+        if isinstance(given, Abridged) and entry.customer in self._torn:
+            self._mend(entry.customer, given)
         is_torn = entry.customer in self._torn
         program = None if is_torn else self._find_program(entry.program)
-        # What a profile was before is not known any more of somebody whose first entries are gone.
+        # What a profile was before is not known any more of somebody of whom entries are gone.
         difference = "" if is_torn else self._advance(actor, entry, given, records, program)
         actor.last_seq = entry.seq
         decisions, sends = self._derive(entry, records) if records else ([], [])
         return Traced(decisions, sends, difference, program is not None)
+
+    def _is_gone(self, seq: int) -> bool:
+        return seq <= self.retired_seq or self._is_erased(seq)
+
+    def _mend(self, customer: str, given: Abridged) -> None:
+        """Know all of a customer again; of their timers only which were set in what is gone."""
+        del self._torn[customer]
+        profile = _decode_profile(given.profile)
+        known = self._timers.get(customer, {})
+        self._timers[customer] = {
+            number: known.get(number, TimerRow(timer.at, customer, number, UNKNOWN_SEQ, 0))
+            for number, timer in profile.timers.items()
+        }
 
     def _advance(
         self,
@@ -143,13 +164,15 @@ class Retrace:
 
     def profile_at(self, seq: int) -> Profile:
         """Fold the entries of the customer of entry `seq` up to it."""
-        profile: Profile | None = None
-        for entry in self._history(seq):
-            given, records = _decode(entry)
-            profile = profile or Profile(entry.customer)
-            fold(profile, given, records, entry.at)
-        if profile is None:
+        told = [(entry, *_decode(entry)) for entry in self._history(seq)]
+        if not told:
             raise JournalError(seq, "it is not there")
+        first = max(
+            (n for n, (_, given, _) in enumerate(told) if isinstance(given, Abridged)), default=0
+        )
+        profile = Profile(told[0][0].customer)
+        for entry, given, records in told[first:]:
+            fold(profile, given, records, entry.at)
         return profile
 
     def fits(self, customer: str, body: bytes) -> bool:

@@ -9,6 +9,9 @@ import msgspec
 
 from engine.instants import MINUTE_MS
 
+# How the tags of inputs begin that name other customers, or carry a profile that does. They stand
+# behind two bytes: the array's, and the tag's own.
+WHO_IS_WHO = (b"link", b"unli", b"merg", b"depa", b"refu", b"rest", b"abri")
 QUARTER_MS = 15 * MINUTE_MS  # what crossings of segments are counted by
 
 
@@ -209,15 +212,35 @@ class ErasureRow(NamedTuple):
     scope: bytes
 
 
+class Mentioning(NamedTuple):
+    """Whose entries may say one of some names, each with their last that does.
+
+    `reached` is the last entry that was looked at, 0 where there were none.
+    """
+
+    customers: dict[str, int]
+    reached: int
+
+
+class Remembering(NamedTuple):
+    """Whose snapshots may say one of some names; `reached` is who was looked at last, or ""."""
+
+    customers: list[str]
+    reached: str
+
+
 class Erased(msgspec.Struct):
     """What one commit erases: rows by their keys, as if they had never been.
 
     Of `entries` the row stays, with its place, its time and its hash, so that the chain still
-    verifies. `tombstones` are (hash of an identity, until when it is refused).
+    verifies. `blanked` are entries in the middle of somebody else's: of these it stays, too, which
+    entry was before. `tombstones` are (hash of an identity, until when it is refused).
     """
 
     customers: list[str] = []  # their snapshots, and all links to them
+    links: list[tuple[str, str, str]] = []  # (namespace, value, customer), where it is still so
     entries: list[int] = []
+    blanked: list[int] = []
     decisions: list[str] = []
     messages: list[str] = []
     acts: list[tuple[str, str]] = []  # a name in administrative acts, and what stands for it then
@@ -228,7 +251,9 @@ class Erased(msgspec.Struct):
         """Say whether there is nothing to erase."""
         return not (
             self.customers
+            or self.links
             or self.entries
+            or self.blanked
             or self.decisions
             or self.messages
             or self.acts

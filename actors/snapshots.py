@@ -22,7 +22,7 @@ class Snapshots:
 
     def fill(self, batch: Batch, seq: int, failing: str, now: int) -> None:
         """Add to a batch what is due; `seq` is the last entry, `failing` says why commits do."""
-        rows = self._directory.sweep()
+        rows = self._directory.sweep() + self._directory.pressed()
         due = now >= self.due_at
         behind = seq - self.covered_seq > self._settings.tail_max
         if due or behind:

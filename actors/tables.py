@@ -102,11 +102,13 @@ class Tables(Aging):
             self.members.erase(customer)
             for key in self.keys_of(customer):
                 del self.links[key]
+        for namespace, value, customer in erased.links:
+            if self.links.get((namespace, value)) == customer:
+                del self.links[namespace, value]
         for seq in erased.entries:
-            place = self.place_of(seq) - 1
-            if place >= 0 and self.journal[place].seq == seq:
-                known = self.journal[place]
-                self.journal[place] = Entry(seq, "", 0, known.at, known.program, b"", b"")
+            self._blank(seq, keeps_prev=False)
+        for seq in erased.blanked:
+            self._blank(seq, keeps_prev=True)
         for decision_id in erased.decisions:
             self._erase_decision(decision_id)
         for message_id in erased.messages:
@@ -122,6 +124,13 @@ class Tables(Aging):
         self.tombstones |= dict(erased.tombstones)
         for row in erased.rows:
             self.erasures[row.number] = row
+
+    def _blank(self, seq: int, *, keeps_prev: bool) -> None:
+        place = self.place_of(seq) - 1
+        if place >= 0 and self.journal[place].seq == seq:
+            known = self.journal[place]
+            prev = known.prev if keeps_prev else 0
+            self.journal[place] = Entry(seq, "", prev, known.at, known.program, b"", b"")
 
     def _erase_decision(self, decision_id: str) -> None:
         number = self.decision_numbers.pop(decision_id, None)

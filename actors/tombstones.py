@@ -20,7 +20,7 @@ import msgspec
 
 from actors.rows import Graves, QuarantineRow
 from engine.errors import InputError
-from engine.events import Event, EventKind, Input, Key, Rebirth, Receipt, Tick
+from engine.events import Abridged, Event, EventKind, Input, Key, Rebirth, Receipt, Tick
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, USER, IdentityRules, keys_of
 from engine.intake.clocks import read_instant
 from engine.profile import Profile
@@ -154,7 +154,7 @@ class Gate:
 
         A receipt for a message that is not known is about one of those who are gone.
         """
-        if isinstance(given, (Tick, Rebirth)):
+        if isinstance(given, (Tick, Rebirth, Abridged)):
             return Verdict.AS_USUAL
         if not self.tombstones.erased_at(identity_of(customer)):
             return Verdict.AS_USUAL

@@ -13,7 +13,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import aiosqlite
@@ -69,6 +69,8 @@ SELECT number FROM (SELECT number, at FROM inbox ORDER BY number LIMIT ?)
 WHERE at < ? ORDER BY number
 """
 _FORGET = "DELETE FROM inbox WHERE number <= ? AND at < ?"
+_ERASE = "DELETE FROM inbox WHERE {} IN (SELECT value FROM json_each(?))"
+_COLUMN_PLACES = {"message_id": 0, "customer": 1}  # in `_Values`
 _FIND = f"SELECT {_COLUMNS} FROM inbox WHERE message_id = ?"  # noqa: S608 - see above
 _SEE = """
 UPDATE inbox SET seen_at = coalesce(seen_at, ?), dismissed_at = coalesce(dismissed_at, ?)
@@ -207,23 +209,31 @@ class Inbox:
 
         Raises StoreError; what is said of the traces is that somebody reads the file for long.
         """
+        await self._erase("customer", (customer,))
+
+    async def erase_messages(self, message_ids: Collection[str]) -> None:
+        """Remove some messages, as `erase` does. Raises StoreError."""
+        await self._erase("message_id", tuple(message_ids))
+
+    async def _erase(self, column: str, values: tuple[str, ...]) -> None:
         if self._db is None and (self._path is None or not self._path.exists()):
             return
         await self.open()
         try:
             async with self._storing:
-                self._give_up(customer)
-                await self._write("DELETE FROM inbox WHERE customer = ?", (customer,))
+                self._give_up(_COLUMN_PLACES[column], values)
+                listed = msgspec.json.encode(values).decode()
+                await self._write(_ERASE.format(column), (listed,))
             await self._cleanse()
         finally:
             await self.close()
 
-    def _give_up(self, customer: str) -> None:
-        """Take back what waits to be stored for a customer."""
-        for values, done in self._waiting:
-            if values[1] == customer and not done.done():
+    def _give_up(self, place: int, values: tuple[str, ...]) -> None:
+        """Take back what waits to be stored and has one of these values in a column."""
+        for row, done in self._waiting:
+            if row[place] in values and not done.done():
                 done.set_exception(StoreError("whom it was for has been erased"))
-        self._waiting = [waiting for waiting in self._waiting if waiting[0][1] != customer]
+        self._waiting = [waiting for waiting in self._waiting if waiting[0][place] not in values]
 
     async def _cleanse(self) -> None:
         held_up = (await self._select("PRAGMA wal_checkpoint(TRUNCATE)", ()))[0][0]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from actors.retrace import JournalError, Retrace, Traced, is_profile
+from actors.retrace import UNKNOWN_SEQ, JournalError, Retrace, Traced, is_profile
 from actors.rows import DecisionRow, Entry, OutboxRow, TimerRow
 from adapters.sqlite.audit import PORTION_ROWS, Audit, Snapshot, Stream
 from engine.effects import Send
@@ -127,7 +127,7 @@ class _Walk:
         self._found = Findings()
         programs = _Programs(audit, self.report.notes) if task.decide else None
         find = programs.find if programs is not None else _find_nothing
-        self._retrace = Retrace(find, audit.history)
+        self._retrace = Retrace(find, audit.history, audit.is_erased)
         self._snapshot_seqs = audit.snapshot_seqs()
         self._last_erasure = audit.last_erasure()
         self._compared: dict[str, int] = {}  # customer -> the entry of the snapshot that fits
@@ -269,7 +269,8 @@ class _Walk:
         }
         for row in self._audit.timers():
             self.report.timers += 1
-            if unseen.pop((row[1], row[2]), None) != row and row[3] > self._retrace.retired_seq:
+            wanted = unseen.pop((row[1], row[2]), None)
+            if not _is_wanted(row, wanted) and row[3] > self._retrace.retired_seq:
                 message = "nobody waits for this timer, or not for this instant"
                 self._found.add("timers", message, _RESTORE, seq=row[3], row=_name_timer(row))
         failed = self._audit.failed_ticks() if unseen else set[bytes]()
@@ -304,6 +305,13 @@ class _Walk:
         """Say whether what is there of a customer's entries is not all there was."""
         is_gone = self._retrace.retired_seq and not self._retrace.last_seq(customer)
         return bool(is_gone) or self._retrace.is_torn(customer)
+
+
+def _is_wanted(row: tuple[int, str, int, int, int], wanted: TimerRow | None) -> bool:
+    """Say whether a timer is the one that is wanted, as far as is known which entry set it."""
+    if wanted is None or wanted.seq != UNKNOWN_SEQ:
+        return row == wanted
+    return row[:3] == wanted[:3]
 
 
 def _find_nothing(_version: str) -> Program | None:

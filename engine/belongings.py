@@ -1,7 +1,7 @@
 """Whose identities are, and who turned out to be whom: profile ← the inputs that say so.
 
-The part of `engine.evolve` for `Linked`, `Unlinked`, `Merged`, `Departed`, `Refused` and
-`Restored`. Each gives False, having changed nothing, where its input says nothing new.
+The part of `engine.evolve` for `Linked`, `Unlinked`, `Merged`, `Departed`, `Refused`, `Restored`
+and `Abridged`. Each gives False, having changed nothing, where its input says nothing new.
 
 *Rules*
 - A customer who departed keeps its name, whom it became, and how far its numbers went: nothing
@@ -9,14 +9,27 @@ The part of `engine.evolve` for `Linked`, `Unlinked`, `Merged`, `Departed`, `Ref
 - Identities have a bound for each namespace; the one that was linked first goes first.
 """
 
+from collections.abc import Collection
+
 import msgspec
 
-from engine.events import Departed, Key, Linked, Merged, Refused, Restored, Unlinked
+from engine.events import (
+    Abridged,
+    Departed,
+    Key,
+    Linked,
+    Merged,
+    Refused,
+    Restored,
+    Unlinked,
+)
+from engine.identities import ANONYMOUS, USER, name_key
 from engine.limits import IDENTITIES_MAX, REFUSALS_MAX
 from engine.merge import absorb
 from engine.profile import Profile
 from engine.seen import take_over
 
+_IDS = (ANONYMOUS, USER)
 _decode_profile = msgspec.msgpack.Decoder(Profile).decode
 
 
@@ -29,12 +42,10 @@ def evolve_linked(profile: Profile, linked: Linked, now: int) -> bool:
 
 
 def evolve_unlinked(profile: Profile, unlinked: Unlinked, _now: int) -> bool:
-    """Forget identities that are another customer's now."""
-    for namespace, value in unlinked.keys:
-        values = profile.identities.get(namespace, {})
-        values.pop(value, None)
-        if not values:
-            profile.identities.pop(namespace, None)
+    """Forget identities that are another customer's now; an anonymous one's own name may be."""
+    if name_key(profile.customer) in unlinked.keys:
+        profile.is_nameless = True
+    _unlink(profile, unlinked.keys)
     return True
 
 
@@ -87,12 +98,56 @@ def evolve_restored(profile: Profile, restored: Restored, _now: int) -> bool:
     return True
 
 
+def evolve_abridged(profile: Profile, abridged: Abridged, _now: int) -> bool:
+    """Be what the journal said before a part of it was erased."""
+    _become(profile, _decode_profile(abridged.profile))
+    return True
+
+
+def strangers_of(profile: Profile) -> set[str]:
+    """Name the customers a profile speaks of as somebody else.
+
+    Of an id that an alias gave up nobody knows at first whether it was a visitor's or a customer's:
+    so any id this one has may be a customer's name.
+    """
+    ids = (value for namespace in _IDS for value in profile.identities.get(namespace, {}))
+    return {*profile.apart, *map(_refused_one, profile.refused), *ids}
+
+
+def leave_out(profile: Profile, customers: Collection[str]) -> tuple[Key, ...]:
+    """Forget that there were others of these names; gives the identities that are lost by it."""
+    profile.apart = [name for name in profile.apart if name not in customers]
+    profile.refused = [one for one in profile.refused if _refused_one(one) not in customers]
+    keys = tuple(
+        (namespace, value)
+        for namespace in _IDS
+        for value in profile.identities.get(namespace, {})
+        if value in customers
+    )
+    _unlink(profile, keys)
+    return keys
+
+
+def _refused_one(refused: str) -> str:
+    return refused.partition("/")[2]
+
+
 def _link(profile: Profile, keys: tuple[Key, ...], at: int) -> None:
+    if profile.is_nameless and name_key(profile.customer) in keys:
+        profile.is_nameless = False
     for namespace, value in keys:
         values = profile.identities.setdefault(namespace, {})
         values.setdefault(value, at)
         if len(values) > IDENTITIES_MAX:
             del values[next(iter(values))]
+
+
+def _unlink(profile: Profile, keys: tuple[Key, ...]) -> None:
+    for namespace, value in keys:
+        values = profile.identities.get(namespace, {})
+        values.pop(value, None)
+        if not values:
+            profile.identities.pop(namespace, None)
 
 
 def _become(profile: Profile, other: Profile) -> None:

@@ -271,5 +271,16 @@ class Rebirth(msgspec.Struct, frozen=True, array_like=True, tag="rebirth", gc=Fa
     at: int
 
 
+class Abridged(msgspec.Struct, frozen=True, array_like=True, tag="abridged", gc=False):
+    """Entries before this one are gone, because they told of somebody else who was erased.
+
+    `profile` is the customer as they are, as a snapshot holds it, without that one's name: who
+    folds the journal begins here.
+    """
+
+    profile: bytes
+    at: int
+
+
 Belonging = Linked | Unlinked | Merged | Departed | Refused | Restored
-Input = Event | Receipt | Tick | Belonging | Scrubbed | Review | Rebirth
+Input = Event | Receipt | Tick | Belonging | Scrubbed | Review | Rebirth | Abridged

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, cast
 
 from engine.belongings import (
+    evolve_abridged,
     evolve_departed,
     evolve_linked,
     evolve_merged,
@@ -24,6 +25,7 @@ from engine.belongings import (
 )
 from engine.consents import note_consent
 from engine.events import (
+    Abridged,
     Departed,
     Event,
     EventKind,
@@ -456,4 +458,5 @@ _BELONGINGS: dict[type[Any], Callable[[Profile, Any, int], bool]] = {
     Departed: evolve_departed,
     Refused: evolve_refused,
     Restored: evolve_restored,
+    Abridged: evolve_abridged,
 }

@@ -237,9 +237,10 @@ def name_key(customer: str) -> Key:
 
 
 def identities_of(profile: Profile) -> tuple[Key, ...]:
-    """Name all identities of a customer, its own name first."""
+    """Name all identities of a customer, its own name first, unless that is another's by now."""
     told = ((name, value) for name, values in profile.identities.items() for value in values)
-    return tuple(dict.fromkeys([name_key(profile.customer), *told]))
+    own = [] if profile.is_nameless else [name_key(profile.customer)]
+    return tuple(dict.fromkeys([*own, *told]))
 
 
 def why_not(winner: Profile, other: Profile, key: Key, rules: IdentityRules) -> str:

@@ -163,3 +163,4 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     segments_timer: int = 0  # the latest timer for a change by time alone; its numbers go down
     segments_at: int = NEVER_AT  # when that is due, if it still is
     numbered_from: int = 0  # one of the same name was erased: what counts begins here
+    is_nameless: bool = False  # its own name is another customer's identity by now

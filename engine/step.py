@@ -25,6 +25,7 @@ from engine.decide import (
 )
 from engine.effects import Effect, Send, Unwake, Wake
 from engine.events import (
+    Abridged,
     Belonging,
     Departed,
     Event,
@@ -90,7 +91,7 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
 
 def _take(
     profile: Profile,
-    given: Receipt | Tick | Belonging | Scrubbed | Review | Rebirth,
+    given: Receipt | Tick | Belonging | Scrubbed | Review | Rebirth | Abridged,
     program: Program,
     foresight: Foresight | None,
     now: int,
@@ -108,7 +109,7 @@ def _take(
         turn = Turn(profile, program, "timer", str(given.timer), now)
         decide_tick(turn, given, foresight)
         return turn
-    if isinstance(given, (Rebirth, Scrubbed)):
+    if isinstance(given, (Rebirth, Scrubbed, Abridged)):
         evolve_input(profile, given, now)
         return []
     if isinstance(given, Review):

@@ -14,13 +14,24 @@ here: both profiles are folded from inputs and records, each of which goes to th
 - Both know every event they could be sent again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from engine.errors import InputError
-from engine.events import Departed, Event, Input, Merged, Receipt, Restored, Tick, Unlinked
+from engine.events import (
+    Abridged,
+    Departed,
+    Event,
+    Input,
+    Merged,
+    Receipt,
+    Restored,
+    Tick,
+    Unlinked,
+)
 from engine.evolve import evolve, evolve_input, note_message
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, is_anonymous
 from engine.ids import dedup_key
@@ -68,11 +79,13 @@ class Parted(NamedTuple):
 def part(customer: str, other: str, told: Sequence[Happening]) -> Parted:
     """Make two of one; `told` is all that was journaled of `customer`, oldest first.
 
-    Raises InputError where they are not one.
+    Where a part of that was erased it begins with the last `Abridged`. Raises InputError where they
+    are not one.
     """
     places = _find_merges(other, told)
+    names = {_came(told[place].given) for place in places}
     came = max(place for place in places if _came(told[place].given) == other)
-    if any(isinstance(each.given, Departed) for each in told[came:]):
+    if any(_is_entangled(each.given, names) for each in told[came:]):
         message = "this customer was a part of another one itself since then: it is too late"
         raise InputError("entangled", message)
     parting = _Parting(Profile(customer))
@@ -86,19 +99,32 @@ def part(customer: str, other: str, told: Sequence[Happening]) -> Parted:
 
 def _find_merges(other: str, told: Sequence[Happening]) -> set[int]:
     """Find the merges that do not count: with the other one, and those undone since."""
-    undone, places = {other}, set[int]()
+    undone, places = Counter([other]), set[int]()
     for place in range(len(told) - 1, -1, -1):
         given = told[place].given
         if isinstance(given, Restored):
-            undone.add(given.apart)
-        elif isinstance(given, Merged) and given.customer in undone:
-            undone.remove(given.customer)
+            undone[given.apart] += 1
+        elif isinstance(given, Departed):
+            undone[given.into] -= 1  # it is this customer who was given back there
+        elif isinstance(given, Merged) and undone[given.customer] > 0:
+            undone[given.customer] -= 1
             places.add(place)
-    if other in undone:
+    if undone[other] > 0:
+        if told and isinstance(told[0].given, Abridged):
+            message = "a part of what happened to this customer was erased since they were two"
+            raise InputError("too_old", message)
         raise InputError(
             "not_merged", f"{other!r:.80} was not merged into this customer, or not any more"
         )
     return places
+
+
+def _is_entangled(given: Input, names: Collection[str]) -> bool:
+    """Say whether an input made a profile of the customer that has more in it than its own.
+
+    Somebody else than `names` was given back who came before what is known of the journal.
+    """
+    return isinstance(given, Departed) or (isinstance(given, Restored) and given.apart not in names)
 
 
 def _came(given: Input) -> str:
@@ -193,7 +219,7 @@ class _Parting:
         """Give an input, and what it led to, to the one it is of."""
         given, records, now = happening
         if isinstance(given, Restored):
-            if self._ours.merged_into:  # it had gone to the other one, and was given back
+            if given.apart not in self._others:  # it had gone there itself, or that one came before
                 evolve_input(self._ours, given, now)
             self._others.pop(given.apart, None)
             _forget_timers(self._ours)
@@ -242,7 +268,8 @@ class _Parting:
                     enter_slot(profile.ledger, profile.tallies, slot_of(record, now), now)
             if owner is not None:
                 note_message(self._ours, record, now)
-                self._ours.sends[record.message_id].is_apart = True
+                sent = self._ours.sends[record.message_id]
+                sent.is_apart, sent.event, sent.vars = True, {}, {}  # what it was about is theirs
 
     def _count(self, record: Record) -> None:
         """Use up a number that was the other's: who comes later is numbered above it."""

@@ -9,7 +9,7 @@ import msgspec
 from actors.lanes import Pacing
 from actors.memory import MemoryChannel, MemoryStore, VirtualClock, settle
 from actors.ports import Store
-from actors.rows import Entry, OutboxRow, SnapshotRow
+from actors.rows import Entry, ErasureRow, OutboxRow, SnapshotRow
 from actors.runtime import Runtime, Settings
 from engine.errors import StoreError
 from engine.events import (
@@ -83,6 +83,10 @@ class GatedStore(MemoryStore):
     def written(self) -> bytes:
         """Give everything that is remembered, as text."""
         return repr(vars(self._tables)).encode()
+
+    def snapshots(self) -> dict[str, SnapshotRow]:
+        """Give every snapshot there is."""
+        return self._tables.snapshots
 
     def outbox(self) -> dict[str, OutboxRow]:
         """Give every message there ever was."""
@@ -237,6 +241,18 @@ class Shard:
         """Take inputs and wait until they are durable and what follows at once has happened."""
         await self.runtime.submit(inputs)
         await settle()
+
+    async def erase(self, name: str) -> ErasureRow:
+        """Erase somebody, and wait until nothing is left to be done."""
+        row = await self.runtime.erasures.erase(name)
+        for _ in range(80):
+            await settle()
+            self.clock.jump_to(self.clock.now() + 20)
+            done = await self.store.erasure(row.number)
+            assert done is not None
+            if done.state == "done":
+                return done
+        raise AssertionError("it does not come to an end")
 
     async def advance(self, duration_ms: int) -> None:
         """Let time pass, stopping for each timer at its instant."""

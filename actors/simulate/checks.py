@@ -12,14 +12,15 @@ Of customers who were erased nothing may be left, and nothing may come back.
 import msgspec
 
 from actors.directory import decode_entry
-from actors.rows import Entry, MemberRow
+from actors.rows import WHO_IS_WHO, Entry, MemberRow
 from actors.runtime import Runtime
 from actors.simulate.disk import Seen, SimStore
 from actors.simulate.hazards import Hazards
 from actors.simulate.scene import Scene
 from actors.simulate.unions import Past, Unions
 from actors.simulate.witness import Witness
-from engine.events import Departed, Event, Receipt, ReceiptStatus
+from actors.tombstones import identity_of
+from engine.events import Abridged, Departed, Event, Receipt, ReceiptStatus
 from engine.evolve import fold
 from engine.limits import OUTBOX_DEPTH_MAX
 from engine.profile import Profile
@@ -84,6 +85,7 @@ class Auditor:
         if counters.deaths or counters.timers_early:
             accuse("no actor fails, no timer is early", counters.deaths, counters.timers_early)
         self._check_endings()
+        await self._check_hearsay(store)
 
     def check_bounds(self, runtime: Runtime) -> None:
         """Check that queues stay below their bounds."""
@@ -111,7 +113,9 @@ class Auditor:
             self._witness.accuse("what was journaled stays", last.seq)
 
     async def _holds(self, store: SimStore, last: Entry) -> bool:
-        is_erased = last.seq <= store.seen.cuts.get(last.customer, 0)
+        is_erased = last.seq <= store.seen.cuts.get(last.customer, 0) or (
+            last.seq in store.seen.blanked
+        )
         return is_erased or await store.kept.entries(last.seq, 1) == [last]
 
     def _drop_erased(self, store: SimStore) -> None:
@@ -137,6 +141,21 @@ class Auditor:
             if name in seen.gone_messages:
                 self._witness.accuse("erased is erased", seen.gone_messages[name], name)
 
+    async def _check_hearsay(self, store: SimStore) -> None:
+        """Check that nobody's journal names somebody erased as somebody else."""
+        seen = store.seen
+        names = {name: _ENCODE(name) for name in seen.cuts}
+        async for portion in store.kept.tail(0):
+            for entry in portion:
+                if entry.input[2:6] not in WHO_IS_WHO:
+                    continue
+                whose = self._pasts.get(self._unions.who(entry.customer))
+                own = whose.folded.absorbed if whose is not None else {}
+                for name, written in names.items():
+                    is_before = entry.seq <= seen.grave_seqs.get(identity_of(name), 0)
+                    if is_before and written in entry.input and name not in own:
+                        self._witness.accuse("erased is erased", name, "is named", entry.seq)
+
     def _take(self, entry: Entry, seen: Seen) -> None:
         self.entry_count += 1
         given, records = decode_entry(entry)
@@ -150,17 +169,28 @@ class Auditor:
         past = self._pasts.get(entry.customer)
         if past is None:
             past = self._pasts[entry.customer] = Past(entry.customer, self._witness.accuse)
+        is_torn = self._is_torn(past, entry, seen)
+        past.entries.append(entry)
+        past.body = b""
+        if is_torn:
+            past.is_torn = True
+            if isinstance(given, Abridged):
+                past.mend(_PROFILE.decode(given.profile))
+            return
         into = given.into if isinstance(given, Departed) else ""
         is_of_erased = entry.seq <= seen.cuts.get(into, 0)
         self._unions.take(past, given, is_of_erased=is_of_erased)
-        past.entries.append(entry)
-        past.body = b""
         again = step(past.decided, given, self._programs[entry.program], entry.at)
         if _ENCODE(again.records) != entry.records:
             self._witness.accuse("deciding again gives the same", entry.seq)
         fold(past.folded, *decode_entry(entry), entry.at)
         past.rulings.take(given, records, self._scene.rules[entry.program], entry.at)
         self.decision_count += sum(isinstance(record, Decided) for record in records)
+
+    def _is_torn(self, past: Past, entry: Entry, seen: Seen) -> bool:
+        """Say whether entries before this one were erased before they were read."""
+        last_seq = past.entries[-1].seq if past.entries else 0
+        return past.is_torn or (entry.prev != last_seq and entry.prev in seen.blanked)
 
     def _is_back(self, given: Event | Receipt, seq: int, seen: Seen) -> bool:
         return seen.refuses(given, seq) or given.id in seen.gone_inputs

@@ -14,7 +14,7 @@ kept by the store in memory, which passes the same contract as the real one.
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -32,12 +32,15 @@ from actors.rows import (
     DecisionQuery,
     DecisionRow,
     Entry,
+    Erased,
     ErasureRow,
     Graves,
     MemberRow,
+    Mentioning,
     OutboxRow,
     Page,
     QuarantineRow,
+    Remembering,
     Retired,
     ReviewRow,
     SnapshotRow,
@@ -77,6 +80,8 @@ class Seen:
         self.gone_inputs: dict[str, None] = {}  # ids of inputs that were erased
         self.gone_messages: dict[str, str] = {}  # message id -> customer who was erased
         self.unfinished: dict[int, None] = {}  # erasures
+        self.blanked: dict[int, None] = {}  # entries of others that told of somebody erased
+        self._inputs: dict[int, str] = {}  # seq -> input id
 
     def take(self, commit: Commit) -> None:
         """Take in a commit that is durable."""
@@ -89,6 +94,10 @@ class Seen:
         for snapshot in commit.snapshots:
             self.snapshots[snapshot.customer] = snapshot
         self.links |= {(link[1], link[2]): None for link in commit.links}
+        for _, value, customer in commit.erased.links:
+            self.links.pop((value, customer), None)
+        if commit.erased.blanked:
+            self._blank(commit.erased)
         for erasure in commit.erased.rows:
             self._note_erasure(erasure)
 
@@ -115,6 +124,7 @@ class Seen:
             self.wishes[entry.customer] = Wishes(profile.consents.values())
         if isinstance(given, (Event, Receipt)):
             self.taken[given.id] = entry.customer
+            self._inputs[entry.seq] = given.id
         if isinstance(given, Event):
             for said in given.consents:
                 self._wishes(entry.customer).take(said)
@@ -123,6 +133,15 @@ class Seen:
                 self.decided[record.message_id] = (entry.customer, record)
             elif isinstance(record, ConsentNoted):
                 self._wishes(entry.customer).take(record.statement)
+
+    def _blank(self, erased: Erased) -> None:
+        """Take in that entries in the middle of somebody's are gone, and what they led to."""
+        self.blanked |= dict.fromkeys(erased.blanked)
+        names = (self._inputs.get(seq, "") for seq in erased.blanked)
+        self.gone_inputs |= dict.fromkeys(name for name in names if name)
+        for name in erased.messages:
+            if name in self.decided:
+                self.gone_messages.setdefault(name, self.decided[name][0])
 
     def _note_erasure(self, row: ErasureRow) -> None:
         """Take in how far an erasure is; with its first row its customers are gone."""
@@ -332,6 +351,16 @@ class SimStore:
         """Walk one customer's entries backwards by `prev`, starting at `last_seq`."""
         await self._read()
         return await self.kept.entries(last_seq, limit)
+
+    async def mentioning(self, names: Collection[str], after_seq: int) -> Mentioning:
+        """Look for names in the next entries that are about who is who."""
+        await self._read()
+        return await self.kept.mentioning(names, after_seq)
+
+    async def remembering(self, names: Collection[str], after: str) -> Remembering:
+        """Look for names in the next snapshots, in the order of their customers' ids."""
+        await self._read()
+        return await self.kept.remembering(names, after)
 
     async def resolve(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """Find the customers of (namespace, value) identities; unknown ones are left out."""

@@ -81,6 +81,10 @@ class Rulings:
             slot.message_id: Held(slot.at, slot.channel, slot.purpose) for slot in profile.ledger
         }
         self.waiting = {each.proposal: each.next_eligible for each in profile.pending.values()}
+        # Who was told how it ended may be erased by now: that it was told is known here, too.
+        for sent in profile.sends.values():
+            if sent.statuses:
+                self.told.setdefault(sent.message_id, ReceiptStatus.IN_DOUBT.value)
         self._zone = profile.traits.get("timezone", "")
         self._zone_at = written_at(profile, "timezone") if self._zone else -1
 

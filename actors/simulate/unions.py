@@ -15,7 +15,8 @@ import msgspec
 from actors.rows import Entry
 from actors.simulate.rulings import Rulings
 from actors.simulate.witness import Wishes
-from engine.events import Departed, Event, Input, Merged, Restored
+from engine.belongings import leave_out, strangers_of
+from engine.events import Abridged, Departed, Event, Input, Merged, Restored
 from engine.identities import ANONYMOUS
 from engine.profile import Profile
 
@@ -37,6 +38,15 @@ class Past:
         self.counts: Counts = {}  # by the events in the journal
         self.body = b""  # `folded` as bytes, once compared
         self.checked_seq = 0  # of the snapshot that was compared last
+        self.is_torn = False  # entries were erased before they were read: not all is known
+
+    def mend(self, profile: Profile) -> None:
+        """Know all again, as an entry says it."""
+        self.is_torn = False
+        body = _ENCODE(profile)
+        self.folded, self.decided = _PROFILE.decode(body), _PROFILE.decode(body)
+        self.rulings.restore(profile)
+        self.counts = _counts(profile)
 
     def is_as_counted(self) -> bool:
         """Say whether the profile counts the events that are in the journal."""
@@ -69,7 +79,9 @@ class Unions:
         customer = past.folded.customer
         if isinstance(given, Event):
             past.counts[given.name] = past.counts.get(given.name, 0) + 1
-        if past.folded.merged_into and not isinstance(given, Restored):
+        if not isinstance(given, Restored):
+            self._whole = None
+        if past.folded.merged_into and not isinstance(given, (Restored, Abridged)):
             self._accuse("nothing is journaled of who departed", customer, type(given).__name__)
         if isinstance(given, Merged):
             self._unite(past, given)
@@ -77,10 +89,20 @@ class Unions:
             self._depart(past, given, is_of_erased=is_of_erased)
         elif isinstance(given, Restored):
             self._restore(past, given)
+        elif isinstance(given, Abridged):
+            self._abridge(past, given)
+
+    def _abridge(self, past: Past, abridged: Abridged) -> None:
+        """Judge an entry that says all there was, but for names of others."""
+        said = _PROFILE.decode(abridged.profile)
+        was = _PROFILE.decode(_ENCODE(past.folded))
+        leave_out(was, strangers_of(was) - strangers_of(said))
+        if _ENCODE(was) != _ENCODE(said):
+            self._accuse("who begins anew is as they were", past.folded.customer)
 
     def _unite(self, past: Past, merged: Merged) -> None:
         other = self._pasts.get(merged.customer)
-        if other is None and merged.seq:
+        if merged.seq and (other is None or other.is_torn):
             self._unite_unknown(past, merged)
             return
         if other is None:
@@ -101,8 +123,9 @@ class Unions:
 
     def _depart(self, past: Past, departed: Departed, *, is_of_erased: bool) -> None:
         winner = self._pasts.get(departed.into)
+        is_known = not (is_of_erased or (winner is not None and winner.is_torn))
         is_in = winner is not None and past.folded.customer in winner.folded.absorbed
-        if not (is_in or is_of_erased):
+        if is_known and not is_in:
             self._accuse("who departs was taken in", past.folded.customer, departed.into)
         past.rulings.depart()
         past.counts = {}

@@ -33,6 +33,7 @@ from adapters.gateway.views import (
 from engine.consents import is_granted
 from engine.eligibility import ChannelAnswer as ChannelFinding
 from engine.events import (
+    Abridged,
     Belonging,
     ConsentStatement,
     Departed,
@@ -186,7 +187,7 @@ def name_input(given: Input | None) -> tuple[InputKind, str]:
             return _name_own(given)
 
 
-def _name_own(given: Scrubbed | Review | Rebirth | Belonging) -> tuple[InputKind, str]:
+def _name_own(given: Scrubbed | Review | Rebirth | Abridged | Belonging) -> tuple[InputKind, str]:
     """Say what nobody sent."""
     match given:
         case Scrubbed():
@@ -195,6 +196,8 @@ def _name_own(given: Scrubbed | Review | Rebirth | Belonging) -> tuple[InputKind
             return "review", "segments"
         case Rebirth():
             return "rebirth", "after erasure"
+        case Abridged():
+            return "abridged", "entries that told of somebody erased"
         case _:
             return _name_belonging(given)
 

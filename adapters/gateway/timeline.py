@@ -20,7 +20,7 @@ from adapters.gateway.parameters import TimelineParameters, write_places
 from adapters.gateway.readable import entry_view, name_input
 from adapters.gateway.views import ProfileChange, TimelineEntry, TimelinePage, Topic
 from engine.changes import Change, Follower, may_change
-from engine.events import Event, Input, Rebirth, Receipt, Review, Scrubbed, Tick
+from engine.events import Abridged, Event, Input, Rebirth, Receipt, Review, Scrubbed, Tick
 from engine.place import find_place
 from engine.profile import Profile
 from engine.program.program import Program
@@ -48,7 +48,7 @@ _BREATH = 200  # entries after which others get their turn
 
 _JOURNEYS = (Entered, Moved, Exited, Branched, BranchEnded, Remembered, Allotted)
 _SEGMENTS = (SegmentEntered, SegmentLeft, SegmentsReviewed)
-_NO_MERGES = (Event, Receipt, Tick, Scrubbed, Review, Rebirth)
+_NO_MERGES = (Event, Receipt, Tick, Scrubbed, Review, Rebirth, Abridged)
 
 
 class Seen(msgspec.Struct):
@@ -236,6 +236,7 @@ def _topics(seen: Seen) -> list[Topic]:
         or any(isinstance(record, _SEGMENTS) for record in records),
         "listing": isinstance(given, Scrubbed),
         "rebirth": isinstance(given, Rebirth),
+        "abridged": isinstance(given, Abridged),
         "change": _may_change(seen),
     }
     return [topic for topic, holds in kinds.items() if holds]

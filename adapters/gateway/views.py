@@ -206,6 +206,7 @@ InputKind = Literal[
     "restored",
     "review",
     "rebirth",
+    "abridged",
 ]
 
 
@@ -221,6 +222,7 @@ Topic = Literal[
     "change",
     "merge",
     "rebirth",
+    "abridged",
 ]
 
 

@@ -123,6 +123,9 @@ _REVIEWED = Form(
 # What is erased. The journal's row stays, so that the chain still verifies (`chain`).
 _ERASED_SNAPSHOT = Form(1, "DELETE FROM customers WHERE customer IN (VALUES {rows})")
 _ERASED_LINK = Form(1, "DELETE FROM identities WHERE customer IN (VALUES {rows})")
+_ERASED_ONE_LINK = Form(
+    3, "DELETE FROM identities WHERE (namespace, value, customer) IN (VALUES {rows})"
+)
 _ERASED_MEMBER = Form(1, "DELETE FROM members WHERE customer IN (VALUES {rows})")
 _ERASED_CURSOR = Form(
     1,
@@ -134,6 +137,11 @@ _ERASED_ENTRY = Form(
     1,
     "UPDATE journal SET customer = '', prev = 0, input = NULL, records = NULL"
     " WHERE seq IN (VALUES {rows})",
+)
+# In the middle of a chain, which can still be walked over it.
+_BLANKED_ENTRY = Form(
+    1,
+    "UPDATE journal SET customer = '', input = NULL, records = NULL WHERE seq IN (VALUES {rows})",
 )
 _ERASED_DECISION = Form(1, "DELETE FROM decisions WHERE decision_id IN (VALUES {rows})")
 _ERASED_MESSAGE = Form(1, "DELETE FROM outbox WHERE message_id IN (VALUES {rows})")
@@ -187,9 +195,11 @@ _FORMS = (
     _ITEM_REMOVED,
     _ERASED_SNAPSHOT,
     _ERASED_LINK,
+    _ERASED_ONE_LINK,
     _ERASED_MEMBER,
     _ERASED_CURSOR,
     _ERASED_ENTRY,
+    _BLANKED_ENTRY,
     _ERASED_DECISION,
     _ERASED_MESSAGE,
     _ERASED_ACT,
@@ -289,9 +299,11 @@ def _erase(erased: Erased) -> Iterator[Statement]:
     customers = [(customer,) for customer in erased.customers]
     yield from fill(_ERASED_SNAPSHOT, customers)
     yield from fill(_ERASED_LINK, customers)
+    yield from fill(_ERASED_ONE_LINK, erased.links)
     yield from fill(_ERASED_MEMBER, customers)
     yield from fill(_ERASED_CURSOR, customers)
     yield from fill(_ERASED_ENTRY, [(seq,) for seq in erased.entries])
+    yield from fill(_BLANKED_ENTRY, [(seq,) for seq in erased.blanked])
     yield from fill(_ERASED_DECISION, [(name,) for name in erased.decisions])
     yield from fill(_ERASED_MESSAGE, [(name,) for name in erased.messages])
     yield from fill(_ERASED_ACT, erased.acts)

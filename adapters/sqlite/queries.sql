@@ -56,14 +56,43 @@ WHERE j.seq > ?1 AND j.input IS NOT NULL ORDER BY j.seq LIMIT ?2;
 
 -- name: entries
 WITH RECURSIVE walk (seq, prev, step) AS (
-    SELECT seq, prev, 1 FROM journal WHERE seq = ?1 AND input IS NOT NULL
+    SELECT seq, prev, input IS NOT NULL FROM journal WHERE seq = ?1
     UNION ALL
-    SELECT j.seq, j.prev, walk.step + 1 FROM walk JOIN journal AS j ON j.seq = walk.prev
-    WHERE walk.step < ?2 AND j.input IS NOT NULL
+    SELECT j.seq, j.prev, walk.step + (j.input IS NOT NULL)
+    FROM walk JOIN journal AS j ON j.seq = walk.prev
+    WHERE walk.step < ?2 AND j.seq > (SELECT value FROM meta WHERE name = 'retired_seq')
 )
 SELECT j.seq, j.customer, j.prev, j.at, p.version, j.input, j.records
 FROM walk CROSS JOIN journal AS j ON j.seq = walk.seq JOIN programs AS p ON p.id = j.program
-ORDER BY walk.step LIMIT ?2;
+WHERE j.input IS NOT NULL
+ORDER BY j.seq DESC LIMIT ?2;
+
+-- The tags are `actors.rows.WHO_IS_WHO`. The rows of a range are few enough for others to get turns.
+-- name: mentioning
+WITH portion AS MATERIALIZED (
+    SELECT seq, customer, input FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?3
+), found AS (
+    SELECT customer, max(seq) AS seq FROM portion
+    WHERE substr(input, 3, 4) IN (
+        x'6c696e6b', x'756e6c69', x'6d657267', x'64657061', x'72656675', x'72657374', x'61627269'
+    )
+    AND EXISTS (SELECT 1 FROM json_each(?2) WHERE instr(portion.input, CAST(value AS BLOB)))
+    GROUP BY customer
+)
+SELECT
+    (SELECT coalesce(max(seq), 0) FROM portion),
+    (SELECT json_group_object(customer, seq) FROM found);
+
+-- name: remembering
+WITH portion AS MATERIALIZED (
+    SELECT customer, body FROM customers WHERE customer > ?1 ORDER BY customer LIMIT ?3
+)
+SELECT
+    (SELECT coalesce(max(customer), '') FROM portion),
+    (
+        SELECT json_group_array(customer) FROM portion
+        WHERE EXISTS (SELECT 1 FROM json_each(?2) WHERE instr(portion.body, CAST(value AS BLOB)))
+    );
 
 -- name: decision
 SELECT decision_id, seq, customer, at, journey, message, outcome, reason, channel, body

@@ -6,7 +6,7 @@ interpreter's lock, so the reads on the hot path come as one row of JSON (see `q
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -26,9 +26,11 @@ from actors.rows import (
     ErasureRow,
     Graves,
     MemberRow,
+    Mentioning,
     OutboxRow,
     Page,
     QuarantineRow,
+    Remembering,
     Retired,
     ReviewRow,
     SnapshotRow,
@@ -58,6 +60,8 @@ _BEFORE = """(at, number) < (
 _encode = msgspec.json.encode
 _decode_snapshots = msgspec.json.Decoder(list[tuple[str, int, str, int]]).decode
 _decode_timers = msgspec.json.Decoder(list[TimerRow]).decode
+_decode_mentions = msgspec.json.Decoder(dict[str, int]).decode
+_decode_names = msgspec.json.Decoder(list[str]).decode
 _decode_links = msgspec.json.Decoder(list[tuple[str, str, str]]).decode
 
 
@@ -169,6 +173,18 @@ class Readers:
     async def entries(self, last_seq: int, limit: int) -> list[Entry]:
         """Walk one customer's entries backwards."""
         return _entries(await self.rows(query("entries"), (last_seq, limit)))
+
+    async def mentioning(self, names: Collection[str], after_seq: int) -> Mentioning:
+        """Look for names in the next entries that are about who is who."""
+        wanted = _encode(list(names)).decode()
+        rows = await self.rows(query("mentioning"), (after_seq, wanted, TAIL_ROWS))
+        return Mentioning(_decode_mentions(rows[0][1]), rows[0][0])
+
+    async def remembering(self, names: Collection[str], after: str) -> Remembering:
+        """Look for names in the next snapshots."""
+        wanted = _encode(list(names)).decode()
+        rows = await self.rows(query("remembering"), (after, wanted, TAIL_ROWS))
+        return Remembering(_decode_names(rows[0][1]), rows[0][0])
 
     async def decision(self, decision_id: str) -> DecisionRow | None:
         """Find a decision by its id."""

@@ -327,7 +327,9 @@ def _measure(job: Commit | Program) -> int:
         return len(job.source)
     rows = len(job.entries) + len(job.decisions) + len(job.timers_set) + len(job.outbox)
     # Of what is erased each row is on a page of its own, and so is that of each of its indexes.
-    erased = len(job.erased.entries) + len(job.erased.decisions) + len(job.erased.messages)
+    gone = job.erased
+    entries = len(gone.entries) + len(gone.blanked)
+    erased = entries + len(gone.decisions) + len(gone.messages)
     size = _ROW_BYTES * (rows + len(job.snapshots)) + payload_bytes(job)
     return size + erased * PAGE_BYTES
 

@@ -6,7 +6,7 @@ Built by `adapters.app` and the command line; used by `actors.runtime` and the g
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TypedDict
@@ -24,9 +24,11 @@ from actors.rows import (
     ErasureRow,
     Graves,
     MemberRow,
+    Mentioning,
     OutboxRow,
     Page,
     QuarantineRow,
+    Remembering,
     Retired,
     ReviewRow,
     SnapshotRow,
@@ -93,6 +95,14 @@ class _Reading:
     async def entries(self, last_seq: int, limit: int) -> list[Entry]:
         """Walk one customer's entries backwards by `prev`, starting at `last_seq`."""
         return await self._readers.entries(last_seq, limit)
+
+    async def mentioning(self, names: Collection[str], after_seq: int) -> Mentioning:
+        """Look for names in the next entries that are about who is who."""
+        return await self._readers.mentioning(names, after_seq)
+
+    async def remembering(self, names: Collection[str], after: str) -> Remembering:
+        """Look for names in the next snapshots, in the order of their customers' ids."""
+        return await self._readers.remembering(names, after)
 
     async def resolve(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """Find the customers of (namespace, value) identities; unknown ones are left out."""

@@ -396,6 +396,18 @@ async def test_an_erased_customer_leaves_no_bytes_in_the_files(tmp_path: Path) -
     await inbox.close()
 
 
+async def test_erased_messages_leave_no_bytes_in_the_files(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox.db", lambda: NOW)
+    await inbox.open()
+    for number in range(3):
+        content = {"body": f"s3cr3t-{number}"}
+        await inbox.put(InboxMessage(0, f"m{number}", "u1", "in_app", NOW, content))
+    await inbox.erase_messages(["m0", "m2", "unknown"])
+    await asyncio.to_thread(assert_absent, tmp_path, b"s3cr3t-0", b"s3cr3t-2")
+    assert [one.message_id for one in await inbox.everything("u1")] == ["m1"]
+    await inbox.close()
+
+
 def assert_absent(folder: Path, *words: bytes) -> None:
     for path in folder.iterdir():
         found = [word for word in words if word in path.read_bytes()]

@@ -143,6 +143,8 @@ PROMISES = (
         (
             "test_erasure.py::test_a_scan_finds_nothing_of_who_was_erased",
             "test_erasure.py::test_an_erasure_that_was_answered_is_finished_after_a_kill",
+            "test_erasure_elsewhere.py::test_nothing_is_found_of_who_was_taken_for_somebody_else",
+            "test_erasure_elsewhere.py::test_nothing_is_found_in_what_others_were_told",
             "test_erasures.py::test_a_message_that_waits_does_not_leave",
             "test_erasures.py::test_what_happened_before_is_refused_and_acknowledged",
             "test_scrub.py::test_what_sqlite_leaves_of_deleted_rows_is_gone",

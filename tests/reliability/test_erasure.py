@@ -3,19 +3,14 @@
 import json
 import os
 import signal
-import subprocess
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
-from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.e2e.command_line import NEXTBEAT, nextbeat, write_shop
+from tests.e2e.command_line import nextbeat, write_shop
 from tests.reliability.figures import keep
+from tests.reliability.served import Served, read_metrics, serving, wait_until_sent
 from tests.reliability.traces import find_traces, forms_of
 
 SHOP = """
@@ -45,59 +40,6 @@ TEXTS = (
 DAY = "2026-01-01T10:00:00Z"
 
 
-class Served:
-    """A server in a process of its own, whose log is read as it is written."""
-
-    def __init__(self, shop: Path, data: Path) -> None:
-        command = [NEXTBEAT, "serve", "--workspace", str(shop), "--data", str(data), "--port", "0"]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        self.log: list[str] = []
-        self._is_up = threading.Event()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-        assert self._is_up.wait(60)
-        port = next(json.loads(line)["port"] for line in self.log if '"ready"' in line)
-        self.url = f"http://127.0.0.1:{port}"
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log.append(line)
-            if '"ready"' in line:
-                self._is_up.set()
-
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        request = Request(f"{self.url}{path}", data, headers, method=method)
-        with urlopen(request, timeout=60) as answer:
-            return answer.status, json.loads(answer.read())
-
-    def track(self, user: str | None, event: str, **parts: object) -> None:
-        call = {"userId": user, "event": event, **parts}
-        self.ask("POST", "/v1/track", {name: one for name, one in call.items() if one is not None})
-
-    def end(self, number: signal.Signals) -> None:
-        """Have the process end, and know all it said."""
-        self.process.send_signal(number)
-        self.process.wait(timeout=30)
-        self._reader.join()
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-
-
-@contextmanager
-def serving(shop: Path, data: Path) -> Generator[Served]:
-    """Run a server until the block ends, unless it was killed."""
-    server = Served(shop, data)
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.end(signal.SIGTERM)
-            assert server.process.returncode == 0
-
-
 def fill(server: Served, count: int = 5) -> None:
     """Put the texts everywhere, among other people."""
     user, anonymous, mail, phone, name, *_ = TEXTS
@@ -121,17 +63,6 @@ def fill(server: Served, count: int = 5) -> None:
 
 def find_left(data: Path) -> list[str]:
     return find_traces(data, TEXTS)
-
-
-def wait_until_sent(server: Served) -> None:
-    """Wait for the messages of those who were told of to be out of the way."""
-    while "nextbeat_outbox_depth 0.0" not in _metrics(server):
-        pass
-
-
-def _metrics(server: Served) -> str:
-    with urlopen(f"{server.url}/metrics", timeout=30) as answer:
-        return str(answer.read().decode())
 
 
 @pytest.fixture
@@ -163,7 +94,7 @@ def test_a_scan_finds_nothing_of_who_was_erased(shop: Path, tmp_path: Path) -> N
         for name, text in (("userId", TEXTS[0]), ("anonymousId", TEXTS[1])):
             server.ask("POST", "/v1/batch", {"batch": [{name: text, "timestamp": DAY}]})
         assert find_left(data) == []
-        assert 'nextbeat_events_total{result="erased"} ' in _metrics(server)
+        assert 'nextbeat_events_total{result="erased"} ' in read_metrics(server)
         listed = server.ask("GET", "/v1/quarantine")[1]["items"]
         assert len(listed) == 1
         beside = nextbeat("verify", "--data", data)

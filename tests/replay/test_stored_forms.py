@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from actors.cuts import Scope
 from engine.effects import Send
 from engine.events import (
+    Abridged,
     ChangeKind,
     ConsentStatement,
     ConsentStatus,
@@ -178,6 +179,7 @@ VALUES: dict[str, msgspec.Struct] = {
     "restored": Restored(b"\x91\xa2u1", "anon:a1", AT),
     "review": Review(77, AT),
     "rebirth": Rebirth(7 << 20, AT),
+    "abridged": Abridged(b"\x91\xa2u1", AT),
     "scope": Scope({"u1": 7, "anon:a1": 0}, [("user_id", "u1"), ("anonymous_id", "a1")]),
     "decided": Decided(
         "d_1",
@@ -324,6 +326,7 @@ VALUES: dict[str, msgspec.Struct] = {
         segments_timer=-8,
         segments_at=AT + 70,
         numbered_from=3 << 20,
+        is_nameless=True,
     ),
     "profile-new": Profile("u2"),
     "profile-branched": Profile(

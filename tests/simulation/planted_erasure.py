@@ -3,12 +3,17 @@
 # pyright: reportPrivateUsage=false, reportUnknownLambdaType=false
 # pyright: reportUnknownArgumentType=false
 
+from collections.abc import AsyncIterator
 from typing import Any
+
+import msgspec
 
 import actors.erasures
 from actors.directory import Directory
 from actors.erasures import Erasures
+from actors.hearsay import Hearsay
 from actors.outbox import Outbox
+from actors.remains import remains_of
 from actors.tombstones import Gate
 from tests.simulation.planted import PLANTED, Patch, planted
 
@@ -42,7 +47,11 @@ def an_erasure_that_was_interrupted_is_forgotten(patch: Patch) -> None:
 
 @planted
 def decisions_outlive_whom_they_were_about(patch: Patch) -> None:
-    patch.setattr(actors.erasures, "_decisions", lambda _entry: [])
+    patch.setattr(
+        actors.erasures,
+        "remains_of",
+        lambda entry: msgspec.structs.replace(remains_of(entry), decisions=[]),
+    )
 
 
 @planted
@@ -59,3 +68,13 @@ def erased_customers_messages_leave(patch: Patch) -> None:
 @planted
 def who_is_erased_stays_in_memory(patch: Patch) -> None:
     patch.setattr(Directory, "forget", _nothing)
+
+
+@planted
+def others_go_on_telling_of_who_was_erased(patch: Patch) -> None:
+    async def search(*_: object) -> AsyncIterator[tuple[str, int]]:
+        nothing: list[tuple[str, int]] = []
+        for told in nothing:
+            yield told
+
+    patch.setattr(Hearsay, "_search", search)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from actors.memory import settle
-from actors.rows import DecisionQuery, ErasureRow, QuarantineRow
+from actors.rows import DecisionQuery, QuarantineRow
 from engine.errors import StoreError
 from engine.events import Event, EventKind, ReceiptStatus
 from tests.shards import ORIGIN_AT, GatedStore, Shard
@@ -25,19 +25,6 @@ async def shard() -> AsyncIterator[Shard]:
 def store_of(shard: Shard) -> GatedStore:
     assert isinstance(shard.store, GatedStore)
     return shard.store
-
-
-async def erase(shard: Shard, name: str) -> ErasureRow:
-    """Erase somebody, and wait until nothing is left to be done."""
-    row = await shard.runtime.erasures.erase(name)
-    for _ in range(50):
-        await settle()
-        shard.clock.jump_to(shard.clock.now() + 20)
-        done = await shard.store.erasure(row.number)
-        assert done is not None
-        if done.state == "done":
-            return done
-    raise AssertionError("it does not come to an end")
 
 
 def written(shard: Shard) -> bytes:
@@ -59,7 +46,7 @@ async def test_nothing_of_somebody_erased_is_in_the_store(shard: Shard) -> None:
     await meet(shard, "ursula")
     await meet(shard, "walter")
     assert b"ursula" in written(shard)
-    done = await erase(shard, "ursula")
+    done = await shard.erase("ursula")
     assert done.scope == b""
     assert done.entries == 7  # the visitor's, and those of the customer
     assert b"ursula" not in written(shard)
@@ -73,7 +60,7 @@ async def test_nobody_else_is_touched(shard: Shard) -> None:
     await meet(shard, "walter")
     before = await shard.state("walter", "anon:a-walter")
     decided = await shard.store.decisions(DecisionQuery(customer="walter"))
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     assert await shard.state("walter", "anon:a-walter") == before
     assert await shard.store.decisions(DecisionQuery(customer="walter")) == decided
     assert await shard.runtime.resolve("anonymous_id", "a-walter") == "walter"
@@ -81,20 +68,20 @@ async def test_nobody_else_is_touched(shard: Shard) -> None:
 
 async def test_an_anonymous_id_names_the_customer_it_belongs_to(shard: Shard) -> None:
     await meet(shard, "ursula")
-    await erase(shard, "a-ursula")
+    await shard.erase("a-ursula")
     assert b"ursula" not in written(shard)
 
 
 async def test_a_visitor_nobody_knows_by_name_can_be_erased(shard: Shard) -> None:
     await shard.submit(shard.anonymous("a-9"))
-    assert (await erase(shard, "a-9")).entries == 1
+    assert (await shard.erase("a-9")).entries == 1
     assert b"a-9" not in written(shard)
 
 
 async def test_somebody_who_is_not_in_memory_is_erased_like_everybody(shard: Shard) -> None:
     await meet(shard, "ursula")
     again = await shard.restart_reading()
-    await erase(again, "ursula")
+    await again.erase("ursula")
     assert b"ursula" not in written(again)
     await again.runtime.stop()
 
@@ -103,7 +90,7 @@ async def test_nobody_is_made_of_what_is_left_after_a_restart(shard: Shard) -> N
     await meet(shard, "ursula")
     await meet(shard, "walter")
     before = await shard.state("walter")
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     again = await shard.crash()
     assert await again.runtime.profile("ursula") is None
     assert await again.state("walter") == before
@@ -115,14 +102,14 @@ async def test_items_in_quarantine_that_mention_them_go(shard: Shard) -> None:
     for payload in (b'{"userId":"ursula","type":"x"}', b'{"userId":"other"', b'{"a":"ursula"'):
         row = QuarantineRow(0, AT, "segment", "bad", "type", "expected", payload)
         await shard.runtime.submit([], [row])
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     assert [row.payload for row in await shard.store.quarantine(None, 9)] == [b'{"userId":"other"']
 
 
 async def test_a_long_history_is_erased_in_portions(shard: Shard) -> None:
     await shard.submit(*(shard.track("ursula") for _ in range(350)))
     commits = shard.runtime.counters.commits
-    assert (await erase(shard, "ursula")).entries == 350
+    assert (await shard.erase("ursula")).entries == 350
     assert shard.runtime.counters.commits - commits >= 4
     assert b"ursula" not in written(shard)
 
@@ -135,7 +122,7 @@ async def test_a_message_that_waits_does_not_leave(shard: Shard) -> None:
     await shard.submit(shard.known("ursula"), shard.track("ursula", "Buy"))
     await shard.submit(shard.track("ursula", "Buy"))
     assert len(shard.email.attempts) == 1
-    task = asyncio.create_task(erase(shard, "ursula"))
+    task = asyncio.create_task(shard.erase("ursula"))
     await settle()
     shard.email.release()
     await task
@@ -146,7 +133,7 @@ async def test_a_message_that_waits_does_not_leave(shard: Shard) -> None:
 
 async def test_a_timer_that_was_set_does_not_fire(shard: Shard) -> None:
     await shard.submit(shard.known("ursula"), shard.track("ursula", "Wait"))
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     await shard.advance(10 * 60_000)
     assert shard.email.attempts == []
     assert await shard.runtime.profile("ursula") is None
@@ -156,7 +143,7 @@ async def test_a_timer_that_was_set_does_not_fire(shard: Shard) -> None:
 async def test_a_receipt_for_an_erased_message_vanishes(shard: Shard) -> None:
     await meet(shard, "ursula")
     message = shard.email.taken[0].message_id
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     shard.clock.jump_to(shard.clock.now() + 5_000)
     await shard.submit(shard.receipt("ursula", message, ReceiptStatus.DELIVERED))
     assert await shard.runtime.profile("ursula") is None
@@ -170,7 +157,7 @@ async def test_a_receipt_for_an_erased_message_vanishes(shard: Shard) -> None:
 async def test_what_happened_before_is_refused_and_acknowledged(shard: Shard) -> None:
     await meet(shard, "ursula")
     late = [shard.track("ursula"), shard.anonymous("a-ursula"), shard.alias("ursula", "a-7")]
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     await shard.submit(*late, shard.track("walter"))
     assert b"ursula" not in written(shard)
     assert shard.runtime.counters.erased == 3
@@ -181,7 +168,7 @@ async def test_a_late_visit_that_says_it_is_them_is_refused(shard: Shard) -> Non
     await meet(shard, "ursula")
     says = {"email": "ursula@example.com"}
     visit = Event("v-1", EventKind.IDENTIFY, "Identified", None, "new", AT - 9, AT - 9, traits=says)
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     await shard.submit(visit)
     assert b"ursula" not in written(shard)
 
@@ -190,7 +177,7 @@ async def test_somebody_elses_late_event_is_taken_without_the_erased_id(shard: S
     await meet(shard, "ursula")
     shared = shard.identify("walter", anonymous="a-ursula", email="w@example.com")
     alias = shard.alias("walter", "a-ursula")
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     await shard.submit(shared, alias)
     assert (await shard.profile("walter")).traits["email"] == "w@example.com"
     assert b"ursula" not in written(shard)
@@ -198,7 +185,7 @@ async def test_somebody_elses_late_event_is_taken_without_the_erased_id(shard: S
 
 async def test_what_is_not_understood_is_refused_as_well(shard: Shard) -> None:
     await meet(shard, "ursula")
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     early = b'{"userId": "ursula", "timestamp": "2026-03-02T09:00:00Z", "type": 7}'
     late = b'{"userId": "ursula", "timestamp": "2027-03-02T09:00:00Z", "type": 7}'
     now = shard.clock.now() + 9
@@ -211,7 +198,7 @@ async def test_what_is_not_understood_is_refused_as_well(shard: Shard) -> None:
 async def test_what_happens_later_begins_a_new_customer(shard: Shard) -> None:
     await meet(shard, "ursula")
     old = shard.email.taken[0].message_id
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     shard.clock.jump_to(shard.clock.now() + 1_000)
     await shard.submit(shard.known("ursula"), shard.track("ursula", "Buy"))
     profile = await shard.profile("ursula")
@@ -226,7 +213,7 @@ async def test_what_happens_later_begins_a_new_customer(shard: Shard) -> None:
 
 async def test_a_new_customer_is_the_same_after_a_restart(shard: Shard) -> None:
     await meet(shard, "ursula")
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     shard.clock.jump_to(shard.clock.now() + 1_000)
     await shard.submit(shard.known("ursula"), shard.track("ursula", "Buy"))
     before = await shard.state("ursula")
@@ -237,7 +224,7 @@ async def test_a_new_customer_is_the_same_after_a_restart(shard: Shard) -> None:
 
 async def test_an_id_that_comes_back_is_not_the_customers_it_was(shard: Shard) -> None:
     await meet(shard, "ursula")
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     shard.clock.jump_to(shard.clock.now() + 1_000)
     await shard.submit(shard.anonymous("a-ursula"))
     assert await shard.runtime.profile("ursula") is None
@@ -246,7 +233,7 @@ async def test_an_id_that_comes_back_is_not_the_customers_it_was(shard: Shard) -
 
 async def test_somebody_nobody_knows_is_refused_from_then_on(shard: Shard) -> None:
     late = shard.track("never-seen")
-    assert (await erase(shard, "never-seen")).entries == 0
+    assert (await shard.erase("never-seen")).entries == 0
     await shard.submit(late)
     assert await shard.runtime.profile("never-seen") is None
 
@@ -254,7 +241,7 @@ async def test_somebody_nobody_knows_is_refused_from_then_on(shard: Shard) -> No
 async def test_everything_received_is_accounted_for(shard: Shard) -> None:
     await meet(shard, "ursula")
     late = shard.track("ursula")
-    await erase(shard, "ursula")
+    await shard.erase("ursula")
     await shard.submit(late, shard.track("walter"))
     received, became = shard.balance()
     assert received == became + shard.runtime.counters.erased
@@ -266,7 +253,7 @@ async def test_everything_received_is_accounted_for(shard: Shard) -> None:
 async def test_what_arrives_meanwhile_waits_and_is_looked_at_anew(shard: Shard) -> None:
     await meet(shard, "ursula")
     store_of(shard).hold()
-    task = asyncio.create_task(erase(shard, "ursula"))
+    task = asyncio.create_task(shard.erase("ursula"))
     for _ in range(4):
         await settle()
     early = asyncio.ensure_future(shard.runtime.submit([shard.track("ursula")]))
@@ -298,7 +285,7 @@ async def test_what_happens_later_by_its_own_clock_is_refused_from_the_cut_on(
 async def test_what_waits_in_a_mailbox_is_answered(shard: Shard) -> None:
     await meet(shard, "ursula")
     await settle()
-    task = asyncio.create_task(erase(shard, "ursula"))
+    task = asyncio.create_task(shard.erase("ursula"))
     waiting = [
         asyncio.ensure_future(shard.runtime.submit([shard.track("ursula")])) for _ in range(9)
     ]
@@ -315,7 +302,7 @@ async def test_a_link_that_is_just_being_made_is_erased_with_them(shard: Shard) 
         shard.runtime.submit([shard.identify("ursula", anonymous="a-1", email="ursula@x.test")])
     )
     await settle()
-    task = asyncio.create_task(erase(shard, "ursula"))
+    task = asyncio.create_task(shard.erase("ursula"))
     await settle()
     store_of(shard).release()
     await task
@@ -345,7 +332,7 @@ async def test_an_erasure_that_was_interrupted_is_finished_at_the_next_start(
     await meet(shard, "ursula")
     await shard.submit(*(shard.track("ursula") for _ in range(250)))
     store_of(shard).hold()
-    task = asyncio.create_task(erase(shard, "ursula"))
+    task = asyncio.create_task(shard.erase("ursula"))
     for _ in range(commits):
         for _ in range(4):
             await settle()

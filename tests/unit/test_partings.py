@@ -249,6 +249,20 @@ async def test_a_parting_nobody_waits_for_any_more_stops_nobody(shard: Shard) ->
     assert shard.runtime.gauges()["mailbox_depth"] == 0
 
 
+async def test_two_who_were_parted_can_be_made_one_the_other_way_round_and_parted(
+    shard: Shard,
+) -> None:
+    await shard.submit(shard.known("u1"), shard.known("u2"), shard.track("u2"))
+    for one, other in (("u1", "u2"), ("u2", "u1"), ("u1", "u2")):
+        await shard.runtime.partings.merge(one, other)
+        await shard.submit(shard.track("u2"))
+        await shard.runtime.partings.unmerge(one, other)
+        with pytest.raises(InputError, match="was not merged into this customer"):
+            await shard.runtime.partings.unmerge(one, other)
+    assert (await shard.profile("u2")).history["Seen"].count == 4
+    assert "Seen" not in (await shard.profile("u1")).history
+
+
 async def test_a_device_somebody_else_has_by_now_stays_theirs(shard: Shard) -> None:
     await merged(shard)
     await shard.submit(shard.known("u2"))
@@ -259,6 +273,19 @@ async def test_a_device_somebody_else_has_by_now_stays_theirs(shard: Shard) -> N
     assert (await shard.profile("u1")).identities == {}
     await shard.submit(shard.anonymous("a1", "Later"))
     assert "Later" in (await shard.profile("u2")).history
+
+
+async def test_a_visitor_does_not_take_along_a_device_that_was_given_away(shard: Shard) -> None:
+    await merged(shard)
+    await shard.runtime.partings.unmerge("u1", "anon:a1")
+    await shard.submit(shard.identify("u1", anonymous="a1"))
+    assert await shard.runtime.resolve("anonymous_id", "a1") == "u1"
+    await shard.submit(shard.known("u2"))
+    await shard.runtime.partings.merge("u2", "anon:a1")
+    assert (await shard.profile("anon:a1")).merged_into == "u2"
+    assert await shard.runtime.resolve("anonymous_id", "a1") == "u1"
+    assert "a1" in (await shard.profile("u1")).identities["anonymous_id"]
+    assert "a1" not in (await shard.profile("u2")).identities.get("anonymous_id", {})
 
 
 async def test_who_became_another_customer_is_not_parted(shard: Shard) -> None:
