@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.instants import DAY_MS
-from engine.journeys.triggers import enter, may_enter
+from engine.journeys.triggers import admit
 from engine.limits import PENDING_MAX, STEP_MOVES_MAX
 from engine.lineage import topmost, variables
 from engine.place import find_place
@@ -179,14 +179,9 @@ def _jump(_turn: Turn, _instance: Instance, instruction: Instruction, _position:
 
 def _start(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int:
     journey: Journey | None = turn.program.journeys.get(instruction.journey)
-    if journey is not None and may_enter(turn.profile, journey, turn.now):
-        number = enter(
-            turn,
-            journey,
-            event=instance.event,
-            event_name=instance.event_name,
-            depth=instance.depth + 1,
-        )
+    if journey is not None:
+        scope = turn.scope(instance.event, instance.event_name)
+        number = admit(turn, journey, scope, since_at=instance.since_at, depth=instance.depth + 1)
         if number is not None:
             run(turn, number)
     return position + 1
