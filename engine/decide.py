@@ -13,7 +13,7 @@ and puts facts down through the turn.
   comes into a segment by it is in it from now on, as after a review.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from engine.choice.channel import candidates, check_named
 from engine.events import (
@@ -28,8 +28,10 @@ from engine.events import (
 from engine.gates.suppress import rouse
 from engine.gathering import gather_event
 from engine.instants import HOUR_MS, format_instant
+from engine.journeys.agenda import keep_agenda, may_concern
 from engine.journeys.confirmations import Pairs, ask_to_confirm, confirm
-from engine.journeys.moves import current, has_engaged, leave, resume, run, scope_of
+from engine.journeys.exits import leave_by_condition, leave_by_event, leave_by_segment
+from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
     changes_contact,
     contact_facts,
@@ -38,8 +40,10 @@ from engine.journeys.releases import (
     reconsider,
     release,
 )
-from engine.journeys.triggers import enter, may_enter, triggered
-from engine.limits import SEGMENT_ROUNDS_MAX
+from engine.journeys.reunions import leave_doubles, set_missing_wakes
+from engine.journeys.scopes import scope_of
+from engine.journeys.triggers import admit, triggered
+from engine.limits import AGENDA_ROUNDS_MAX, SEGMENT_ROUNDS_MAX
 from engine.lineage import stays
 from engine.links import CONFIRMED
 from engine.localtime import local_parts
@@ -52,6 +56,7 @@ from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason
 from engine.records import (
     ConsentNoted,
+    Emitted,
     ReceiptNoted,
     SegmentEntered,
     SegmentLeft,
@@ -59,7 +64,6 @@ from engine.records import (
     Truncated,
     Unmatched,
     WakeCleared,
-    WakeSet,
 )
 from engine.segments import (
     Foresight,
@@ -70,7 +74,7 @@ from engine.segments import (
     follow_tick,
     review,
 )
-from engine.turn import Turn
+from engine.turn import Emission, Turn
 
 ENTERED, LEFT = "entered", "left"
 SEGMENT_EVENTS = {ENTERED: "Segment Entered", LEFT: "Segment Left"}  # what such journeys begin with
@@ -108,21 +112,28 @@ def decide_event(
         follow_event(turn, event)
     if facts_before is not None and contact_facts(profile) != facts_before:
         reconsider(turn)
-    if not (name in program.heard or turn.crossings or event.consents):
+    if not (_is_heard(turn, name) or turn.crossings or turn.emissions or event.consents):
+        _follow_agenda(turn, event, looks=turn.is_reviewed)
         return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, name, event.context)
     if name in program.suppressions:
         _suppress(turn, event, scope)
     if _take_consent(turn, event, consents_before) and not event.is_history:
         _go_on(turn, event, scope)
-    _settle(turn)
+    _settle(turn, event)
+
+
+def _is_heard(turn: Turn, name: str) -> bool:
+    """Say whether anything begins or ends with an event of a name."""
+    return name in turn.program.heard or bool(turn.program.watched and turn.profile.instances)
 
 
 def _go_on(turn: Turn, event: Event, scope: Scope) -> None:
     """Move the journeys that were about this event, and start those that begin with it."""
     program, name = turn.program, event.name
-    if turn.profile.instances and name in program.awaited:
+    if turn.profile.instances and (program.watched or name in program.awaited):
         _meet_goals(turn, event, scope)
+        leave_by_event(turn, name, event.at, scope)
         _end_waits(turn, event, scope)
     if name in program.triggers:
         _start_journeys(turn, event, scope)
@@ -134,11 +145,9 @@ def _suppress(turn: Turn, event: Event, scope: Scope) -> None:
 
 
 def _start_journeys(turn: Turn, event: Event, scope: Scope) -> None:
-    profile = turn.profile
-    for journey in triggered(turn, event.name, scope):
-        if not may_enter(profile, journey, turn.now):
-            continue  # another journey that this event started has started it meanwhile
-        number = enter(turn, journey, event=event.properties, event_name=event.name)
+    # One of them that is started may start, or keep out, another one: that is asked again.
+    for journey in triggered(turn, event, scope):
+        number = admit(turn, journey, scope, since_at=event.at)
         if number is not None:
             run(turn, number)
 
@@ -276,7 +285,10 @@ def _recheck_consent(turn: Turn) -> None:
 
 
 def _meet_goals(turn: Turn, event: Event, scope: Scope) -> None:
+    versions = turn.program.awaited.get(event.name, frozenset())
     for instance in stays(turn.profile):
+        if instance.version not in versions or event.at < instance.since_at:
+            continue
         journey = turn.program.journey(instance.journey, instance.version)
         goal = journey.goal if journey is not None else None
         if goal is None or goal.event != event.name:
@@ -288,16 +300,23 @@ def _meet_goals(turn: Turn, event: Event, scope: Scope) -> None:
 
 
 def _end_waits(turn: Turn, event: Event, scope: Scope) -> None:
-    for instance, wait in _waiting(turn):
-        if wait.event != event.name:
+    for instance, wait in _waiting(turn, turn.program.awaited.get(event.name, frozenset())):
+        if wait.event != event.name or event.at < instance.since_at:
             continue
         if wait.condition is None or wait.condition.test(scope_of(turn, instance, scope)):
             resume(turn, instance, instance.position + 1)
 
 
-def _waiting(turn: Turn) -> Iterator[tuple[Instance, WaitFor]]:
-    """Give the instances that wait for something; one that goes on may end others meanwhile."""
+def _waiting(
+    turn: Turn, versions: Collection[str] | None = None
+) -> Iterator[tuple[Instance, WaitFor]]:
+    """Give the instances that wait for something; one that goes on may end others meanwhile.
+
+    Where `versions` are named, only those in one of them.
+    """
     for instance in list(turn.profile.instances.values()):
+        if versions is not None and instance.version not in versions:
+            continue
         if not instance.timer or instance.id not in turn.profile.instances:
             continue
         instruction = current(turn, instance)
@@ -305,12 +324,60 @@ def _waiting(turn: Turn) -> Iterator[tuple[Instance, WaitFor]]:
             yield instance, instruction.wait_for
 
 
-def _settle(turn: Turn) -> None:
-    """See to what the moves of this input changed for others: segments, and wishes of contact."""
+def _settle(turn: Turn, event: Event | None = None, *, looks: bool = False) -> None:
+    """See to what this input led to; `looks` where the agenda may be any other."""
+    _settle_moves(turn)
+    _follow_agenda(turn, event, looks=looks or turn.is_reviewed)
+
+
+def _follow_agenda(turn: Turn, event: Event | None, *, looks: bool) -> None:
+    """Keep the agenda, until nothing that journeys do changes it any more."""
+    if not (turn.program.agenda.journeys or turn.profile.agenda_zone):
+        return
+    since = 0
+    for _ in range(AGENDA_ROUNDS_MAX):
+        if not looks and not may_concern(turn, event, since):
+            return
+        since, event, looks = len(turn.records), None, False
+        keep_agenda(turn)
+        _settle_moves(turn)
+
+
+def _settle_moves(turn: Turn) -> None:
+    """See to what the moves of this input led to, the events that journeys had happen included."""
+    _settle_changes(turn)
+    while turn.emissions:
+        _happen(turn, turn.emissions.pop(0))
+        _settle_changes(turn)
+
+
+def _happen(turn: Turn, emission: Emission) -> None:
+    """Have a journey's own event happen, and then move on the instance that emitted it."""
+    program, (event, number) = turn.program, emission
+    turn.note(Emitted(event.name, event.at, event.properties, number))
+    need = program.history.get(event.name)
+    if need is not None:
+        gather_event(turn, need, event)
+    follow_event(turn, event)
+    if _is_heard(turn, event.name):
+        scope = turn.scope(event.properties, event.name)
+        if event.name in program.suppressions:
+            _suppress(turn, event, scope)
+        _go_on(turn, event, scope)
+    _follow_segments(turn)
+    instance = turn.profile.instances.get(number)
+    if instance is not None:
+        resume(turn, instance, instance.position + 1)
+
+
+def _settle_changes(turn: Turn) -> None:
+    """See to what moves changed for others: segments, endings, and wishes of contact."""
     if turn.program.membership.by_contact:
         follow_sends(turn)
     if turn.crossings:
         _follow_segments(turn)
+    if turn.profile.instances:
+        leave_by_condition(turn)
     if turn.profile.pending and any(map(changes_contact, turn.records)):
         reconsider(turn)
         _follow_segments(turn)
@@ -325,6 +392,9 @@ def _follow_segments(turn: Turn) -> None:
         if rounds > SEGMENT_ROUNDS_MAX:
             turn.note(Truncated("segment_rounds", crossings[0].segment))
             break
+        for crossing in crossings:
+            key, scope = _scope_of_crossing(turn, crossing)
+            leave_by_segment(turn, key, scope)
         _end_segment_waits(turn, [one.segment for one in crossings])
         for crossing in crossings:
             _start_by_segment(turn, crossing)
@@ -342,21 +412,21 @@ def _end_segment_waits(turn: Turn, segments: Iterable[str]) -> None:
 
 def _start_by_segment(turn: Turn, crossing: SegmentEntered | SegmentLeft) -> None:
     """Start the journeys that coming into a segment, or leaving it, is the trigger of."""
-    has_entered = isinstance(crossing, SegmentEntered)
-    key = crossing.segment, ENTERED if has_entered else LEFT
-    journeys = () if crossing.reviewed else turn.program.membership.starts.get(key, ())
-    if not journeys:
-        return
-    name = SEGMENT_EVENTS[key[1]]
-    event = {"segment": crossing.segment, "at": format_instant(crossing.at)}
-    for journey in journeys:
-        is_meant = journey.trigger.condition is None or journey.trigger.condition.test(
-            turn.scope(event, name)
-        )
-        if is_meant and may_enter(turn.profile, journey, turn.now):
-            number = enter(turn, journey, event=event, event_name=name)
+    key, scope = _scope_of_crossing(turn, crossing)
+    for journey in () if crossing.reviewed else turn.program.membership.starts.get(key, ()):
+        if journey.trigger.condition is None or journey.trigger.condition.test(scope):
+            number = admit(turn, journey, scope, since_at=turn.now)
             if number is not None:
                 run(turn, number)
+
+
+def _scope_of_crossing(
+    turn: Turn, crossing: SegmentEntered | SegmentLeft
+) -> tuple[tuple[str, str], Scope]:
+    """Name what happened, and show it to conditions as the event at hand."""
+    on = ENTERED if isinstance(crossing, SegmentEntered) else LEFT
+    event = {"segment": crossing.segment, "at": format_instant(crossing.at)}
+    return (crossing.segment, on), turn.scope(event, SEGMENT_EVENTS[on])
 
 
 def _find_sent(profile: Profile, message: str) -> Sent | None:
@@ -390,35 +460,13 @@ def decide_reunion(turn: Turn) -> None:
     on for what it waited for, and all that is pending is decided again: consent and the ledger are
     others now.
     """
-    _leave_doubles(turn)
-    _set_missing_wakes(turn)
+    leave_doubles(turn)
+    set_missing_wakes(turn)
     if turn.profile.pending:
         _recheck_consent(turn)
         reconsider(turn)
     _end_segment_waits(turn, turn.profile.segments)
-    _settle(turn)
-
-
-def _leave_doubles(turn: Turn) -> None:
-    firsts: dict[str, Instance] = {}
-    ordered = sorted(stays(turn.profile), key=lambda one: (one.entered_at, one.id))
-    for instance in ordered:
-        if instance.journey in firsts:
-            leave(turn, instance, "merged")
-        else:
-            firsts[instance.journey] = instance
-
-
-def _set_missing_wakes(turn: Turn) -> None:
-    profile = turn.profile
-    for pending in list(profile.pending.values()):
-        if not pending.timer:
-            number = profile.timer_count + 1
-            turn.note(WakeSet(number, pending.next_eligible, "proposal", pending.proposal))
-    for instance in list(profile.instances.values()):
-        if not instance.timer and instance.waiting_until is not None:
-            number = profile.timer_count + 1
-            turn.note(WakeSet(number, instance.waiting_until, "instance", instance.id))
+    _settle(turn, looks=True)
 
 
 def decide_farewell(turn: Turn, timers: Mapping[int, Timer]) -> None:

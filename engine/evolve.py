@@ -24,6 +24,7 @@ from engine.belongings import (
     evolve_unlinked,
 )
 from engine.consents import note_consent
+from engine.entries import note_entry
 from engine.events import (
     Abridged,
     Departed,
@@ -55,6 +56,7 @@ from engine.measures.series import Series, add, amount_of
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import OF_CALENDAR, Outcome
 from engine.records import (
+    AgendaKept,
     Assigned,
     Branched,
     BranchEnded,
@@ -284,7 +286,7 @@ def _evolve_suppressed(profile: Profile, record: Suppressed, _now: int) -> None:
 
 def _evolve_entered(profile: Profile, record: Entered, _now: int) -> None:
     profile.instance_count = max(profile.instance_count, record.instance)
-    profile.entered[record.journey] = record.at
+    note_entry(profile, record)
     profile.instances[record.instance] = Instance(
         # By position: naming the fields takes five times as long, and it is done for each.
         record.instance,
@@ -367,6 +369,8 @@ def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:
         profile.pending[record.target].timer = record.timer
     elif record.kind == "segments":
         profile.segments_timer, profile.segments_at = record.timer, record.at
+    elif record.kind == "agenda":
+        profile.agenda_timer, profile.agenda_at = record.timer, record.at
     else:
         instance = profile.instances[record.target]
         instance.timer = record.timer
@@ -377,6 +381,8 @@ def _evolve_wake_cleared(profile: Profile, record: WakeCleared, _now: int) -> No
     profile.timers.pop(record.timer, None)
     if record.timer == profile.segments_timer:
         profile.segments_at = NEVER_AT
+    if record.timer == profile.agenda_timer:
+        profile.agenda_timer = 0  # when it was due is known until it is set anew
 
 
 def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
@@ -420,6 +426,11 @@ def _evolve_segments_reviewed(profile: Profile, record: SegmentsReviewed, _now: 
     profile.segments_version = record.version
 
 
+def _evolve_agenda_kept(profile: Profile, record: AgendaKept, _now: int) -> None:
+    profile.agenda_zone, profile.agenda_from = record.zone, record.from_at
+    profile.agenda_at = record.next_at
+
+
 _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     Decided: _evolve_decided,
     Counted: _evolve_counted,
@@ -441,6 +452,7 @@ _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     SegmentEntered: _evolve_segment_entered,
     SegmentLeft: _evolve_segment_left,
     SegmentsReviewed: _evolve_segments_reviewed,
+    AgendaKept: _evolve_agenda_kept,
 }
 
 

@@ -111,7 +111,7 @@ class Timer(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """A wake the profile asked for."""
 
     at: int
-    kind: str  # instance, proposal or segments
+    kind: str  # instance, proposal, segments or agenda
     target: int
 
 
@@ -164,3 +164,9 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     segments_at: int = NEVER_AT  # when that is due, if it still is
     numbered_from: int = 0  # one of the same name was erased: what counts begins here
     is_nameless: bool = False  # its own name is another customer's identity by now
+    entries: dict[str, list[int]] = {}  # journey -> when, ascending, where entries are counted
+    keyed: dict[str, dict[str, int]] = {}  # journey -> key -> last entry, the latest last
+    agenda_timer: int = 0  # the timer for what begins by the calendar, or 0
+    agenda_at: int = NEVER_AT  # when that is, or was, to be looked at
+    agenda_zone: str = ""  # by whose clock; "" before the first look
+    agenda_from: int = 0  # where that clock is behind another: up to when it was looked at

@@ -118,6 +118,7 @@ class Entered(msgspec.Struct, frozen=True, array_like=True, tag="entered", gc=Fa
     depth: int = 0  # how many `start` steps led here
     key: str = ""  # what tells this stay from others in the same journey
     since_at: int = 0  # when what it began with happened, by its own clock
+    keep_ms: int = 0  # how long entries are counted, or 0
 
 
 class Branched(msgspec.Struct, frozen=True, array_like=True, tag="branched", gc=False):
@@ -187,11 +188,11 @@ class Assigned(msgspec.Struct, frozen=True, array_like=True, tag="assigned", gc=
 
 
 class WakeSet(msgspec.Struct, frozen=True, array_like=True, tag="wake_set", gc=False):
-    """A timer was set: for a waiting instance, for a deferred proposal, or for the segments."""
+    """A timer was set: for a waiting instance, a deferred proposal, the segments or the agenda."""
 
     timer: int
     at: int
-    kind: str  # instance, proposal or segments
+    kind: str  # instance, proposal, segments or agenda
     target: int
 
 
@@ -251,6 +252,18 @@ class SegmentsReviewed(
     version: int
 
 
+class AgendaKept(msgspec.Struct, frozen=True, array_like=True, tag="agenda_kept", gc=False):
+    """What begins by the calendar was looked at by another clock than before, or has an end.
+
+    `from_at` is up to when that clock was looked at where it is behind the one before, else 0;
+    `next_at` is when the next journey begins, if one does.
+    """
+
+    zone: str
+    from_at: int
+    next_at: int
+
+
 class Duplicated(msgspec.Struct, frozen=True, array_like=True, tag="duplicated", gc=False):
     """The input had been seen before; nothing else happened."""
 
@@ -292,6 +305,7 @@ Record = (
     | SegmentEntered
     | SegmentLeft
     | SegmentsReviewed
+    | AgendaKept
     | Duplicated
     | Unmatched
     | Truncated

@@ -137,6 +137,7 @@ class _Other:
     def __init__(self, merged: Merged, offsets: Offsets) -> None:
         self.profile = _decode_profile(merged.profile)
         _forget_timers(self.profile)  # those it has from here on have numbers of the other one
+        self.profile.agenda_at = NEVER_AT  # until they part, the one who stays enters for both
         self.keys = merged.keys
         self._offsets = {"instance": offsets.instance, "proposal": offsets.proposal}
         self._came = {
@@ -321,6 +322,7 @@ def _forget_timers(profile: Profile) -> None:
     """Leave timers to be set anew by who decides."""
     profile.timers = {}
     profile.segments_at = NEVER_AT
+    profile.agenda_timer = 0
     for pending in profile.pending.values():
         pending.timer = 0
     for instance in profile.instances.values():

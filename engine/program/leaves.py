@@ -7,7 +7,7 @@ conditions look at (history, segments, channels) is gathered on the way.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import Protocol
+from typing import Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -32,6 +32,8 @@ Until = Callable[[Scope, ZoneInfo], int | None]
 
 # The parts of a journey that are asked of someone who is in it.
 _OF_STAYS = ("steps", "goal", "exit_on")
+
+_Read = TypeVar("_Read")
 
 _DURATION_FORM = "write a number and a unit: 30m, 2h, 1d, 1w"
 _NEVER = Condition(source="false", test=lambda _: False, evaluate=lambda _: None)
@@ -127,6 +129,14 @@ class Leaves:
         except ValueError as error:
             self.faults.add(path, *_split_advice(error))
             return lambda _scope, _zone: None
+
+    def parsed(self, parse: Callable[[str], _Read], text: str, path: Path) -> _Read | None:
+        """Read a text by what raises a ValueError that says what to write instead."""
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.faults.add(path, *_split_advice(error))
+            return None
 
     def template(self, source: str, path: Path, *, html: bool) -> Template:
         """Compile a Liquid text."""

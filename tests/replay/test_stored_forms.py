@@ -50,6 +50,7 @@ from engine.origins import Origin
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import Outcome, Reason
 from engine.records import (
+    AgendaKept,
     Allotted,
     Assigned,
     Branched,
@@ -238,6 +239,7 @@ VALUES: dict[str, msgspec.Struct] = {
     "suppressed": Suppressed("just_bought", AT),
     "entered": Entered(3, "recovery", "v1", AT, {"price": 80}, "Product Added", 1),
     "entered-keyed": Entered(3, "recovery", "v1", AT, {}, "Product Added", 1, "c1", AT - 7),
+    "entered-counted": Entered(3, "recovery", "v1", AT, {}, "Go", 1, "c1", AT - 7, 9),
     "moved": Moved(3, 2),
     "exited": Exited(3, "recovery", "goal_met", AT, converted=True),
     "branched": Branched(4, 3, 5, AT),
@@ -254,6 +256,7 @@ VALUES: dict[str, msgspec.Struct] = {
     "segment-entered": SegmentEntered("vip", AT, reviewed=True),
     "segment-left": SegmentLeft("vip", AT, reviewed=True),
     "segments-reviewed": SegmentsReviewed(77),
+    "agenda-kept": AgendaKept("Asia/Kathmandu", AT + 75, AT + 80),
     "duplicated": Duplicated("e-1"),
     "unmatched": Unmatched("tick"),
     "truncated": Truncated("moves", "recovery"),
@@ -335,6 +338,15 @@ VALUES: dict[str, msgspec.Struct] = {
         pending={5: replace(_PENDING, event={"price": 80}, vars={"offer": "gold"})},
         instances={3: _KEYED, 4: _BRANCH},
     ),
+    "profile-planned": Profile(
+        "u4",
+        entries={"recovery": [AT - 9, AT]},
+        keyed={"recovery": {"c0": AT - 9, "c1": AT}},
+        agenda_timer=11,
+        agenda_at=AT + 80,
+        agenda_zone="Asia/Kathmandu",
+        agenda_from=AT + 75,
+    ),
 }
 
 _INPUTS = msgspec.msgpack.Decoder(Input)
@@ -376,10 +388,13 @@ def test_every_struct_that_is_stored_has_a_file() -> None:
 
 @pytest.mark.parametrize("name", ["event", "profile", "send"])
 def test_every_field_of_the_largest_structs_is_put_to_use(name: str) -> None:
-    """A field that is left empty would not notice that it moved."""
-    value = VALUES[name]
-    empty = [one.name for one in msgspec.structs.fields(value) if not getattr(value, one.name)]
-    assert empty == []
+    """A field that is left empty would not notice that it moved.
+
+    Fields that are younger than a value's first form are put to use by others of its kind.
+    """
+    values = [one for one in VALUES.values() if type(one) is type(VALUES[name])]
+    fields = [field.name for field in msgspec.structs.fields(VALUES[name])]
+    assert [one for one in fields if not any(getattr(value, one) for value in values)] == []
 
 
 def test_what_a_newer_program_adds_at_the_end_is_passed_over() -> None:
