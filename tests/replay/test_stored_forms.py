@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from actors.cuts import Scope
 from engine.effects import Send
@@ -48,18 +49,23 @@ from engine.origins import Origin
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import Outcome, Reason
 from engine.records import (
+    Allotted,
     Assigned,
+    Branched,
+    BranchEnded,
     Check,
     ConsentNoted,
     Counted,
     Decided,
     Duplicated,
+    Emitted,
     Entered,
     Exited,
     Gathered,
     Moved,
     ReceiptNoted,
     Record,
+    Remembered,
     SegmentEntered,
     SegmentLeft,
     SegmentsReviewed,
@@ -110,6 +116,11 @@ _PENDING = Pending(
     by_calendar=True,
 )
 _INSTANCE = Instance(3, "recovery", "v1", AT, 2, 9, AT + 60, 5, {"price": 80}, "Product Added", 1)
+_KEYED = Instance(
+    3, "recovery", "v1", AT, 2, event={"price": 80}, key="c1", since_at=AT - 7,
+    vars={"offer": "gold"},
+)  # fmt: skip
+_BRANCH = Instance(4, "recovery", "v1", AT, 5, key="c1", since_at=AT - 7, parent=3)
 
 
 def _series() -> Series:
@@ -196,12 +207,42 @@ VALUES: dict[str, msgspec.Struct] = {
         "marketing",
         counts=False,
     ),
+    "decided-vars": Decided(
+        "d_2",
+        AT,
+        "timer",
+        "9",
+        "recovery",
+        4,
+        "first",
+        "cart",
+        "promo",
+        Outcome.DEFER,
+        Reason.CHANNEL_CAP,
+        "push",
+        AT + 60,
+        (),
+        "sha256:0",
+        4,
+        AT - 5,
+        None,
+        "",
+        (),
+        event={"price": 80},
+        vars={"offer": "gold"},
+    ),
     "gathered": Gathered("0f3a", Shape.AFFINITY, AT, "shoes", 86_400_000, 2.5),
     "counted": Counted("Order Completed", AT, 86_400_000, {"revenue": 12.5}),
     "suppressed": Suppressed("just_bought", AT),
     "entered": Entered(3, "recovery", "v1", AT, {"price": 80}, "Product Added", 1),
+    "entered-keyed": Entered(3, "recovery", "v1", AT, {}, "Product Added", 1, "c1", AT - 7),
     "moved": Moved(3, 2),
     "exited": Exited(3, "recovery", "goal_met", AT, converted=True),
+    "branched": Branched(4, 3, 5, AT),
+    "branch-ended": BranchEnded(4),
+    "remembered": Remembered(3, "offer", {"a": [1, None]}),
+    "allotted": Allotted(3, "recovery", "test", "control", AT),
+    "emitted": Emitted("Cart Left", AT, {"price": 80}, 3),
     "assigned": Assigned("stage", {"a": [1, None]}),
     "wake-set": WakeSet(9, AT, "proposal", 4),
     "wake-cleared": WakeCleared(9, AT),
@@ -285,6 +326,12 @@ VALUES: dict[str, msgspec.Struct] = {
         numbered_from=3 << 20,
     ),
     "profile-new": Profile("u2"),
+    "profile-branched": Profile(
+        "u3",
+        sends={"m_1": replace(_SENT, vars={"offer": "gold"})},
+        pending={5: replace(_PENDING, event={"price": 80}, vars={"offer": "gold"})},
+        instances={3: _KEYED, 4: _BRANCH},
+    ),
 }
 
 _INPUTS = msgspec.msgpack.Decoder(Input)
