@@ -13,13 +13,13 @@ from actors.ports import Store
 from actors.rows import Commit, StayRow
 from engine.events import Departed, Input, Merged, Restored
 from engine.profile import Instance, Profile
-from engine.records import Entered, Exited, Moved, Record
+from engine.records import Branched, BranchEnded, Entered, Exited, Migrated, Moved, Record
 
 FILL_ROWS = 500  # customers read at once where the store is filled
 
 # The inputs that replace all stays there were, and the records after which one is another.
 _REPLACING = (Merged, Departed, Restored)
-_TOUCHING = (Entered, Moved, Exited)
+_TOUCHING = (Entered, Moved, Exited, Branched, BranchEnded, Migrated)
 
 _log = logging.getLogger("nextbeat.stays")
 

@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from engine.program.faults import Faults, enumerate_names, quote, suggest
 from engine.program.journeymodel import JourneySpec, StepSpec, WaitUntilSpec
+from engine.program.migrating import check_migrate
 from engine.program.places import Path, format_path
 from engine.program.steps import ACTIONS, BRANCHING, name_actions, name_step
 
@@ -48,6 +49,7 @@ def check_flow(journeys: Mapping[str, JourneySpec], faults: Faults) -> None:
         for one in placed:
             _check_step(one, faults)
         _check_ids(placed, faults)
+        check_migrate(name, journey, {one.name: one.path for one in placed}, faults)
         _check_ends(journey.steps, path, faults)
         _check_engagements(journey.steps, path, {}, placed, faults)
     _check_entries(journeys, faults)

@@ -3,7 +3,7 @@
 Built by `sections` and `steps`, kept in `Program`, read by `engine.journeys`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,8 @@ import msgspec
 
 from engine.program.condition import Condition
 from engine.program.scope import Scope
+
+PATH_PREFIX = "steps["  # what the names of steps without an id of their own begin with
 
 
 class Op(StrEnum):
@@ -59,6 +61,11 @@ class Instruction(msgspec.Struct, frozen=True):
     condition: Condition | None = None
     reason: str = ""
 
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Name the messages it may send."""
+        return (self.message,) if self.op is Op.SEND else ()
+
 
 class Goal(msgspec.Struct, frozen=True):
     """What a journey is for: an event within a time of entry."""
@@ -89,3 +96,18 @@ class Journey(msgspec.Struct, frozen=True):
     reentry_ms: int | None  # None: any time after the exit
     goal: Goal | None
     code: tuple[Instruction, ...]
+    migrate: Mapping[str, str] = {}  # of steps of older versions: a step, or what becomes of people
+    offers: Mapping[str, tuple[str, ...]] = {}  # by step, the messages it may send
+
+    def position_of(self, step: str) -> int:
+        """Give where a step begins."""
+        return next(place for place, one in enumerate(self.code) if one.step == step)
+
+    def may_send(self, step: str, message: str) -> bool:
+        """Say whether a step of another version is there still: by its id, or by what it sends.
+
+        A step without an id of its own is named by its place, at which another may be by now.
+        """
+        if step.startswith(PATH_PREFIX):
+            return any(message in messages for messages in self.offers.values())
+        return step in self.offers

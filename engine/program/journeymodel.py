@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from engine.limits import WORKSPACE_NAME_LENGTH_MAX
 from engine.program.texts import (
     ConditionText,
     Duration,
@@ -15,6 +16,10 @@ from engine.program.texts import (
     JourneyName,
     MessageName,
 )
+
+StepKey = Annotated[str, Meta(min_length=1, max_length=WORKSPACE_NAME_LENGTH_MAX)]
+# What `migrate` may say beside names of steps.
+EVERY_STEP, STAY, EXIT = "*", "stay", "exit"
 
 
 class ValueSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,3 +129,13 @@ class JourneySpec(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="How long after the last entry one may enter again; absent: after exit."),
     ] = UNSET
     goal: GoalSpec | UnsetType = UNSET
+    migrate: Annotated[
+        dict[StepKey, Annotated[str, Meta(min_length=1)]],
+        Meta(
+            description=(
+                "Where people in older versions go on: their step, or `*` for all others, and a"
+                " step of this version, `exit`, or `stay`; absent: they stay in their version."
+            ),
+            examples=[{"reminder": "reminder", "*": "stay"}],
+        ),
+    ] = {}

@@ -19,6 +19,7 @@ from engine.program.journeymodel import JourneySpec
 from engine.program.leaves import Leaves
 from engine.program.model import ChannelSpec, MessageSpec, MessageTypeSpec
 from engine.program.places import Path
+from engine.program.plain import dict_or_none
 from engine.program.policymodel import PoliciesSpec
 from engine.program.program import SESSION, Cap, Channel, Message, MessageType, Template
 from engine.program.steps import compile_steps, compile_values
@@ -35,6 +36,7 @@ _HTML_TAG = re.compile(
     re.IGNORECASE,
 )
 _VERSION_DIGITS = 16
+_MIGRATE = "migrate"  # is about older versions: it makes none of its own
 
 _Item = TypeVar("_Item")
 
@@ -175,6 +177,8 @@ def compile_journey(name: str, spec: JourneySpec, text: object, leaves: Leaves) 
         reentry_ms=leaves.duration_or_none(spec.reentry, (*path, "reentry")),
         goal=_compile_goal(spec, path, leaves),
         code=tuple(code),
+        migrate=spec.migrate,
+        offers={one.step: one.offered for one in code if one.offered},
     )
 
 
@@ -191,7 +195,9 @@ def _compile_goal(spec: JourneySpec, path: Path, leaves: Leaves) -> Goal | None:
 
 
 def _hash_journey(name: str, text: object) -> str:
-    canonical = msgspec.json.encode([name, text], order="deterministic")
+    written = dict_or_none(text) or {}
+    meant = {key: value for key, value in written.items() if key != _MIGRATE}
+    canonical = msgspec.json.encode([name, meant], order="deterministic")
     return sha256(canonical).hexdigest()[:_VERSION_DIGITS]
 
 

@@ -1,5 +1,6 @@
 """Who is where in which journey: what the store is told of it, and when."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -82,4 +83,40 @@ async def test_a_commit_that_fails_leaves_people_where_they_were() -> None:
     with pytest.raises(StoreError):
         await shard.submit(shard.track("u2", "Later"))
     assert await stays(shard) == before
+    await shard.runtime.stop()
+
+
+async def looked_at(shard: Shard) -> None:
+    """Wait until everybody has been looked at for the workspace that came into force."""
+    async with asyncio.timeout(20):
+        while True:
+            row = await shard.store.review()
+            if row is not None and row.version == shard.runtime.program.edition and row.ended_at:
+                return
+            await asyncio.sleep(0)
+
+
+async def test_another_workspace_moves_people_who_are_in_memory_and_those_who_are_not() -> None:
+    shard = await Shard().start()
+    names = [f"u{number:02}" for number in range(20)]
+    await shard.submit(*(shard.track(name, "Later") for name in names))
+    shard = await shard.restart_reading()
+    await shard.submit(shard.track("u03", "Seen"), shard.track("u07", "Seen"))
+    assert len(shard.runtime.directory) == 2
+    steps = [{"wait": "5h", "id": "long"}, {"send": "paper", "id": "s"}]
+    newer = {"trigger": {"event": "Later"}, "steps": steps, "migrate": {"steps[0]": "long"}}
+    old = shard.runtime.program.journeys
+    next_program = program(later=newer).with_archive({one.version: one for one in old.values()})
+    shard.runtime.use(next_program)
+    await looked_at(shard)
+    version = next_program.journeys["later"].version
+    assert [(row.customer, row.version) for row in await stays(shard)] == [
+        (name, version) for name in names
+    ]
+    without = changed(WORKSPACE)
+    without["journeys"] = {"buy": WORKSPACE["journeys"]["buy"]}
+    shard.runtime.use(compile_source(without))
+    await looked_at(shard)
+    assert await shard.store.stay_counts() == []
+    assert await shard.store.timers(0, 10**15, 10) == []
     await shard.runtime.stop()
