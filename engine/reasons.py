@@ -54,6 +54,8 @@ class Reason(StrEnum):
     JOURNEY_DELETED = "journey_deleted"  # nor this journey
     MIGRATED = "migrated"  # `migrate` has put the customer elsewhere in the journey, or out of it
 
+    BRANCH_ENDED = "branch_ended"  # another branch of its `parallel` step was first
+
 
 # What releases for many people at once: hours and days.
 OF_CALENDAR = (

@@ -36,6 +36,7 @@ _WHY = {
     Reason.STEP_DELETED: "the workspace has no such step any more",
     Reason.JOURNEY_DELETED: "the workspace has no such journey any more",
     Reason.MIGRATED: "the customer was put elsewhere in the journey, or out of it",
+    Reason.BRANCH_ENDED: "another branch of the journey was first",
     Reason.ERASED: "the customer was erased",
     Reason.PROVIDER_FAILED: "the provider could not deliver it",
     Reason.IN_DOUBT: "it is not known whether the provider took it before a failure",

@@ -48,6 +48,7 @@ _DROPPED = {
     Reason.STEP_DELETED: "the step was deleted",
     Reason.JOURNEY_DELETED: "the journey was deleted",
     Reason.MIGRATED: "was moved in the journey",
+    Reason.BRANCH_ENDED: "took another branch first",
 }
 _BLOCKED = {
     "window": "{channel} is closed",

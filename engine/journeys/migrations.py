@@ -125,18 +125,14 @@ def _move(turn: Turn, stay: Instance, position: int) -> None:
 
 def _drop_pending(turn: Turn, members: list[Instance], instruction: Instruction) -> bool:
     """Drop what is deferred where a stay stood, unless it stands there again; says whether so."""
-    awaited = [turn.profile.pending.get(one.proposal) for one in members]
-    for pending in awaited:
-        if pending is None:
-            continue
-        if (
-            instruction.step == pending.step
-            and pending.message in instruction.offered
-            and pending.instance == members[0].id
-            and len(members) == 1
-        ):
+    stay, branches = members[0], [one.id for one in members[1:]]
+    for pending in list(turn.profile.pending.values()):
+        is_awaited = pending.proposal == stay.proposal
+        is_there = pending.step == instruction.step and pending.message in instruction.offered
+        if is_awaited and is_there:
             return True
-        withdraw(turn, pending, Reason.MIGRATED)
+        if is_awaited or pending.instance in branches:
+            withdraw(turn, pending, Reason.MIGRATED)
     return False
 
 

@@ -16,6 +16,9 @@ IDS = ("one", "two", "three", "four")
 MESSAGES = ("a", "b", "c", "x", "y")  # the last two wait for the evening
 
 
+_OTHERS = ("parallel", "decide")
+
+
 def sends(draw: st.DrawFn, named: list[str]) -> dict[str, Any]:
     step: dict[str, Any] = {"send": draw(st.sampled_from(MESSAGES))}
     return named_step(draw, step, named)
@@ -24,18 +27,26 @@ def sends(draw: st.DrawFn, named: list[str]) -> dict[str, Any]:
 def named_step(draw: st.DrawFn, step: dict[str, Any], named: list[str]) -> dict[str, Any]:
     """Give a step an id of its own, sometimes; no two have the same."""
     free = [one for one in IDS if one not in named]
-    if free and draw(st.booleans()):
+    is_named = draw(st.booleans())
+    if free and is_named:
         step["id"] = draw(st.sampled_from(free))
         named.append(step["id"])
     return step
 
 
 def step_of(draw: st.DrawFn, named: list[str], depth: int) -> dict[str, Any]:
-    kind = draw(st.sampled_from(("send", "send", "wait", "wait_for", "if")))
+    kind = draw(st.sampled_from(("send", "send", "wait", "wait_for", "if", *_OTHERS)))
     if kind == "send":
         return sends(draw, named)
     if kind == "wait" or depth > 1:
         return named_step(draw, {"wait": draw(st.sampled_from(("1h", "5h", "20h")))}, named)
+    if kind == "decide":
+        messages = st.lists(st.sampled_from(MESSAGES), min_size=2, max_size=3, unique=True)
+        return named_step(draw, {"decide": draw(messages)}, named)
+    if kind == "parallel":
+        branches = {one: steps_of(draw, named, depth + 1, branch=True) for one in ("p", "q")}
+        join = draw(st.sampled_from(("all", "any")))
+        return named_step(draw, {"parallel": branches, "join": join}, named)
     step: dict[str, Any] = {"if": draw(st.sampled_from(("true", "false")))}
     if kind == "wait_for":
         step = {"wait_for": {"event": "Pay", "up_to": draw(st.sampled_from(("2h", "9h")))}}
@@ -47,8 +58,10 @@ def step_of(draw: st.DrawFn, named: list[str], depth: int) -> dict[str, Any]:
     }
 
 
-def steps_of(draw: st.DrawFn, named: list[str], depth: int = 0) -> Steps:
-    return [step_of(draw, named, depth) for _ in range(draw(st.integers(1, 3)))]
+def steps_of(draw: st.DrawFn, named: list[str], depth: int = 0, *, branch: bool = False) -> Steps:
+    """Give some steps; those of a branch have names that nothing is led to."""
+    names = [*IDS] if branch else named
+    return [step_of(draw, names, depth) for _ in range(draw(st.integers(1, 3)))]
 
 
 @st.composite
@@ -70,6 +83,8 @@ def walk(steps: Steps) -> Iterator[dict[str, Any]]:
         yield step
         yield from walk(step.get("then", []))
         yield from walk(step.get("else", []))
+        for branch in step.get("parallel", {}).values():
+            yield from walk(branch)
 
 
 def is_there(source: dict[str, Any], sent: Send) -> bool:
@@ -77,9 +92,9 @@ def is_there(source: dict[str, Any], sent: Send) -> bool:
     journey = source["journeys"].get(sent.journey)
     if journey is None:
         return False
-    known = [step for step in walk(journey["steps"]) if "send" in step]
+    known = [step for step in walk(journey["steps"]) if "send" in step or "decide" in step]
     if sent.step.startswith("steps["):
-        return any(step["send"] == sent.message for step in known)
+        return any(sent.message in (step.get("send"), *step.get("decide", ())) for step in known)
     return any(step.get("id") == sent.step for step in known)
 
 
@@ -105,7 +120,9 @@ class Watched(Customer):
         profile = self.profile
         assert all(one.journey in self.source["journeys"] for one in profile.instances.values())
         for instance in profile.instances.values():
+            branches = [one for one in profile.instances.values() if one.parent == instance.id]
             waits = instance.timer in profile.timers or instance.proposal in profile.pending
+            waits = waits or bool(branches)
             assert waits, "nobody stands still for ever"
         for row in changed_stays("u1", profile, given, self.records):
             self.rows.pop(row.instance, None)

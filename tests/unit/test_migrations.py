@@ -200,3 +200,30 @@ def test_the_trace_says_what_is_missing() -> None:
         one for one in world.records if getattr(one, "reason", "") == Reason.STEP_DELETED
     )
     assert "the step first is not in the workspace any more" in repr(decided)
+
+
+def test_who_stands_in_branches_moves_as_a_whole_and_what_they_have_pending_is_dropped() -> None:
+    branches = {"left": [{"send": "x", "id": "night"}], "right": [{"wait": "9h", "id": "long"}]}
+    steps: Steps = [{"parallel": branches, "id": "both"}, {"send": "b"}]
+    newer = edition(
+        {"main": main([{"send": "x", "id": "night"}, {"send": "c", "id": "c"}], long="c")}
+    )
+    world = standing(steps)
+    assert len(world.profile.instances) == 3
+    world.use(newer).review()
+    assert world.told[1:] == ["0h x drop migrated", "0h c send sent", "0h left main: completed"]
+    assert (world.profile.instances, world.profile.timers) == ({}, {})
+
+
+def test_of_several_messages_only_those_are_decided_about_that_a_step_still_sends() -> None:
+    steps: Steps = [{"wait": "1h"}, {"decide": ["a", "b"]}]
+    newer = edition({"main": [{"wait": "2h"}, {"send": "b"}]})
+    assert standing(steps).use(newer).advance(1).told[0] == "1h b send sent"
+    gone = edition({"main": [{"wait": "2h"}, {"send": "c"}]})
+    assert standing(steps).use(gone).advance(1).told[0] == "1h a drop step_deleted"
+
+
+def test_nobody_can_be_led_into_a_branch() -> None:
+    branches = {"left": [{"send": "a", "id": "in"}], "right": [{"wait": "9h"}]}
+    with pytest.raises(ProgramError, match="the step 'in' is in a branch"):
+        compile_source(edition({"main": main([{"parallel": branches}], old="in")}))
