@@ -22,6 +22,7 @@ from actors.customer import Customer
 from actors.cuts import Cut
 from actors.ports import Store
 from actors.rows import Commit, DecisionRow, Entry, MemberChange, OutboxRow, TimerRow
+from actors.stays import changed_stays, may_change
 from actors.tickets import Ticket
 from engine.effects import Effect, Send, Unwake, Wake
 from engine.errors import StoreError
@@ -143,6 +144,9 @@ class Batch:
                 self._add_decision(customer.id, seq, record)
             elif isinstance(record, SegmentEntered | SegmentLeft):
                 self.commit.members.append(member_change(customer.id, record))
+        if may_change(given, records):
+            assert customer.profile is not None
+            self.commit.stays += changed_stays(customer.id, customer.profile, given, records)
         if result.effects:
             for place, effect in enumerate(result.effects):
                 self._add_effect(effect, seq, place)

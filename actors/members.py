@@ -1,11 +1,20 @@
-"""Who is in which segment, in memory: that part of the store's twin.
+"""Who is in which segment and which journey, in memory: that part of the store's twin.
 
 Owned by `actors.memory`, which applies commits to it and answers from it.
 """
 
 from typing import Protocol
 
-from actors.rows import QUARTER_MS, CrossingsRow, MemberChange, MemberRow, ReviewRow, SnapshotRow
+from actors.rows import (
+    QUARTER_MS,
+    CrossingsRow,
+    MemberChange,
+    MemberRow,
+    ReviewRow,
+    SnapshotRow,
+    StayCount,
+    StayRow,
+)
 
 
 class Members:
@@ -55,10 +64,54 @@ class Members:
         return [CrossingsRow(name, *counts[name]) for name in sorted(counts)]
 
 
+class Stays:
+    """What the table on stays in journeys holds."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, int], StayRow] = {}
+
+    def apply(self, rows: list[StayRow]) -> None:
+        """Take in what a commit says of stays, in order."""
+        for row in rows:
+            if not row.instance:
+                self.erase(row.customer)
+            elif row.journey:
+                self._rows[row.customer, row.instance] = row
+            else:
+                self._rows.pop((row.customer, row.instance), None)
+
+    def erase(self, customer: str) -> None:
+        """Forget a customer."""
+        self._rows = {key: row for key, row in self._rows.items() if key[0] != customer}
+
+    def counts(self) -> list[StayCount]:
+        """Count who is where, by journey, version and position."""
+        found: dict[tuple[str, str, int], list[str]] = {}
+        for row in self._rows.values():
+            found.setdefault((row.journey, row.version, row.position), []).append(row.customer)
+        return [
+            StayCount(*place, len(found[place]), len(dict.fromkeys(found[place])))
+            for place in sorted(found)
+        ]
+
+    def sizes(self) -> dict[str, int]:
+        """Count the customers who are in each journey."""
+        found: dict[str, dict[str, None]] = {}
+        for row in self._rows.values():
+            found.setdefault(row.journey, {})[row.customer] = None
+        return {journey: len(found[journey]) for journey in sorted(found)}
+
+    def page(self, journey: str, after: tuple[str, int], limit: int) -> list[StayRow]:
+        """List who is in a journey, in order."""
+        keys = sorted(key for key in self._rows if key > after)
+        return [self._rows[key] for key in keys if self._rows[key].journey == journey][:limit]
+
+
 class SegmentTables(Protocol):
-    """The tables that segments are read from."""
+    """The tables that segments, and stays in journeys, are read from."""
 
     members: Members
+    stays: Stays
     snapshots: dict[str, SnapshotRow]
 
 
@@ -88,6 +141,23 @@ class SegmentReads:
     async def crossings(self, since_at: int) -> list[CrossingsRow]:
         """Count who came into segments and left them, by segment, from an instant on."""
         return self.segment_tables().members.crossings(since_at)
+
+    async def stays_filled(self) -> bool:
+        """Say whether the store has the stays of everybody; one of an older format has not."""
+        self.segment_tables()
+        return True
+
+    async def stay_counts(self) -> list[StayCount]:
+        """Count who is where in which journey, by journey, version and position."""
+        return self.segment_tables().stays.counts()
+
+    async def journey_sizes(self) -> dict[str, int]:
+        """Count the customers who are in each journey; those with nobody in them are left out."""
+        return self.segment_tables().stays.sizes()
+
+    async def stays(self, journey: str, after: tuple[str, int], limit: int) -> list[StayRow]:
+        """List who is in a journey from behind (customer, instance) on, in that order."""
+        return self.segment_tables().stays.page(journey, after, limit)
 
     async def review(self) -> ReviewRow | None:
         """Tell how far the customers were looked at since the segments changed, if ever."""

@@ -29,6 +29,8 @@ from actors.rows import (
     Retired,
     ReviewRow,
     SnapshotRow,
+    StayCount,
+    StayRow,
     StoreState,
     TimerRow,
 )
@@ -152,6 +154,22 @@ class Store(Protocol):
 
         That is exact where `since_at` begins a quarter of an hour.
         """
+        ...
+
+    async def stays_filled(self) -> bool:
+        """Say whether the store has the stays of everybody; one of an older format has not."""
+        ...
+
+    async def stay_counts(self) -> list[StayCount]:
+        """Count who is where in which journey, by journey, version and position."""
+        ...
+
+    async def journey_sizes(self) -> dict[str, int]:
+        """Count the customers who are in each journey; those with nobody in them are left out."""
+        ...
+
+    async def stays(self, journey: str, after: tuple[str, int], limit: int) -> list[StayRow]:
+        """List who is in a journey from behind (customer, instance) on, in that order."""
         ...
 
     async def review(self) -> ReviewRow | None:

@@ -16,7 +16,8 @@ import msgspec
 from actors.commits import decision_row, outbox_row
 from actors.customer import Customer
 from actors.directory import decode_entry
-from actors.rows import DecisionRow, Entry, OutboxRow, TimerRow
+from actors.rows import DecisionRow, Entry, OutboxRow, StayRow, TimerRow
+from actors.stays import stays_of
 from engine.effects import Send, Unwake, Wake
 from engine.errors import NextbeatError
 from engine.events import Abridged, Input, Rebirth
@@ -95,6 +96,11 @@ class Retrace:
         """Give the segments a customer is now in, and since when."""
         profile = self._actors[customer].profile
         return profile.segments if profile is not None else {}
+
+    def stays(self, customer: str) -> list[StayRow]:
+        """Give where a customer now is in journeys."""
+        profile = self._actors[customer].profile
+        return stays_of(customer, profile) if profile is not None else []
 
     def take(self, entry: Entry) -> Traced:
         """Go one entry further. Raises JournalError where it can't follow the ones before."""

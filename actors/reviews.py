@@ -1,4 +1,4 @@
-"""The segments changed: every customer is looked at again, beside the traffic.
+"""The segments or the journeys changed: every customer is looked at again, beside the traffic.
 
 Owned by `actors.runtime`. Customers who are in memory are looked at where they are; the others are
 read in small portions that stay nobody's: only who must come in, leave or be woken is given a
@@ -22,6 +22,7 @@ from actors.rows import ReviewRow
 from engine.errors import StoreError
 from engine.events import Review
 from engine.journeys.agenda import is_otherwise
+from engine.journeys.migrations import is_outdated
 from engine.profile import Profile
 from engine.segments import foresee, needs_review
 
@@ -90,12 +91,13 @@ class Reviews:
 
     async def _look(self) -> None:
         self._is_lost = False
-        version = self._floor.program.membership.version
+        program = self._floor.program
+        version = program.edition
         row = self.row = await self._store.review()
-        if row is None and not version:
-            return
         if row is None or row.version != version:
             total = await self._store.customer_count()
+            if row is None and not program.membership.version and not (version and total):
+                return  # there is nothing to look for, or nobody to look at
             row = ReviewRow(version, "", total, 0, 0, self._clock.now(), 0)
         elif row.ended_at:
             return
@@ -163,6 +165,8 @@ class Reviews:
 
     def _concerns(self, profile: Profile) -> bool:
         program = self._floor.program
+        if is_outdated(profile, program):
+            return True
         if profile.segments_version == program.membership.version:
             return False
         now = self._clock.now()

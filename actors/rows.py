@@ -114,6 +114,31 @@ class CrossingsRow(NamedTuple):
     left: int
 
 
+class StayRow(NamedTuple):
+    """A customer's stay in a journey: before which instruction of which version, since when in it.
+
+    In a commit a row without a journey says that the stay is over, and one of instance 0 that all
+    stays of the customer are that came before it.
+    """
+
+    customer: str
+    instance: int
+    journey: str
+    version: str
+    position: int
+    entered_at: int
+
+
+class StayCount(NamedTuple):
+    """How many stays are before one instruction of one version, and of how many customers."""
+
+    journey: str
+    version: str
+    position: int
+    stays: int
+    people: int
+
+
 class ReviewRow(NamedTuple):
     """How far customers were looked at since the segments changed to `version`.
 
@@ -286,6 +311,8 @@ class Commit(msgspec.Struct):
     released: list[int] = []  # numbers of quarantine rows that were replayed
     covered_seq: int | None = None  # all entries up to here are in snapshots
     members: list[MemberChange] = []  # in order
+    stays: list[StayRow] = []  # in order
+    stays_filled: bool = False  # with this commit the store has the stays of everybody
     review: ReviewRow | None = None
     acts: list[ActRow] = []
     retired: Retired | None = None
@@ -306,6 +333,8 @@ class Commit(msgspec.Struct):
             or self.released
             or self.covered_seq is not None
             or self.members
+            or self.stays
+            or self.stays_filled
             or self.review is not None
             or self.acts
             or self.retired

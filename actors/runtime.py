@@ -36,6 +36,7 @@ from actors.reviews import Reviews
 from actors.rows import OutboxChange, QuarantineRow, TimerRow
 from actors.settings import Settings
 from actors.snapshots import Snapshots
+from actors.stays import fill_stays
 from actors.tickets import Ticket
 from actors.timers import Timers
 from actors.tombstones import Gate
@@ -132,7 +133,9 @@ class Runtime(Deciding, Reading, Acting):
         self._snapshots.covered_seq = state.covered_seq
         await self.catalogue.load()
         gone = await self.erasures.open()
-        return await recover(self.store, self.directory, state, gone)
+        folded = await recover(self.store, self.directory, state, gone)
+        await fill_stays(self.store, self.directory, gone)
+        return folded
 
     async def start(self) -> None:
         """Begin to take inputs, fire timers and send messages. The store must be open."""

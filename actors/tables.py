@@ -6,7 +6,7 @@ Kept by `actors.memory`, which adds what a store does; this is only what is in i
 from bisect import bisect_left, bisect_right, insort
 
 from actors.aging import Aging
-from actors.members import Members
+from actors.members import Members, Stays
 from actors.rows import (
     ActRow,
     Commit,
@@ -41,6 +41,7 @@ class Tables(Aging):
         self.programs: dict[str, tuple[str, int, bytes]] = {}
         self.covered_seq = 0
         self.members = Members()
+        self.stays = Stays()
         self.acts: list[ActRow] = []
         self.retired_seq = 0
         self.shelf = Shelf()
@@ -89,6 +90,7 @@ class Tables(Aging):
         if commit.covered_seq is not None:
             self.covered_seq = commit.covered_seq
         self.members.apply(commit.members, commit.review)
+        self.stays.apply(commit.stays)
         if commit.retired is not None:
             self.retire(commit.retired)
         for act in commit.acts:
@@ -100,6 +102,7 @@ class Tables(Aging):
         for customer in erased.customers:
             self.snapshots.pop(customer, None)
             self.members.erase(customer)
+            self.stays.erase(customer)
             for key in self.keys_of(customer):
                 del self.links[key]
         for namespace, value, customer in erased.links:

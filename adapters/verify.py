@@ -24,6 +24,7 @@ import msgspec
 
 from actors.customer import MEMORY_BYTES_BASE, MEMORY_FACTOR
 from adapters.channels.registry import INBOX_FILE
+from adapters.findings import Findings, Found
 from adapters.sqlite.audit import (
     DAMAGED,
     Audit,
@@ -36,7 +37,7 @@ from adapters.sqlite.chain import Head, check_marker, hash_before, read_head, ve
 from adapters.sqlite.readers import check_format, read_format
 from adapters.sqlite.schema import FILE_NAME
 from adapters.sqlite.wal import check_log
-from adapters.verify_part import Findings, Found, PartReport, Task, verify_part
+from adapters.verify_part import PartReport, Task, verify_part
 from engine.errors import StoreError
 
 MEMORY_BYTES_MAX = 512 * 1024 * 1024  # of profiles, over all processes
@@ -69,6 +70,7 @@ class Report(msgspec.Struct):
     messages: int = 0
     timers: int = 0
     members: int = 0
+    stays: int = 0
     decided_again: int = 0
     not_decided_again: int = 0
     found: list[Found] = []

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from actors.retrace import UNKNOWN_SEQ, JournalError, Retrace, Traced, is_profile
-from actors.rows import DecisionRow, Entry, OutboxRow, TimerRow
+from actors.rows import DecisionRow, Entry, OutboxRow, StayRow, TimerRow
+from adapters.findings import Findings, Found
 from adapters.sqlite.audit import PORTION_ROWS, Audit, Snapshot, Stream
 from engine.effects import Send
 from engine.errors import ProgramError
@@ -33,44 +34,11 @@ _OTHERWISE = (
     " deciding must not depend on has changed; please report it with the entry's number"
 )
 
+_UNFILLED = "who is where in journeys was not compared: start the server once, it writes that down"
+
 _decode_decided = msgspec.msgpack.Decoder(Decided).decode
 _decode_send = msgspec.msgpack.Decoder(Send).decode
 _encode = msgspec.msgpack.encode
-
-
-class Found(msgspec.Struct, frozen=True):
-    """Something that is wrong: where, what, and what to do about it."""
-
-    part: str
-    seq: int | None
-    row: str
-    message: str
-    hint: str
-
-
-class Findings:
-    """What was found to be wrong."""
-
-    def __init__(self) -> None:
-        self._found: list[Found] = []
-
-    def __len__(self) -> int:
-        """Count them."""
-        return len(self._found)
-
-    def add(
-        self, part: str, message: str, hint: str = "", *, seq: int | None = None, row: str = ""
-    ) -> None:
-        """Note one."""
-        self._found.append(Found(part, seq, row, message, hint))
-
-    def take(self, found: list[Found]) -> None:
-        """Note what another part found."""
-        self._found += found
-
-    def ordered(self) -> list[Found]:
-        """Give what was found, by the entries it is about; first what is about none."""
-        return sorted(self._found, key=lambda one: -1 if one.seq is None else one.seq)
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -87,7 +55,7 @@ class PartReport(msgspec.Struct):
     """What was looked at in one part, and found."""
 
     COUNTED: ClassVar = (
-        "customers", "snapshots", "decisions", "messages", "timers", "members",
+        "customers", "snapshots", "decisions", "messages", "timers", "members", "stays",
         "decided_again", "not_decided_again",
     )  # fmt: skip
 
@@ -97,6 +65,7 @@ class PartReport(msgspec.Struct):
     messages: int = 0
     timers: int = 0
     members: int = 0
+    stays: int = 0
     decided_again: int = 0
     not_decided_again: int = 0
     found: list[Found] = []
@@ -216,6 +185,7 @@ class _Walk:
         self._finish_snapshots(covered_seq)
         self._finish_timers()
         self._finish_members()
+        self._finish_stays()
 
     def _leave_out_erased(self) -> None:
         """Forget customers who were erased while the journal was walked."""
@@ -300,6 +270,28 @@ class _Walk:
             message = "the journal has this customer in this segment, and the table does not"
             row = f"{segment!r:.80} of {customer!r:.80}"
             self._found.add("members", message, _RESTORE, row=row)
+
+    def _finish_stays(self) -> None:
+        if not self._audit.has_stays():
+            self.report.notes.append(_UNFILLED)
+            return
+        unseen = {
+            row[:2]: row
+            for customer in self._retrace.customers()
+            for row in self._retrace.stays(customer)
+        }
+        for row in self._audit.stays():
+            self.report.stays += 1
+            if unseen.pop(row[:2], None) != row and not self._is_beyond_knowing(row[0]):
+                self._note_stay(row, "the journal does not have this customer at this place")
+        for row in unseen.values():
+            if not self._is_beyond_knowing(row.customer):
+                self._note_stay(row, "the journal has this customer there, and the table does not")
+
+    def _note_stay(self, row: StayRow | tuple[Any, ...], message: str) -> None:
+        seq = self._retrace.last_seq(row[0]) or None
+        name = f"stay {row[1]} of {row[0]!r:.80} in {row[2]!r:.80}"
+        self._found.add("stays", message, _RESTORE, seq=seq, row=name)
 
     def _is_beyond_knowing(self, customer: str) -> bool:
         """Say whether what is there of a customer's entries is not all there was."""

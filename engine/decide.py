@@ -31,6 +31,7 @@ from engine.instants import HOUR_MS, format_instant
 from engine.journeys.agenda import keep_agenda, may_concern
 from engine.journeys.confirmations import Pairs, ask_to_confirm, confirm
 from engine.journeys.exits import leave_by_condition, leave_by_event, leave_by_segment
+from engine.journeys.migrations import is_outdated, migrate
 from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
     changes_contact,
@@ -152,9 +153,16 @@ def _start_journeys(turn: Turn, event: Event, scope: Scope) -> None:
             run(turn, number)
 
 
+def decide_migration(turn: Turn) -> None:
+    """Decide what becomes of stays and deferrals that today's workspace moves, or ends."""
+    migrate(turn)
+    _settle(turn)
+
+
 def decide_review(turn: Turn) -> None:
-    """Decide what follows from segments that are others than before."""
+    """Decide what follows from another workspace: segments and journeys are others than before."""
     catch_up(turn)
+    migrate(turn)
     _settle(turn)
 
 
@@ -175,6 +183,8 @@ def decide_tick(turn: Turn, tick: Tick, foresight: Foresight | None) -> None:
         follow_tick(turn)
     else:
         catch_up(turn)
+    if is_outdated(profile, turn.program):
+        migrate(turn)
     if timer.kind == "proposal":
         release(turn, timer.target)
     elif timer.kind == "instance":

@@ -67,6 +67,7 @@ from engine.records import (
     Entered,
     Exited,
     Gathered,
+    Migrated,
     Moved,
     ReceiptNoted,
     Record,
@@ -347,6 +348,14 @@ def _evolve_moved(profile: Profile, record: Moved, _now: int) -> None:
     instance.waiting_until = None
 
 
+def _evolve_migrated(profile: Profile, record: Migrated, _now: int) -> None:
+    instance = profile.instances[record.instance]
+    instance.version = record.version
+    instance.position = record.position
+    instance.timer = 0
+    instance.waiting_until = None
+
+
 def _evolve_exited(profile: Profile, record: Exited, _now: int) -> None:
     del profile.instances[record.instance]
     profile.exited[record.journey] = record.at
@@ -438,6 +447,7 @@ _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     Suppressed: _evolve_suppressed,
     Entered: _evolve_entered,
     Moved: _evolve_moved,
+    Migrated: _evolve_migrated,
     Exited: _evolve_exited,
     Branched: _evolve_branched,
     BranchEnded: _evolve_branch_ended,

@@ -4,9 +4,9 @@ Called by `journeys.moves` for a send step and by `decide` for deferrals that co
 that failed and consent that changed.
 
 *Rules*
-- In order: expiry, consent, same message, then for each channel reach, capability and content,
-  then the hours and caps of the first feasible channel, then what competes with it, then
-  `on_block`.
+- In order: whether the step that asks is in the workspace in force, expiry, consent, same message,
+  then for each channel reach, capability and content, then the hours and caps of the first feasible
+  channel, then what competes with it, then `on_block`.
 - A deferral is decided again, afresh, when its time comes; nothing that was true then is kept.
 - The reason of a deferral is the rule that releases last.
 - What waits for hours or days to open may be spread, customer by customer, over a time of the
@@ -31,7 +31,7 @@ from engine.ids import decision_id, message_id, stable_hash
 from engine.lineage import variables
 from engine.place import find_place
 from engine.profile import Instance, Pending, Profile, Sent
-from engine.program.program import Channel, Message
+from engine.program.program import Channel, Message, Program
 from engine.program.templates import TemplateAbort, TemplateError
 from engine.reasons import OF_CALENDAR, Outcome, Reason
 from engine.records import Check, Decided, WakeCleared, WakeSet
@@ -206,7 +206,26 @@ def refuse(turn: Turn, proposal: Proposal, block: Block, channel: str) -> None:
     _put_down(turn, proposal, message, Ruling(Outcome.DROP, block.reason, channel, trace=trace))
 
 
+def find_deleted(program: Program, journey: str, step: str, message: str) -> Reason | None:
+    """Say why a step may not send a message any more: it, or its journey, is not there."""
+    if not journey:
+        return None  # nobody's step asked for it
+    current = program.journeys.get(journey)
+    if current is None:
+        return Reason.JOURNEY_DELETED
+    return None if current.may_send(step, message) else Reason.STEP_DELETED
+
+
+def _missing(proposal: Proposal, reason: Reason) -> Check:
+    what = f"the step {proposal.step}" if reason is Reason.STEP_DELETED else "the journey"
+    rule = f"journeys.{proposal.journey}"
+    return Check("", "step", "blocked", rule, seen=f"{what} is not in the workspace any more")
+
+
 def _rule(turn: Turn, proposal: Proposal, message: Message) -> Ruling:
+    deleted = find_deleted(turn.program, proposal.journey, proposal.step, proposal.message)
+    if deleted is not None:
+        return Ruling(Outcome.DROP, deleted, trace=(_missing(proposal, deleted),))
     expires_at = _expires_at(proposal, message)
     if expires_at is not None and turn.now >= expires_at:
         return Ruling(Outcome.DROP, Reason.EXPIRED, trace=(_expired(message),))

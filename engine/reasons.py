@@ -50,6 +50,9 @@ class Reason(StrEnum):
     REGISTRY_STALE = "registry_stale"  # such a list is too old, or was not asked
     TYPE_OPT_OUT = "type_opt_out"  # the customer wants no messages of this type
     SUPERSEDED = "superseded"  # a newer message took its place when hours opened
+    STEP_DELETED = "step_deleted"  # the workspace in force has no such step any more
+    JOURNEY_DELETED = "journey_deleted"  # nor this journey
+    MIGRATED = "migrated"  # `migrate` has put the customer elsewhere in the journey, or out of it
 
     BRANCH_ENDED = "branch_ended"  # another branch of its `parallel` step was first
 

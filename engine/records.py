@@ -170,6 +170,14 @@ class Moved(msgspec.Struct, frozen=True, array_like=True, tag="moved", gc=False)
     position: int
 
 
+class Migrated(msgspec.Struct, frozen=True, array_like=True, tag="migrated", gc=False):
+    """An instance goes on in another version of its journey, before that one's `position`."""
+
+    instance: int
+    version: str
+    position: int
+
+
 class Exited(msgspec.Struct, frozen=True, array_like=True, tag="exited", gc=False):
     """An instance left its journey, for a named reason; `converted` when its goal was met."""
 
@@ -290,6 +298,7 @@ Record = (
     | Suppressed
     | Entered
     | Moved
+    | Migrated
     | Exited
     | Branched
     | BranchEnded

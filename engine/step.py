@@ -18,6 +18,7 @@ import msgspec
 from engine.decide import (
     decide_event,
     decide_farewell,
+    decide_migration,
     decide_receipt,
     decide_reunion,
     decide_review,
@@ -41,6 +42,7 @@ from engine.events import (
 from engine.evolve import evolve_input
 from engine.journeys.agenda import is_otherwise
 from engine.journeys.confirmations import consented
+from engine.journeys.migrations import is_outdated
 from engine.journeys.releases import contact_facts
 from engine.limits import RECORDS_MAX
 from engine.profile import Profile
@@ -78,6 +80,8 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
         turn = Turn(profile, program, "event", given.id, now)
         if foresight is not None:
             review(turn, foresight)
+        if is_outdated(profile, program):
+            decide_migration(turn)
         decide_event(turn, given, active_before_at, facts_before, consents_before)
     else:
         found = _take(profile, given, program, foresight, now)
@@ -104,6 +108,8 @@ def _take(
         turn = Turn(profile, program, "receipt", given.id, now)
         if foresight is not None:
             review(turn, foresight)
+        if is_outdated(profile, program):
+            decide_migration(turn)
         decide_receipt(turn, given)
         return turn
     if isinstance(given, Tick):
@@ -123,12 +129,12 @@ def _take_review(
     profile: Profile, given: Review, program: Program, foresight: Foresight | None, now: int
 ) -> Turn | None:
     """Look at the segments anew; None where that can change nothing."""
-    if foresight is None:
-        return None
-    if not needs_review(profile, foresight) and not is_otherwise(profile, program, now):
+    is_other = foresight is not None and needs_review(profile, foresight)
+    if not (is_other or is_otherwise(profile, program, now) or is_outdated(profile, program)):
         return None
     turn = Turn(profile, program, "review", str(given.version), now)
-    review(turn, foresight)
+    if foresight is not None:
+        review(turn, foresight)
     decide_review(turn)
     return turn
 
@@ -158,6 +164,8 @@ def _take_belonging(
         if isinstance(given, Departed):
             decide_farewell(turn, timers)
             keep_up(turn, segments)
+    if is_outdated(profile, program):
+        decide_migration(turn)
     return turn
 
 

@@ -46,6 +46,7 @@ from engine.records import (
     Decided,
     Entered,
     Exited,
+    Migrated,
     Moved,
     ReceiptNoted,
     Record,
@@ -56,7 +57,9 @@ from engine.records import (
 from engine.seen import note_seen
 
 # Records about an instance or a proposal, which go to whose that is.
-_Move = Decided | Moved | Exited | WakeSet | Branched | BranchEnded | Remembered | Allotted
+_Move = (
+    Decided | Moved | Migrated | Exited | WakeSet | Branched | BranchEnded | Remembered | Allotted
+)
 
 _decode_profile = msgspec.msgpack.Decoder(Profile).decode
 

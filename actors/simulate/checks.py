@@ -19,6 +19,7 @@ from actors.simulate.hazards import Hazards
 from actors.simulate.scene import Scene
 from actors.simulate.unions import Past, Unions
 from actors.simulate.witness import Witness
+from actors.stays import stays_of
 from actors.tombstones import identity_of
 from engine.events import Abridged, Departed, Event, Receipt, ReceiptStatus
 from engine.evolve import fold
@@ -61,6 +62,7 @@ class Auditor:
         self._compare_snapshots(store)
         await self._compare_timers(store)
         await self._compare_members(store)
+        await self._compare_stays(store)
         self._check_erased(store)
         self._hazards.is_paused = False
         self._witness.note("checked", self.entry_count)
@@ -272,6 +274,22 @@ class Auditor:
         if stored != wanted:
             names = [name for name in {**stored, **wanted} if stored.get(name) != wanted.get(name)]
             self._witness.accuse("segments have the members their journals say", *names)
+
+    async def _compare_stays(self, store: SimStore) -> None:
+        """Check that the store has everybody where their journal takes them in journeys."""
+        wanted = [
+            row
+            for customer in sorted(self._pasts)
+            for row in stays_of(customer, self._pasts[customer].folded)
+        ]
+        stored = [
+            row
+            for journey in await store.kept.journey_sizes()
+            for row in await store.kept.stays(journey, ("", 0), 1 << 30)
+        ]
+        if sorted(stored) != sorted(wanted):
+            names = [row.customer for row in set(stored) ^ set(wanted)]
+            self._witness.accuse("people are where their journals say", *sorted(names)[:3])
 
     def _check_endings(self) -> None:
         """Check that every message that was decided has left, or was told to have failed."""

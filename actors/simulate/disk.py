@@ -44,6 +44,8 @@ from actors.rows import (
     Retired,
     ReviewRow,
     SnapshotRow,
+    StayCount,
+    StayRow,
     StoreState,
     TimerRow,
 )
@@ -400,6 +402,23 @@ class SimStore:
     async def crossings(self, since_at: int) -> list[CrossingsRow]:
         """Count who came into segments and left them, by segment, from an instant on."""
         return await self.kept.crossings(since_at)
+
+    async def stays_filled(self) -> bool:
+        """Say whether the store has the stays of everybody; one of an older format has not."""
+        await self._read()
+        return await self.kept.stays_filled()
+
+    async def stay_counts(self) -> list[StayCount]:
+        """Count who is where in which journey, by journey, version and position."""
+        return await self.kept.stay_counts()
+
+    async def journey_sizes(self) -> dict[str, int]:
+        """Count the customers who are in each journey; those with nobody in them are left out."""
+        return await self.kept.journey_sizes()
+
+    async def stays(self, journey: str, after: tuple[str, int], limit: int) -> list[StayRow]:
+        """List who is in a journey from behind (customer, instance) on, in that order."""
+        return await self.kept.stays(journey, after, limit)
 
     async def review(self) -> ReviewRow | None:
         """Tell how far the customers were looked at since the segments changed, if ever."""

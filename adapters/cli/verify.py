@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from adapters.cli.output import show_progress, write_json
+from adapters.findings import Found
 from adapters.verify import Report, Verifier
-from adapters.verify_part import Found
 from engine.errors import StoreError
 
 
@@ -62,7 +62,7 @@ def _show(report: Report, data: Path) -> None:
         f" hash {report.hash[:16]}\n"
         f"  {report.customers} customers, {report.snapshots} snapshots, {report.timers} timers,"
         f" {report.decisions} decisions, {report.messages} messages, {report.members} members of"
-        " segments compared with them\n"
+        f" segments, {report.stays} stays in journeys compared with them\n"
         f"  {report.decided_again} entries decided again, byte for byte as they were"
     )
     for note in report.notes:

@@ -45,6 +45,9 @@ _DROPPED = {
     Reason.SAME_MESSAGE: "had this very message today",
     Reason.PROVIDER_FAILED: "refused for good, and there is no other channel",
     Reason.JOURNEY_EXITED: "has left the journey",
+    Reason.STEP_DELETED: "the step was deleted",
+    Reason.JOURNEY_DELETED: "the journey was deleted",
+    Reason.MIGRATED: "was moved in the journey",
     Reason.BRANCH_ENDED: "took another branch first",
 }
 _BLOCKED = {

@@ -71,7 +71,7 @@ async def list_segments(store: Store, program: Program, now: int) -> SegmentList
     since_at = _midnight(program, now)
     sizes = await store.segment_sizes()
     crossings = {row.segment: row for row in await store.crossings(since_at)}
-    version = program.membership.version
+    version = program.edition
     found: list[Segment] = []
     for name, segment in sorted(program.membership.segments.items()):
         row = crossings.get(name)

@@ -33,6 +33,7 @@ from engine.records import (
     Emitted,
     Entered,
     Exited,
+    Migrated,
     Moved,
     ReceiptNoted,
     Record,
@@ -46,7 +47,7 @@ SCAN_MAX = 2_000  # entries looked at for one page
 LOOKBACK_MAX = 2_000  # and those before it, for what a profile was
 _BREATH = 200  # entries after which others get their turn
 
-_JOURNEYS = (Entered, Moved, Exited, Branched, BranchEnded, Remembered, Allotted)
+_JOURNEYS = (Entered, Moved, Migrated, Exited, Branched, BranchEnded, Remembered, Allotted)
 _SEGMENTS = (SegmentEntered, SegmentLeft, SegmentsReviewed)
 _NO_MERGES = (Event, Receipt, Tick, Scrubbed, Review, Rebirth, Abridged)
 

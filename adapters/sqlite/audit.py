@@ -204,6 +204,15 @@ class Audit:
         """Give who is in which segment."""
         return self._all("SELECT segment, customer, since FROM members")
 
+    def stays(self) -> Iterator[tuple[str, int, str, str, int, int]]:
+        """Give who is where in which journey."""
+        columns = "customer, instance, journey, version, position, entered_at"
+        return self._all(f"SELECT {columns} FROM stays")  # noqa: S608 - names of ours
+
+    def has_stays(self) -> bool:
+        """Say whether the stays of everybody are there; of a store of before they are not."""
+        return bool(self.connection.execute(query("stays_filled")).fetchone() == (1,))
+
     def failed_ticks(self) -> set[bytes]:
         """Give the timers whose customers failed on them: they are kept in quarantine instead."""
         rows = self.connection.execute(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from actors.rows import QUARTER_MS, Commit, Erased, MemberChange, Retired
+from actors.rows import QUARTER_MS, Commit, Erased, MemberChange, Retired, StayRow
 from adapters.sqlite.checksums import Value, row_checksum
 
 Statement = tuple[str, list[Value]]
@@ -97,7 +97,7 @@ _ITEM = Form(
     " ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body, checksum = excluded.checksum",
 )
 _ITEM_REMOVED = Form(2, "DELETE FROM catalogue WHERE (kind, id) IN (VALUES {rows})")
-_RETIRED_UP_TO = Form(
+_META = Form(
     3,
     "UPDATE meta SET value = new.column2, checksum = new.column3"
     " FROM (VALUES {rows}) AS new WHERE name = new.column1",
@@ -105,6 +105,13 @@ _RETIRED_UP_TO = Form(
 
 _MEMBER_IN = Form(3, f"INSERT OR REPLACE INTO members (segment, customer, since) {_ROWS}")
 _MEMBER_OUT = Form(2, "DELETE FROM members WHERE (segment, customer) IN (VALUES {rows})")
+_STAY = Form(
+    6,
+    "INSERT OR REPLACE INTO stays (customer, instance, journey, version, position, entered_at)"
+    f" {_ROWS}",
+)
+_STAY_OVER = Form(2, "DELETE FROM stays WHERE (customer, instance) IN (VALUES {rows})")
+_STAYS_OVER = Form(1, "DELETE FROM stays WHERE customer IN (VALUES {rows})")
 _CROSSED = Form(
     4,
     "INSERT INTO crossings (segment, at, entered, left, checksum) SELECT column1, column2, column3,"
@@ -185,12 +192,15 @@ _FORMS = (
     _MEMBER_IN,
     _MEMBER_OUT,
     _CROSSED,
+    _STAY,
+    _STAY_OVER,
+    _STAYS_OVER,
     _REVIEWED,
     _ACT,
     _RETIRED_ENTRIES,
     _RETIRED_DECISION,
     _RETIRED_MESSAGE,
-    _RETIRED_UP_TO,
+    _META,
     _ITEM,
     _ITEM_REMOVED,
     _ERASED_SNAPSHOT,
@@ -260,6 +270,10 @@ def statements(commit: Commit) -> Iterator[Statement]:
     yield from fill(_ITEM_REMOVED, [row[:2] for row in commit.catalogue if not row.body])
     if commit.members:
         yield from _member_statements(commit.members)
+    if commit.stays:
+        yield from _stay_statements(commit.stays)
+    if commit.stays_filled:
+        yield from fill(_META, [_sum_up(("stays_filled", 1))])
     if commit.review is not None:
         yield from fill(_REVIEWED, [_sum_up((1, *commit.review))])
     if not commit.erased.is_empty():
@@ -279,7 +293,7 @@ def _retire(retired: Retired) -> Iterator[Statement]:
         yield from fill(_RETIRED_MESSAGE, [(one,) for one in retired.messages])
         reached.append(("outbox_from", retired.outbox_at))
     yield from fill(_RELEASED, [(number,) for number in retired.quarantined])
-    yield from fill(_RETIRED_UP_TO, [_sum_up(one) for one in reached])
+    yield from fill(_META, [_sum_up(one) for one in reached])
 
 
 def _member_statements(changes: Sequence[MemberChange]) -> Iterator[Statement]:
@@ -295,12 +309,28 @@ def _member_statements(changes: Sequence[MemberChange]) -> Iterator[Statement]:
     yield from fill(_CROSSED, [(*key, *count) for key, count in counts.items()])
 
 
+def _stay_statements(rows: Sequence[StayRow]) -> Iterator[Statement]:
+    """Write who is where: of several rows of one stay the last counts."""
+    gone: dict[str, None] = {}
+    last: dict[tuple[str, int], StayRow] = {}
+    for row in rows:
+        if row.instance:
+            last[row.customer, row.instance] = row
+            continue
+        gone[row.customer] = None
+        last = {key: one for key, one in last.items() if one.customer != row.customer}
+    yield from fill(_STAYS_OVER, [(customer,) for customer in gone])
+    yield from fill(_STAY_OVER, [key for key, one in last.items() if not one.journey])
+    yield from fill(_STAY, [one for one in last.values() if one.journey])
+
+
 def _erase(erased: Erased) -> Iterator[Statement]:
     customers = [(customer,) for customer in erased.customers]
     yield from fill(_ERASED_SNAPSHOT, customers)
     yield from fill(_ERASED_LINK, customers)
     yield from fill(_ERASED_ONE_LINK, erased.links)
     yield from fill(_ERASED_MEMBER, customers)
+    yield from fill(_STAYS_OVER, customers)
     yield from fill(_ERASED_CURSOR, customers)
     yield from fill(_ERASED_ENTRY, [(seq,) for seq in erased.entries])
     yield from fill(_BLANKED_ENTRY, [(seq,) for seq in erased.blanked])

@@ -184,5 +184,19 @@ WHERE segment = ?1 AND customer > ?2 ORDER BY customer LIMIT ?3;
 SELECT segment, sum(entered), sum(left) FROM crossings
 WHERE at >= ?1 GROUP BY segment ORDER BY segment;
 
+-- name: stays_filled
+SELECT value FROM meta WHERE name = 'stays_filled';
+
+-- name: stay_counts
+SELECT journey, version, position, count(*), count(DISTINCT customer) FROM stays
+GROUP BY journey, version, position ORDER BY journey, version, position;
+
+-- name: journey_sizes
+SELECT journey, count(DISTINCT customer) FROM stays GROUP BY journey ORDER BY journey;
+
+-- name: stays
+SELECT customer, instance, journey, version, position, entered_at FROM stays
+WHERE (customer, instance) > (?1, ?2) AND journey = ?3 ORDER BY customer, instance LIMIT ?4;
+
 -- name: review
 SELECT version, cursor, total, looked, changed, began_at, ended_at FROM review;

@@ -34,6 +34,8 @@ from actors.rows import (
     Retired,
     ReviewRow,
     SnapshotRow,
+    StayCount,
+    StayRow,
     StoreState,
     TimerRow,
 )
@@ -223,6 +225,23 @@ class Readers:
     async def crossings(self, since_at: int) -> list[CrossingsRow]:
         """Count who came into segments and left them, from an instant on."""
         return [CrossingsRow(*row) for row in await self.rows(query("crossings"), (since_at,))]
+
+    async def stays_filled(self) -> bool:
+        """Say whether the store has the stays of everybody; one of an older format has not."""
+        return (await self.rows(query("stays_filled"), ())) == [(1,)]
+
+    async def stay_counts(self) -> list[StayCount]:
+        """Count who is where in which journey, by journey, version and position."""
+        return [StayCount(*row) for row in await self.rows(query("stay_counts"), ())]
+
+    async def journey_sizes(self) -> dict[str, int]:
+        """Count the customers who are in each journey; those with nobody in them are left out."""
+        return {row[0]: row[1] for row in await self.rows(query("journey_sizes"), ())}
+
+    async def stays(self, journey: str, after: tuple[str, int], limit: int) -> list[StayRow]:
+        """List who is in a journey from behind (customer, instance) on, in that order."""
+        rows = await self.rows(query("stays"), (*after, journey, limit))
+        return [StayRow(*row) for row in rows]
 
     async def review(self) -> ReviewRow | None:
         """Tell how far the customers were looked at since the segments changed."""

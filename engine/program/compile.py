@@ -6,7 +6,7 @@ their own. It either gives a whole Program or raises one `ProgramError` with eve
 wrong.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -60,6 +60,7 @@ from engine.program.wordcheck import check_event
 # What the same workspace means. Raised when a release decides otherwise on the same text, so that
 # decisions of the two are not taken for decisions of one program.
 SEMANTICS = 1
+_EDITION_BYTES = 6
 
 _NO_PLACES: Places = {}
 _SENDS = (Op.SEND, Op.DECIDE)
@@ -132,6 +133,7 @@ def _compile(
     sendable = {name: one for name, one in messages.items() if one is not None}
     urgent = sorted(journeys.values(), key=lambda journey: _urgency(journey, sendable))
     triggered = [journey for journey in urgent if journey.trigger.event]
+    membership = compile_membership(segments, urgent, traits, leaves, source)
     path: Path = ("policies",)
     program = Program(
         name=spec.workspace,
@@ -151,9 +153,10 @@ def _compile(
         suppressions=group(suppressions, lambda rule: rule.event),
         suppression_rules={rule.name: rule for rule in suppressions},
         same_message_ms=leaves.duration_or_none(policies.same_message, (*path, "same_message")),
-        membership=compile_membership(segments, urgent, traits, leaves, source),
+        membership=membership,
         journeys=journeys,
         agenda=compile_agenda(urgent, leaves.trait_kinds),
+        edition=_edition(membership.version, journeys.values()),
         triggers=group(triggered, lambda journey: journey.trigger.event),
         history=leaves.history(),  # complete: every condition is compiled by now
         holidays=compile_holidays(policies, leaves),
@@ -186,6 +189,18 @@ def _add_people(program: Program, spec: WorkspaceSpec, leaves: Leaves) -> Progra
         joins=compile_joins(spec.catalogue),
         lifecycle=compile_lifecycle(spec.lifecycle, leaves),
     )
+
+
+def _edition(segments_version: int, journeys: Iterable[Journey]) -> int:
+    """Name what customers may have to be looked at again for: segments, and the journeys there are.
+
+    0 is a workspace in which there is nothing to look for.
+    """
+    told = [[one.name, one.version, dict(one.migrate)] for one in journeys]
+    if not told:
+        return segments_version
+    text = msgspec.json.encode([segments_version, told], order="deterministic")
+    return int.from_bytes(sha256(text).digest()[:_EDITION_BYTES], "big") or 1
 
 
 def _urgency(journey: Journey, messages: Mapping[str, Message]) -> tuple[int, float]:

@@ -12,6 +12,7 @@ from engine.limits import VARIABLES_MAX
 from engine.program.faults import Faults, enumerate_names, quote, suggest
 from engine.program.journeymodel import JourneySpec, StepSpec
 from engine.program.loops import check_loops
+from engine.program.migrating import check_migrate
 from engine.program.nesting import (
     Placed,
     holds_for,
@@ -34,6 +35,7 @@ def check_flow(journeys: Mapping[str, JourneySpec], faults: Faults) -> None:
         for one in placed:
             check_step(one, faults)
         _check_ids(placed, faults)
+        check_migrate(name, journey, {one.name: one.path for one in placed}, faults)
         _check_variables(placed, faults)
         _check_ends(journey.steps, path, faults)
         _check_engagements(journey.steps, path, {}, placed, faults)

@@ -13,6 +13,8 @@ from engine.program.agenda import Plan
 from engine.program.condition import Condition
 from engine.program.scope import Scope
 
+PATH_PREFIX = "steps["  # what the names of steps without an id of their own begin with
+
 
 class Op(StrEnum):
     """The instructions a journey's steps are compiled to."""
@@ -76,6 +78,11 @@ class Instruction(msgspec.Struct, frozen=True):
     event: str = ""
     properties: tuple[tuple[str, Condition], ...] = ()
     messages: tuple[str, ...] = ()
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Name the messages it may send."""
+        return (self.message,) if self.op is Op.SEND else self.messages
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -143,6 +150,21 @@ class Journey(msgspec.Struct, frozen=True):
     goal: Goal | None
     code: tuple[Instruction, ...]
     exits: tuple[ExitRule, ...] = ()
+    migrate: Mapping[str, str] = {}  # of steps of older versions: a step, or what becomes of people
+    offers: Mapping[str, tuple[str, ...]] = {}  # by step, the messages it may send
+
+    def position_of(self, step: str) -> int:
+        """Give where a step begins."""
+        return next(place for place, one in enumerate(self.code) if one.step == step)
+
+    def may_send(self, step: str, message: str) -> bool:
+        """Say whether a step of another version is there still: by its id, or by what it sends.
+
+        A step without an id of its own is named by its place, at which another may be by now.
+        """
+        if step.startswith(PATH_PREFIX):
+            return any(message in messages for messages in self.offers.values())
+        return step in self.offers
 
 
 class Agenda(msgspec.Struct, frozen=True):

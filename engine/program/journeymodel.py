@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from engine.limits import INSTANCES_MAX, REPEAT_MAX
+from engine.limits import INSTANCES_MAX, REPEAT_MAX, WORKSPACE_NAME_LENGTH_MAX
 from engine.program.texts import (
     CapText,
     ConditionText,
@@ -19,6 +19,9 @@ from engine.program.texts import (
 )
 
 EXIT_REASON = "exit_on"
+StepKey = Annotated[str, Meta(min_length=1, max_length=WORKSPACE_NAME_LENGTH_MAX)]
+# What `migrate` may say beside names of steps.
+EVERY_STEP, STAY, EXIT = "*", "stay", "exit"
 
 
 class ValueSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -275,3 +278,13 @@ class JourneySpec(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[ExitSpec, ...],
         Meta(description="What takes a customer out of it, wherever they are."),
     ] = ()
+    migrate: Annotated[
+        dict[StepKey, Annotated[str, Meta(min_length=1)]],
+        Meta(
+            description=(
+                "Where people in older versions go on: their step, or `*` for all others, and a"
+                " step of this version, `exit`, or `stay`; absent: they stay in their version."
+            ),
+            examples=[{"reminder": "reminder", "*": "stay"}],
+        ),
+    ] = {}

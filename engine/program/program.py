@@ -347,6 +347,7 @@ class Program(msgspec.Struct, frozen=True):
     joins: Joins = compile_joins({})  # how events name items of the catalogue
     lifecycle: Lifecycle = Lifecycle()
     agenda: Agenda = Agenda()
+    edition: int = 0  # when it is another, every customer is looked at again
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""
@@ -364,6 +365,13 @@ class Program(msgspec.Struct, frozen=True):
             heard=frozenset((*awaited, *self.triggers, *self.suppressions, CONFIRMED)),
             awaits_segments=awaits_segments(every),
         )
+
+    def step_at(self, name: str, version: str, position: int) -> str:
+        """Name the step that somebody in a journey stands at; "" where that is not known."""
+        journey = self.journey(name, version)
+        if journey is None or position >= len(journey.code):
+            return ""
+        return journey.code[position].step
 
     def journey(self, name: str, version: str) -> Journey | None:
         """Find the journey an instance is in, in the version it entered with."""

@@ -20,6 +20,7 @@ from engine.program.journeymodel import JourneySpec
 from engine.program.leaves import Leaves
 from engine.program.model import ChannelSpec, MessageSpec, MessageTypeSpec
 from engine.program.places import Path
+from engine.program.plain import dict_or_none
 from engine.program.policymodel import PoliciesSpec
 from engine.program.program import SESSION, Cap, Channel, Message, MessageType, Template
 from engine.program.steps import compile_steps, compile_values
@@ -36,6 +37,7 @@ _HTML_TAG = re.compile(
     re.IGNORECASE,
 )
 _VERSION_DIGITS = 16
+_MIGRATE = "migrate"  # is about older versions: it makes none of its own
 
 _Item = TypeVar("_Item")
 
@@ -164,14 +166,17 @@ def compile_journey(
 ) -> Journey:
     """Compile a journey; `text` is what its version is the hash of, `timezone` the workspace's."""
     path: Path = ("journeys", name)
+    code = tuple(compile_steps(spec.steps, (*path, "steps"), leaves))
     return Journey(
         name=name,
         version=_hash_journey(name, text),
         trigger=compile_trigger(name, spec, timezone, leaves),
         admission=compile_admission(spec, path, leaves),
         goal=_compile_goal(spec, path, leaves),
-        code=tuple(compile_steps(spec.steps, (*path, "steps"), leaves)),
+        code=code,
         exits=compile_exits(spec.exit_on, (*path, "exit_on"), leaves),
+        migrate=spec.migrate,
+        offers={one.step: one.offered for one in code if one.offered},
     )
 
 
@@ -188,7 +193,9 @@ def _compile_goal(spec: JourneySpec, path: Path, leaves: Leaves) -> Goal | None:
 
 
 def _hash_journey(name: str, text: object) -> str:
-    canonical = msgspec.json.encode([name, text], order="deterministic")
+    written = dict_or_none(text) or {}
+    meant = {key: value for key, value in written.items() if key != _MIGRATE}
+    canonical = msgspec.json.encode([name, meant], order="deterministic")
     return sha256(canonical).hexdigest()[:_VERSION_DIGITS]
 
 

@@ -84,8 +84,14 @@ def _keep_dict(value: object, kind: inspect.DictType, path: Path, faults: Faults
     if given is None:
         return _refuse(value, "a mapping", path, faults)
     kept: dict[str, object] = {}
+    # A key that says how long it may be is no name of the workspace's.
+    is_named = not (isinstance(kind.key_type, inspect.StrType) and kind.key_type.max_length)
     for name, item in given.items():
-        if not name or len(name) > WORKSPACE_NAME_LENGTH_MAX or _RESERVED.search(name):
+        if (
+            not name
+            or len(name) > WORKSPACE_NAME_LENGTH_MAX
+            or (is_named and _RESERVED.search(name))
+        ):
             faults.add(
                 (*path, name),
                 f"{quote(name)} can't be a name",

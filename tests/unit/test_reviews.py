@@ -30,7 +30,7 @@ async def shop() -> Shard:
 
 async def reviewed(shard: Shard) -> None:
     """Wait until everybody has been looked at, through the pauses there are in between."""
-    version = shard.runtime.program.membership.version
+    version = shard.runtime.program.edition
     async with asyncio.timeout(20):
         while True:
             row = await shard.store.review()
@@ -120,8 +120,18 @@ async def test_a_commit_that_fails_does_not_lose_anybody() -> None:
     await shard.runtime.stop()
 
 
-async def test_without_segments_nobody_is_looked_at() -> None:
-    shard = await Shard().start()
+async def test_without_segments_and_journeys_nobody_is_looked_at() -> None:
+    bare = compile_source({**WORKSPACE, "journeys": {}})
+    shard = await Shard(program=bare).start()
     await shard.submit(shard.track("u1"))
     assert await shard.store.review() is None
+    await shard.runtime.stop()
+
+
+async def test_where_there_are_journeys_those_who_were_there_before_are_looked_at() -> None:
+    shard = await Shard().start()
+    await shard.submit(shard.track("u1"))
+    assert await shard.store.review() is None  # there was nobody
+    shard = await shard.restart_reading()
+    await reviewed(shard)
     await shard.runtime.stop()

@@ -219,7 +219,7 @@ async def test_a_workspace_changes_between_two_events() -> None:
 
 async def test_a_journey_is_finished_as_it_was_entered() -> None:
     before = with_steps([{"wait": "5m"}, {"send": "paper", "id": "old"}])
-    after = with_steps([{"wait": "5m"}, {"send": "offer", "id": "new"}])
+    after = with_steps([{"wait": "5m"}, {"send": "offer", "id": "old"}])
     shard = await Shard(program=before).start()
     await shard.submit(shard.known("u1"), shard.known("u2"), shard.track("u1", "Wait"))
     archive = {journey.version: journey for journey in before.journeys.values()}
@@ -242,7 +242,9 @@ async def test_an_old_journey_still_hears_what_it_waits_for_and_meets_its_goal()
     shard = await Shard(program=before).start()
     await shard.submit(shard.known("u1"), shard.track("u1", "Wait"), shard.track("u1", "Hope"))
     archive = {journey.version: journey for journey in before.journeys.values()}
-    shard.runtime.use(compile_source(WORKSPACE).with_archive(archive))
+    hope = {"trigger": {"event": "Hope"}, "steps": [{"wait": "2d"}]}
+    after = compile_source(changed(WORKSPACE, journeys={"hope": hope}))
+    shard.runtime.use(after.with_archive(archive))
     await shard.submit(shard.track("u1", "Rare"), shard.track("u1", "Gone"))
     assert shard.told() == ["u1 paper send sent email"]
     assert (await shard.profile("u1")).journeys_done["hope/goal_met"] == 1
@@ -275,7 +277,7 @@ def old_segment() -> Steps:
 @pytest.mark.parametrize(
     ("steps", "told"),
     [
-        (old_pin, ["u1 paper drop unreachable fax", "u1 offer send sent email"]),
+        (old_pin, ["u1 paper drop unreachable fax", "u1 offer drop step_deleted "]),
         (old_segment, ["u1 paper send sent email"]),
     ],
 )
