@@ -99,4 +99,6 @@ def _moment(at: int, zone: ZoneInfo) -> str:
     seconds, ms = divmod(at, 1_000)
     local = datetime.fromtimestamp(seconds, UTC).astimezone(zone)
     clock = f"{local:%a %Y-%m-%d %H:%M}"
-    return f"{clock}:{local:%S}" if local.second or ms else clock
+    if not local.second and not ms:
+        return clock
+    return f"{clock}:{local:%S}" + (f".{ms:03d}" if ms else "")

@@ -112,9 +112,7 @@ class ExpectSpec(Struct, frozen=True, forbid_unknown_fields=True):
 class TrialSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A test of the workspace: who, what happens, and what is to follow from it."""
 
-    given: Annotated[
-        tuple[GivenSpec, ...], Meta(min_length=1, description="What happens, in order.")
-    ]
+    given: Annotated[tuple[GivenSpec, ...], Meta(description="What happens, in order.")] = ()
     customer: Annotated[PersonSpec | UnsetType, Meta(description="Whom it happens to.")] = UNSET
     customers: Annotated[
         dict[str, PersonSpec], Meta(description="Several customers, by name.")
