@@ -21,6 +21,7 @@ from actors.ports import Clock, Store
 from actors.rows import ReviewRow
 from engine.errors import StoreError
 from engine.events import Review
+from engine.journeys.agenda import is_otherwise
 from engine.profile import Profile
 from engine.segments import foresee, needs_review
 
@@ -164,7 +165,10 @@ class Reviews:
         program = self._floor.program
         if profile.segments_version == program.membership.version:
             return False
-        return needs_review(profile, foresee(profile, program, self._clock.now()))
+        now = self._clock.now()
+        return needs_review(profile, foresee(profile, program, now)) or is_otherwise(
+            profile, program, now
+        )
 
     async def _pause(self) -> None:
         """Let the traffic have its turn, the longer the more there is of it."""

@@ -13,7 +13,7 @@ and puts facts down through the turn.
   comes into a segment by it is in it from now on, as after a review.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from engine.choice.channel import candidates, check_named
 from engine.events import (
@@ -28,8 +28,10 @@ from engine.events import (
 from engine.gates.suppress import rouse
 from engine.gathering import gather_event
 from engine.instants import HOUR_MS, format_instant
+from engine.journeys.agenda import keep_agenda, may_concern
 from engine.journeys.confirmations import Pairs, ask_to_confirm, confirm
-from engine.journeys.moves import current, has_engaged, leave, resume, run
+from engine.journeys.exits import leave_by_condition, leave_by_event, leave_by_segment
+from engine.journeys.moves import current, has_engaged, leave, resume, run, scope_of
 from engine.journeys.releases import (
     changes_contact,
     contact_facts,
@@ -38,14 +40,15 @@ from engine.journeys.releases import (
     reconsider,
     release,
 )
-from engine.journeys.triggers import enter, may_enter, triggered
-from engine.limits import SEGMENT_ROUNDS_MAX
+from engine.journeys.triggers import admit, triggered
+from engine.limits import AGENDA_ROUNDS_MAX, INSTANCES_MAX, SEGMENT_ROUNDS_MAX
+from engine.lineage import stays
 from engine.links import CONFIRMED
 from engine.localtime import local_parts
 from engine.origins import find_origin
 from engine.place import find_place
 from engine.profile import Instance, Profile, Sent, Timer
-from engine.program.journey import Op
+from engine.program.journey import Admission, Op, WaitFor
 from engine.program.scope import Scope
 from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason
@@ -107,21 +110,26 @@ def decide_event(
         follow_event(turn, event)
     if facts_before is not None and contact_facts(profile) != facts_before:
         reconsider(turn)
-    if not (name in program.heard or turn.crossings or event.consents):
+    is_watched = program.watched and profile.instances
+    has_agenda = program.agenda.journeys or profile.agenda_zone
+    if not (name in program.heard or turn.crossings or event.consents or is_watched):
+        if has_agenda:
+            _follow_agenda(turn, event, looks=turn.is_reviewed)
         return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, name, event.context)
     if name in program.suppressions:
         _suppress(turn, event, scope)
     if _take_consent(turn, event, consents_before) and not event.is_history:
         _go_on(turn, event, scope)
-    _settle(turn)
+    _settle(turn, event)
 
 
 def _go_on(turn: Turn, event: Event, scope: Scope) -> None:
     """Move the journeys that were about this event, and start those that begin with it."""
     program, name = turn.program, event.name
-    if turn.profile.instances and name in program.awaited:
+    if turn.profile.instances and (program.watched or name in program.awaited):
         _meet_goals(turn, event, scope)
+        leave_by_event(turn, name, event.at, scope)
         _end_waits(turn, event, scope)
     if name in program.triggers:
         _start_journeys(turn, event, scope)
@@ -133,11 +141,9 @@ def _suppress(turn: Turn, event: Event, scope: Scope) -> None:
 
 
 def _start_journeys(turn: Turn, event: Event, scope: Scope) -> None:
-    profile = turn.profile
-    for journey in triggered(turn, event.name, scope):
-        if not may_enter(profile, journey, turn.now):
-            continue  # another journey that this event started has started it meanwhile
-        number = enter(turn, journey, event=event.properties, event_name=event.name)
+    # One of them that is started may start, or keep out, another one: that is asked again.
+    for journey in triggered(turn, event, scope):
+        number = admit(turn, journey, scope, since_at=event.at)
         if number is not None:
             run(turn, number)
 
@@ -212,8 +218,9 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     if is_news:
         _follow(turn, sent)
         reconsider(turn)  # a slot is free again
-    for instance in list(turn.profile.instances.values()):
-        _end_engagement_wait(turn, instance)
+    for instance, wait in _waiting(turn):
+        if wait.engagement and has_engaged(turn, instance, wait):
+            resume(turn, instance, instance.position + 1)
     _settle(turn)
 
 
@@ -272,33 +279,71 @@ def _recheck_consent(turn: Turn) -> None:
 
 
 def _meet_goals(turn: Turn, event: Event, scope: Scope) -> None:
-    for instance in list(turn.profile.instances.values()):
+    versions = turn.program.awaited.get(event.name, frozenset())
+    for instance in stays(turn.profile):
+        if instance.version not in versions or event.at < instance.since_at:
+            continue
         journey = turn.program.journey(instance.journey, instance.version)
         goal = journey.goal if journey is not None else None
         if goal is None or goal.event != event.name:
             continue
         if goal.within_ms is not None and turn.now - instance.entered_at > goal.within_ms:
             continue
-        if goal.condition is None or goal.condition.test(scope):
+        if goal.condition is None or goal.condition.test(scope_of(turn, instance, scope)):
             leave(turn, instance, "goal_met", Reason.GOAL_MET, converted=True)
 
 
 def _end_waits(turn: Turn, event: Event, scope: Scope) -> None:
-    for instance in list(turn.profile.instances.values()):
-        instruction = current(turn, instance)
-        if instruction is None or instruction.wait_for is None or not instance.timer:
+    for instance, wait in _waiting(turn, turn.program.awaited.get(event.name, frozenset())):
+        if wait.event != event.name or event.at < instance.since_at:
             continue
-        wait = instruction.wait_for
-        if wait.event == event.name and (wait.condition is None or wait.condition.test(scope)):
+        if wait.condition is None or wait.condition.test(scope_of(turn, instance, scope)):
             resume(turn, instance, instance.position + 1)
 
 
-def _settle(turn: Turn) -> None:
-    """See to what the moves of this input changed for others: segments, and wishes of contact."""
+def _waiting(
+    turn: Turn, versions: Collection[str] | None = None
+) -> Iterator[tuple[Instance, WaitFor]]:
+    """Give the instances that wait for something; one that goes on may end others meanwhile.
+
+    Where `versions` are named, only those in one of them.
+    """
+    for instance in list(turn.profile.instances.values()):
+        if versions is not None and instance.version not in versions:
+            continue
+        if not instance.timer or instance.id not in turn.profile.instances:
+            continue
+        instruction = current(turn, instance)
+        if instruction is not None and instruction.wait_for is not None:
+            yield instance, instruction.wait_for
+
+
+def _settle(turn: Turn, event: Event | None = None, *, looks: bool = False) -> None:
+    """See to what this input changed for others; `looks` where the agenda may be any other."""
+    _settle_changes(turn)
+    if turn.program.agenda.journeys or turn.profile.agenda_zone:
+        _follow_agenda(turn, event, looks=looks or turn.is_reviewed)
+
+
+def _follow_agenda(turn: Turn, event: Event | None, *, looks: bool) -> None:
+    """Keep the agenda, until nothing that journeys do changes it any more."""
+    since = 0
+    for _ in range(AGENDA_ROUNDS_MAX):
+        if not looks and not may_concern(turn, event, since):
+            return
+        since, event, looks = len(turn.records), None, False
+        keep_agenda(turn)
+        _settle_changes(turn)
+
+
+def _settle_changes(turn: Turn) -> None:
+    """See to what moves changed for others: segments, endings, and wishes of contact."""
     if turn.program.membership.by_contact:
         follow_sends(turn)
     if turn.crossings:
         _follow_segments(turn)
+    if turn.profile.instances:
+        leave_by_condition(turn)
     if turn.profile.pending and any(map(changes_contact, turn.records)):
         reconsider(turn)
         _follow_segments(turn)
@@ -313,6 +358,9 @@ def _follow_segments(turn: Turn) -> None:
         if rounds > SEGMENT_ROUNDS_MAX:
             turn.note(Truncated("segment_rounds", crossings[0].segment))
             break
+        for crossing in crossings:
+            key, scope = _scope_of_crossing(turn, crossing)
+            leave_by_segment(turn, key, scope)
         _end_segment_waits(turn, [one.segment for one in crossings])
         for crossing in crossings:
             _start_by_segment(turn, crossing)
@@ -323,39 +371,28 @@ def _end_segment_waits(turn: Turn, segments: Iterable[str]) -> None:
     if not turn.program.awaits_segments:
         return
     entered = [name for name in segments if name in turn.profile.segments]
-    for instance in list(turn.profile.instances.values()):
-        instruction = current(turn, instance)
-        wait = instruction.wait_for if instruction is not None and instance.timer else None
-        if wait is not None and wait.segment in entered:
+    for instance, wait in _waiting(turn):
+        if wait.segment in entered:
             resume(turn, instance, instance.position + 1)
 
 
 def _start_by_segment(turn: Turn, crossing: SegmentEntered | SegmentLeft) -> None:
     """Start the journeys that coming into a segment, or leaving it, is the trigger of."""
-    has_entered = isinstance(crossing, SegmentEntered)
-    key = crossing.segment, ENTERED if has_entered else LEFT
-    journeys = () if crossing.reviewed else turn.program.membership.starts.get(key, ())
-    if not journeys:
-        return
-    name = SEGMENT_EVENTS[key[1]]
-    event = {"segment": crossing.segment, "at": format_instant(crossing.at)}
-    for journey in journeys:
-        is_meant = journey.trigger.condition is None or journey.trigger.condition.test(
-            turn.scope(event, name)
-        )
-        if is_meant and may_enter(turn.profile, journey, turn.now):
-            number = enter(turn, journey, event=event, event_name=name)
+    key, scope = _scope_of_crossing(turn, crossing)
+    for journey in () if crossing.reviewed else turn.program.membership.starts.get(key, ()):
+        if journey.trigger.condition is None or journey.trigger.condition.test(scope):
+            number = admit(turn, journey, scope, since_at=turn.now)
             if number is not None:
                 run(turn, number)
 
 
-def _end_engagement_wait(turn: Turn, instance: Instance) -> None:
-    instruction = current(turn, instance)
-    if instruction is None or instruction.wait_for is None or not instance.timer:
-        return
-    wait = instruction.wait_for
-    if wait.engagement and has_engaged(turn, instance, wait):
-        resume(turn, instance, instance.position + 1)
+def _scope_of_crossing(
+    turn: Turn, crossing: SegmentEntered | SegmentLeft
+) -> tuple[tuple[str, str], Scope]:
+    """Name what happened, and show it to conditions as the event at hand."""
+    on = ENTERED if isinstance(crossing, SegmentEntered) else LEFT
+    event = {"segment": crossing.segment, "at": format_instant(crossing.at)}
+    return (crossing.segment, on), turn.scope(event, SEGMENT_EVENTS[on])
 
 
 def _find_sent(profile: Profile, message: str) -> Sent | None:
@@ -395,17 +432,23 @@ def decide_reunion(turn: Turn) -> None:
         _recheck_consent(turn)
         reconsider(turn)
     _end_segment_waits(turn, turn.profile.segments)
-    _settle(turn)
+    _settle(turn, looks=True)
 
 
 def _leave_doubles(turn: Turn) -> None:
-    firsts: dict[str, Instance] = {}
-    ordered = sorted(turn.profile.instances.values(), key=lambda one: (one.entered_at, one.id))
+    """Leave what is more than one may be in at once, the latest first."""
+    kept: dict[str, list[str]] = {}
+    ordered = sorted(stays(turn.profile), key=lambda one: (one.entered_at, one.id))
     for instance in ordered:
-        if instance.journey in firsts:
+        journey = turn.program.journey(instance.journey, instance.version)
+        admission = Admission() if journey is None else journey.admission
+        keys = kept.setdefault(instance.journey, [])
+        is_double = admission.key is not None and instance.key in keys
+        is_full = admission.at_once is not None and len(keys) >= admission.at_once
+        if is_double or is_full or sum(map(len, kept.values())) >= INSTANCES_MAX:
             leave(turn, instance, "merged")
         else:
-            firsts[instance.journey] = instance
+            keys.append(instance.key)
 
 
 def _set_missing_wakes(turn: Turn) -> None:

@@ -23,6 +23,7 @@ from engine.belongings import (
     evolve_unlinked,
 )
 from engine.consents import note_consent
+from engine.entries import note_entry
 from engine.events import (
     Departed,
     Event,
@@ -48,20 +49,26 @@ from engine.limits import (
     SENDS_EVENT_MAX,
     SENDS_MAX,
 )
+from engine.lineage import topmost
 from engine.measures.series import Series, add, amount_of
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import OF_CALENDAR, Outcome
 from engine.records import (
+    AgendaKept,
     Assigned,
+    Branched,
+    BranchEnded,
     ConsentNoted,
     Counted,
     Decided,
+    Emitted,
     Entered,
     Exited,
     Gathered,
     Moved,
     ReceiptNoted,
     Record,
+    Remembered,
     SegmentEntered,
     SegmentLeft,
     SegmentsReviewed,
@@ -114,16 +121,8 @@ def evolve(profile: Profile, record: Record, now: int) -> None:
 
 
 def _evolve_event(profile: Profile, event: Event) -> None:
-    history = profile.history.get(event.name)
-    if history is None:
-        history = _begin_history(profile.history, event)
     at = event.at
-    history.count += 1
-    # Comparisons rather than min and max: this is done for every event there is.
-    if at > history.last_at:
-        history.last_at = at
-    elif at < history.first_at:
-        history.first_at = at
+    _count_event(profile.history, event.name, at)
     if event.name in VIEWED and at >= profile.session_at:
         note_view(profile, event.name)
     if at < profile.first_at or profile.first_at == 0:
@@ -138,11 +137,23 @@ def _evolve_event(profile: Profile, event: Event) -> None:
         note_consent(profile.consents, statement)
 
 
-def _begin_history(histories: dict[str, History], event: Event) -> History:
+def _count_event(histories: dict[str, History], name: str, at: int) -> None:
+    history = histories.get(name)
+    if history is None:
+        history = _begin_history(histories, name, at)
+    history.count += 1
+    # Comparisons rather than min and max: this is done for every event there is.
+    if at > history.last_at:
+        history.last_at = at
+    elif at < history.first_at:
+        history.first_at = at
+
+
+def _begin_history(histories: dict[str, History], name: str, at: int) -> History:
     """Begin the history of an event; the one that lies back furthest makes room."""
     if len(histories) >= HISTORY_NAMES_MAX:
         del histories[min(histories, key=lambda name: histories[name].last_at)]
-    history = histories[event.name] = History(first_at=event.at, last_at=event.at)
+    history = histories[name] = History(first_at=at, last_at=at)
     return history
 
 
@@ -207,6 +218,7 @@ def _pending(decided: Decided) -> Pending:
         decided.attempt,
         decided.reason in OF_CALENDAR,
         decided.event,
+        decided.vars,
     )
 
 
@@ -215,6 +227,8 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
     enter_slot(profile.ledger, profile.tallies, slot_of(decided, now), now)
     note_sent(profile.measures, decided.channel, now)
     sends = profile.sends
+    instance = profile.instances.get(decided.instance)
+    stay = decided.instance if instance is None else topmost(profile, instance).id
     sends[decided.message_id] = Sent(
         # By position: naming the fields takes five times as long, and it is done for each.
         decided.message_id,
@@ -224,7 +238,7 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
         decided.channel,
         now,
         decided.journey,
-        decided.instance,
+        stay,
         decided.step,
         decided.proposed_at,
         decided.expires_at,
@@ -233,11 +247,14 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
         decided.attempt,
         [],
         decided.event,
+        is_over=False,
+        vars=decided.vars,
     )
     if len(sends) > SENDS_MAX:
         del sends[next(iter(sends))]
     if len(sends) > SENDS_EVENT_MAX:
-        next(islice(reversed(sends.values()), SENDS_EVENT_MAX, None)).event = {}
+        long_ago = next(islice(reversed(sends.values()), SENDS_EVENT_MAX, None))
+        long_ago.event, long_ago.vars = {}, {}
 
 
 def _evolve_counted(profile: Profile, counted: Counted, now: int) -> None:
@@ -262,7 +279,7 @@ def _evolve_suppressed(profile: Profile, record: Suppressed, _now: int) -> None:
 
 def _evolve_entered(profile: Profile, record: Entered, _now: int) -> None:
     profile.instance_count = max(profile.instance_count, record.instance)
-    profile.entered[record.journey] = record.at
+    note_entry(profile, record)
     profile.instances[record.instance] = Instance(
         # By position: naming the fields takes five times as long, and it is done for each.
         record.instance,
@@ -276,7 +293,44 @@ def _evolve_entered(profile: Profile, record: Entered, _now: int) -> None:
         record.event,
         record.event_name,
         record.depth,
+        record.key,
+        record.since_at,
     )
+
+
+def _evolve_branched(profile: Profile, record: Branched, _now: int) -> None:
+    parent = profile.instances[record.parent]
+    profile.instance_count = max(profile.instance_count, record.instance)
+    profile.instances[record.instance] = Instance(
+        id=record.instance,
+        journey=parent.journey,
+        version=parent.version,
+        entered_at=record.at,
+        position=record.position,
+        event=parent.event,
+        event_name=parent.event_name,
+        depth=parent.depth,
+        key=parent.key,
+        since_at=parent.since_at,
+        parent=parent.id,
+    )
+
+
+def _evolve_branch_ended(profile: Profile, record: BranchEnded, _now: int) -> None:
+    del profile.instances[record.instance]
+
+
+def _evolve_remembered(profile: Profile, record: Remembered, _now: int) -> None:
+    variables = profile.instances[record.instance].vars
+    if record.value is None:
+        variables.pop(record.name, None)
+    else:
+        variables[record.name] = record.value
+
+
+def _evolve_emitted(profile: Profile, record: Emitted, _now: int) -> None:
+    """Count an event of our own. It is no sign of life: no session begins or goes on with it."""
+    _count_event(profile.history, record.name, record.at)
 
 
 def _evolve_moved(profile: Profile, record: Moved, _now: int) -> None:
@@ -308,6 +362,8 @@ def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:
         profile.pending[record.target].timer = record.timer
     elif record.kind == "segments":
         profile.segments_timer, profile.segments_at = record.timer, record.at
+    elif record.kind == "agenda":
+        profile.agenda_timer, profile.agenda_at = record.timer, record.at
     else:
         instance = profile.instances[record.target]
         instance.timer = record.timer
@@ -318,6 +374,8 @@ def _evolve_wake_cleared(profile: Profile, record: WakeCleared, _now: int) -> No
     profile.timers.pop(record.timer, None)
     if record.timer == profile.segments_timer:
         profile.segments_at = NEVER_AT
+    if record.timer == profile.agenda_timer:
+        profile.agenda_timer = 0  # when it was due is known until it is set anew
 
 
 def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
@@ -359,6 +417,11 @@ def _evolve_segments_reviewed(profile: Profile, record: SegmentsReviewed, _now: 
     profile.segments_version = record.version
 
 
+def _evolve_agenda_kept(profile: Profile, record: AgendaKept, _now: int) -> None:
+    profile.agenda_zone, profile.agenda_from = record.zone, record.from_at
+    profile.agenda_at = record.next_at
+
+
 _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     Decided: _evolve_decided,
     Counted: _evolve_counted,
@@ -367,6 +430,10 @@ _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     Entered: _evolve_entered,
     Moved: _evolve_moved,
     Exited: _evolve_exited,
+    Branched: _evolve_branched,
+    BranchEnded: _evolve_branch_ended,
+    Remembered: _evolve_remembered,
+    Emitted: _evolve_emitted,
     Assigned: _evolve_assigned,
     WakeSet: _evolve_wake_set,
     WakeCleared: _evolve_wake_cleared,
@@ -376,6 +443,7 @@ _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     SegmentEntered: _evolve_segment_entered,
     SegmentLeft: _evolve_segment_left,
     SegmentsReviewed: _evolve_segments_reviewed,
+    AgendaKept: _evolve_agenda_kept,
 }
 
 

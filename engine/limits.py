@@ -46,10 +46,14 @@ TRAIT_ITEMS_MAX = 500  # values of a list that is added to; the oldest go first
 LOCALE_LENGTH_MAX = 35  # as the longest that BCP 47 recommends to have room for
 INSTANCES_MAX = 100
 PENDING_MAX = 100
+ENTRIES_MAX = 100  # entries of one journey that are known with their instants
+ENTRY_KEYS_MAX = 200  # keys of one journey of which the last entry is known; the oldest goes first
+ENTRY_KEY_LENGTH_MAX = 256
 
 # What one step may do.
 STEP_MOVES_MAX = 200  # moves over all journeys for one input; more is a loop without a wait
 RECORDS_MAX = 2_000
+AGENDA_ROUNDS_MAX = 3  # journeys that change the dates others begin by stop here
 SEGMENT_ROUNDS_MAX = 10  # journeys that change the segments they are started by stop here
 SOLVER_ROUNDS_MAX = 500
 SOLVER_HORIZON_MS = 400 * DAY_MS
@@ -107,6 +111,7 @@ TEMPLATE_LOCALS_BYTES_MAX = 256 * 1024
 TEMPLATE_LOOPS_MAX = 10_000
 TEMPLATE_DEPTH_MAX = 30
 
+assert ENTRY_KEYS_MAX > INSTANCES_MAX  # who is in a journey is known to have entered
 assert ITEM_BYTES_MAX < BODY_BYTES_MAX
 assert SEEN_KEEP_MS >= DAY_MS
 assert SEEN_PART_MS < SEEN_KEEP_MS

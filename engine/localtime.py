@@ -192,8 +192,25 @@ def day_number(day: date) -> int:
 
 def day_instant(zone: ZoneInfo, day: int, minute: int = 0) -> int:
     """Tell when the local clock first reaches a minute of a day (counted from 1970-01-01)."""
-    wall = day * DAY_MS + minute * MINUTE_MS
+    return wall_instant(zone, day * DAY_MS + minute * MINUTE_MS)
+
+
+def wall_instant(zone: ZoneInfo, wall: int) -> int:
+    """Tell when the local clock first reaches a wall time, in ms since its own 1970-01-01."""
     return _reach(zone, wall, wall - _OFFSET_MS_MAX)
+
+
+def furthest_wall(zone: ZoneInfo, at: int) -> int:
+    """Tell the latest wall time that the local clock has shown up to an instant.
+
+    It is what the clock shows, but where it was set back a short time ago.
+    """
+    begin_at, wall = at - _OFFSET_MS_MAX, 0
+    while begin_at <= at:
+        offset_ms, until = stretch_at(zone, begin_at)
+        wall = max(wall, min(until - 1, at) + offset_ms)
+        begin_at = until
+    return wall
 
 
 def next_wall(zone: ZoneInfo, weekday: int | None, minute: int, now: int) -> int:

@@ -20,6 +20,7 @@ from heapq import merge
 from typing import NamedTuple
 
 from engine.consents import unite_consents
+from engine.entries import unite_entries
 from engine.latest import write_trait, written_at
 from engine.ledger import enter_slot
 from engine.limits import (
@@ -63,6 +64,7 @@ def absorb(profile: Profile, other: Profile, now: int) -> Offsets:
     profile.suppressed = latest(profile.suppressed, other.suppressed)
     profile.segments = {**other.segments, **profile.segments}
     _unite_times(profile, other)
+    _unite_agendas(profile, other, now)
     profile.instance_count += other.instance_count
     profile.proposal_count += other.proposal_count
     profile.timer_count += other.timer_count
@@ -131,6 +133,7 @@ def _unite_journeys(profile: Profile, other: Profile, offsets: Offsets) -> None:
     for instance in other.instances.values():
         arrived = _renumber_instance(instance, offsets)
         profile.instances[arrived.id] = arrived
+    unite_entries(profile, other)
     profile.entered = latest(profile.entered, other.entered)
     profile.exited = latest(profile.exited, other.exited)
     for ending, count in other.journeys_done.items():
@@ -146,6 +149,7 @@ def _renumber_pending(pending: Pending, offsets: Offsets) -> Pending:
 
 def _renumber_instance(instance: Instance, offsets: Offsets) -> Instance:
     instance.id += offsets.instance
+    instance.parent = _shift(instance.parent, offsets.instance)
     instance.proposal = _shift(instance.proposal, offsets.proposal)
     instance.timer = 0
     return instance
@@ -175,6 +179,14 @@ def _unite_times(profile: Profile, other: Profile) -> None:
     profile.first_at = min(began, default=0)
     profile.first_source = min(_origins(profile.first_source, other.first_source), default=None)
     profile.last_source = max(_origins(profile.last_source, other.last_source), default=None)
+
+
+def _unite_agendas(profile: Profile, other: Profile, now: int) -> None:
+    """Keep one agenda; what the other one missed is due with it, or entered by now."""
+    if not profile.agenda_zone:
+        profile.agenda_zone, profile.agenda_from = other.agenda_zone, other.agenda_from
+    if other.agenda_at <= now:
+        profile.agenda_at = min(profile.agenda_at, other.agenda_at)
 
 
 def _origins(*told: Origin | None) -> list[Origin]:

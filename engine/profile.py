@@ -35,7 +35,10 @@ class History(msgspec.Struct, array_like=True, gc=False):
 
 
 class Sent(msgspec.Struct, array_like=True, gc=False):
-    """A message that left, for matching what comes back about it."""
+    """A message that left, for matching what comes back about it.
+
+    `instance` is the stay it belongs to, and not the branch of it that sent the message.
+    """
 
     message_id: str
     proposal: int
@@ -54,6 +57,7 @@ class Sent(msgspec.Struct, array_like=True, gc=False):
     statuses: list[str] = []
     event: dict[str, Any] = {}  # what its journey began with, while another channel may need it
     is_over: bool = False  # its journey's goal was met: nothing follows it any more
+    vars: dict[str, Any] = {}  # of its journey, as long as `event`
 
 
 class Pending(msgspec.Struct, array_like=True, gc=False):
@@ -75,10 +79,15 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     attempt: int
     by_calendar: bool = False  # it waits for hours or days to open
     event: dict[str, Any] = {}  # as in `Sent`
+    vars: dict[str, Any] = {}
 
 
 class Instance(msgspec.Struct, array_like=True, gc=False):
-    """One stay of this customer in one journey."""
+    """One stay of this customer in one journey, or one branch of a stay.
+
+    A branch has a `parent`, which stands at its `parallel` step while branches run. Variables are
+    the topmost instance's.
+    """
 
     id: int
     journey: str
@@ -91,13 +100,17 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
     event: dict[str, Any] = {}
     event_name: str = ""
     depth: int = 0
+    key: str = ""  # what tells this stay from others in the same journey
+    since_at: int = 0  # when what it began with happened, by its own clock
+    parent: int = 0
+    vars: dict[str, Any] = {}  # set by its steps, read as `journey.NAME`
 
 
 class Timer(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """A wake the profile asked for."""
 
     at: int
-    kind: str  # instance, proposal or segments
+    kind: str  # instance, proposal, segments or agenda
     target: int
 
 
@@ -149,3 +162,9 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     segments_timer: int = 0  # the latest timer for a change by time alone; its numbers go down
     segments_at: int = NEVER_AT  # when that is due, if it still is
     numbered_from: int = 0  # one of the same name was erased: what counts begins here
+    entries: dict[str, list[int]] = {}  # journey -> when, ascending, where entries are counted
+    keyed: dict[str, dict[str, int]] = {}  # journey -> key -> last entry, the latest last
+    agenda_timer: int = 0  # the timer for what begins by the calendar, or 0
+    agenda_at: int = NEVER_AT  # when that is, or was, to be looked at
+    agenda_zone: str = ""  # by whose clock; "" before the first look
+    agenda_from: int = 0  # where that clock is behind another: up to when it was looked at

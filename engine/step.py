@@ -38,6 +38,7 @@ from engine.events import (
     Tick,
 )
 from engine.evolve import evolve_input
+from engine.journeys.agenda import is_otherwise
 from engine.journeys.confirmations import consented
 from engine.journeys.releases import contact_facts
 from engine.limits import RECORDS_MAX
@@ -121,7 +122,9 @@ def _take_review(
     profile: Profile, given: Review, program: Program, foresight: Foresight | None, now: int
 ) -> Turn | None:
     """Look at the segments anew; None where that can change nothing."""
-    if foresight is None or not needs_review(profile, foresight):
+    if foresight is None:
+        return None
+    if not needs_review(profile, foresight) and not is_otherwise(profile, program, now):
         return None
     turn = Turn(profile, program, "review", str(given.version), now)
     review(turn, foresight)

@@ -208,6 +208,8 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
         policymodel.PacingSpec,
         journeymodel.JourneySpec,
         journeymodel.GoalSpec,
+        journeymodel.TriggerSpec,
+        journeymodel.ExitSpec,
         journeymodel.StepSpec,
         journeymodel.WaitForSpec,
         identitymodel.IdentitySpec,

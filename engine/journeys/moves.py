@@ -15,8 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.instants import DAY_MS
-from engine.journeys.triggers import enter, may_enter
+from engine.journeys.triggers import admit
 from engine.limits import PENDING_MAX, STEP_MOVES_MAX
+from engine.lineage import topmost, variables
 from engine.place import find_place
 from engine.profile import Instance
 from engine.program.journey import Instruction, Journey, Op, WaitFor
@@ -95,10 +96,18 @@ def current(turn: Turn, instance: Instance) -> Instruction | None:
     return journey.code[instance.position]
 
 
+def scope_of(turn: Turn, instance: Instance, scope: Scope) -> Scope:
+    """Have conditions see what an instance knows besides the event at hand."""
+    scope.entry = instance.event
+    scope.journey = variables(turn.profile, instance)
+    return scope
+
+
 def has_engaged(turn: Turn, instance: Instance, wait: WaitFor) -> bool:
     """Say whether the customer engaged with what an earlier step of this instance sent."""
+    stay = topmost(turn.profile, instance).id
     return any(
-        sent.instance == instance.id
+        sent.instance == stay
         and sent.step == wait.engagement
         and any(status in wait.kinds for status in sent.statuses)
         for sent in turn.profile.sends.values()
@@ -123,6 +132,7 @@ def _send(turn: Turn, instance: Instance, instruction: Instruction, position: in
             turn.now,
             instruction.channel,
             event=instance.event,
+            vars=variables(profile, instance),
         ),
     )
     return None if outcome is Outcome.DEFER else position + 1
@@ -169,14 +179,9 @@ def _jump(_turn: Turn, _instance: Instance, instruction: Instruction, _position:
 
 def _start(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int:
     journey: Journey | None = turn.program.journeys.get(instruction.journey)
-    if journey is not None and may_enter(turn.profile, journey, turn.now):
-        number = enter(
-            turn,
-            journey,
-            event=instance.event,
-            event_name=instance.event_name,
-            depth=instance.depth + 1,
-        )
+    if journey is not None:
+        scope = turn.scope(instance.event, instance.event_name)
+        number = admit(turn, journey, scope, since_at=instance.since_at, depth=instance.depth + 1)
         if number is not None:
             run(turn, number)
     return position + 1
@@ -200,7 +205,7 @@ def _pause(turn: Turn, instance: Instance, position: int, until_at: int) -> None
 
 
 def _scope(turn: Turn, instance: Instance) -> Scope:
-    return turn.scope(instance.event, instance.event_name)
+    return scope_of(turn, instance, turn.scope(instance.event, instance.event_name))
 
 
 _MOVES: dict[Op, Move] = {

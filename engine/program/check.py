@@ -12,6 +12,7 @@ from msgspec import UNSET
 from engine.localtime import zone
 from engine.program.catalogue import check_catalogue
 from engine.program.consentcheck import check_centre, check_double_opt_in, check_registries
+from engine.program.entrycheck import check_entries
 from engine.program.faults import Faults, quote, suggest
 from engine.program.flow import check_flow, walk_steps
 from engine.program.identitymodel import check_identity
@@ -48,15 +49,13 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
         _check_message(name, message, spec, names, faults)
         _check_assigned(message.enrich, ("messages", name, "enrich"), spec, faults)
     for name, journey in spec.journeys.items():
-        if journey.trigger is not UNSET and journey.trigger.segment:
-            where: Path = ("journeys", name, "trigger", "segment")
-            names.check("segments", journey.trigger.segment, where)
         for placed in walk_steps(journey.steps, ("journeys", name, "steps")):
             _check_references(placed.step, placed.path, spec, names, faults)
             _check_assigned(placed.step.set, (*placed.path, "set"), spec, faults)
     check_double_opt_in(spec, names, faults)
     check_centre(spec, names, faults)
     check_registries(spec, names, faults)
+    check_entries(spec.journeys, names, faults)
     check_flow(spec.journeys, faults)
     check_trials(spec, names, faults)
 

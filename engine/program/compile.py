@@ -20,6 +20,7 @@ from engine.program.catalogue import compile_joins
 from engine.program.cel.computed import computed_kinds
 from engine.program.check import check_workspace
 from engine.program.consentcheck import compile_centre, compile_double_opt_in, compile_registries
+from engine.program.entry import compile_agenda, score_segments
 from engine.program.faults import Faults
 from engine.program.identitymodel import compile_identity
 from engine.program.journey import Journey, Op
@@ -127,9 +128,12 @@ def _compile(
         for name, message in spec.messages.items()
     }
     suppressions = compile_suppressions(policies, leaves)
-    segments = check_segments(spec.segments, leaves, leaves.faults)
+    scores = score_segments(spec.journeys, leaves)
+    segments = check_segments(spec.segments, leaves, leaves.faults, besides=len(scores)) | scores
     journeys = {
-        name: compile_journey(name, journey, source["journeys"][name], leaves)
+        name: compile_journey(
+            name, journey, source["journeys"][name], spec.defaults.timezone, leaves
+        )
         for name, journey in sorted(spec.journeys.items())
     }
     sendable = {name: one for name, one in messages.items() if one is not None}
@@ -156,6 +160,7 @@ def _compile(
         same_message_ms=leaves.duration_or_none(policies.same_message, (*path, "same_message")),
         membership=compile_membership(segments, urgent, traits, leaves, source),
         journeys=journeys,
+        agenda=compile_agenda(urgent, leaves.trait_kinds),
         triggers=group(triggered, lambda journey: journey.trigger.event),
         history=leaves.history(),  # complete: every condition is compiled by now
         holidays=compile_holidays(policies, leaves),

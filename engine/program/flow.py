@@ -181,24 +181,9 @@ def _check_entries(journeys: Mapping[str, JourneySpec], faults: Faults) -> None:
     }
     for name, journey in journeys.items():
         path = ("journeys", name)
-        _check_trigger(journey, (*path, "trigger"), faults)
         if journey.trigger is UNSET and name not in started and not faults.touches(path):
             hint = "give it a `trigger:`, or a `start:` step in another journey"
             faults.add(path, "nothing starts this journey", hint)
-
-
-def _check_trigger(journey: JourneySpec, path: Path, faults: Faults) -> None:
-    trigger = journey.trigger
-    if trigger is UNSET or faults.touches(path):
-        return
-    if not trigger.event and not trigger.segment:
-        hint = "name an `event`, or a `segment` to enter or leave"
-        faults.add(path, "this trigger is nothing that happens", hint)
-    if trigger.event and trigger.segment:
-        message = "one trigger can't be an event and a segment"
-        faults.add((*path, "segment"), message, "make it two journeys", at_key=True)
-    if trigger.on is not UNSET and not trigger.segment:
-        _note_stray("on", "segment", path, faults)
 
 
 def _check_loops(journeys: Mapping[str, JourneySpec], faults: Faults) -> None:

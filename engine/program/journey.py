@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from engine.program.agenda import Plan
 from engine.program.condition import Condition
 from engine.program.scope import Scope
 
@@ -69,15 +70,50 @@ class Goal(msgspec.Struct, frozen=True):
 
 
 class Trigger(msgspec.Struct, frozen=True):
-    """What makes a customer enter, where `condition` holds: an event, or a segment.
+    """What makes a customer enter, where `condition` holds: an event, a segment, or the calendar.
 
-    With neither only a `start` step of another journey does.
+    With none of them only a `start` step of another journey does. A score is a segment of its own.
     """
 
     event: str
     condition: Condition | None
     segment: str = ""
     on: str = ""  # entered or left
+    late_ms: int | None = None  # an event that comes in later than this begins nothing
+    plan: Plan | None = None
+
+
+class Often(msgspec.Struct, frozen=True):
+    """At most `count_max` entries in a window, or in a `period` on the customer's calendar."""
+
+    count_max: int
+    window_ms: int
+    period: str = ""  # calendar_day, calendar_week or calendar_month
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """How often a customer may enter, and under which condition.
+
+    `key` tells stays in the journey apart; each may be there once at a time.
+    """
+
+    condition: Condition | None = None
+    key: Condition | None = None
+    reentry_ms: int | None = None  # None: any time after the exit
+    is_once: bool = False  # and never again
+    often: Often | None = None
+    at_once: int | None = 1  # None: at will
+
+
+class ExitRule(msgspec.Struct, frozen=True):
+    """What takes a customer out: an event or a segment, or else a condition that holds."""
+
+    reason: str
+    event: str = ""
+    condition: Condition | None = None
+    segment: str = ""
+    on: str = ""
+    is_eventful: bool = False  # the condition looks at the event at hand
 
 
 class Journey(msgspec.Struct, frozen=True):
@@ -86,6 +122,16 @@ class Journey(msgspec.Struct, frozen=True):
     name: str
     version: str
     trigger: Trigger
-    reentry_ms: int | None  # None: any time after the exit
+    admission: Admission
     goal: Goal | None
     code: tuple[Instruction, ...]
+    exits: tuple[ExitRule, ...] = ()
+
+
+class Agenda(msgspec.Struct, frozen=True):
+    """The journeys that begin by the calendar, what matters most first, and what they rest on."""
+
+    journeys: tuple[Journey, ...] = ()
+    traits: frozenset[str] = frozenset()  # that hold dates
+    segments: frozenset[str] = frozenset()
+    is_live: bool = False  # some date is worked out, so that any event may change it

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from engine.limits import INSTANCES_MAX
 from engine.program.texts import (
+    CapText,
     ConditionText,
     Duration,
     EngagementKind,
@@ -15,6 +17,8 @@ from engine.program.texts import (
     JourneyName,
     MessageName,
 )
+
+EXIT_REASON = "exit_on"
 
 
 class ValueSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,7 +28,63 @@ class ValueSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """What makes a customer enter a journey: an event, or entering or leaving a segment."""
+    """What makes a customer enter a journey: an event, a segment, a schedule, a date or a score."""
+
+    event: EventName = ""
+    if_: ConditionText = field(default="", name="if")
+    late: Annotated[
+        Duration | UnsetType,
+        Meta(description="With `event`: one that comes in later than this begins nothing."),
+    ] = UNSET
+    segment: Annotated[str, Meta(min_length=1, description="The name of a segment.")] = ""
+    on: Annotated[
+        Literal["entered", "left"] | UnsetType,
+        Meta(description="With `segment`: coming into it, or leaving it; absent: entered."),
+    ] = UNSET
+    schedule: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description=(
+                "Minute, hour, day of the month, month and weekday, as cron writes them; with "
+                "`segment` for who is in it then."
+            ),
+            examples=["0 9 * * mon", "30 18 1 * *"],
+        ),
+    ] = ""
+    zone: Annotated[
+        Literal["customer", "workspace"] | UnsetType,
+        Meta(description="With `schedule`: on whose clock; absent: the customer's."),
+    ] = UNSET
+    date: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="A moment relative to a date of the profile.",
+            examples=["profile.renewal_date - 7d at 09:00"],
+        ),
+    ] = ""
+    every: Annotated[
+        Literal["year"] | UnsetType, Meta(description="With `date`: again each year from then on.")
+    ] = UNSET
+    score: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="A name in the trait `scores`, which your own model writes.",
+            examples=["churn"],
+        ),
+    ] = ""
+    above: Annotated[
+        float | UnsetType, Meta(description="With `score`: when it comes to be more than this.")
+    ] = UNSET
+    below: Annotated[
+        float | UnsetType, Meta(description="With `score`: when it comes to be less than this.")
+    ] = UNSET
+
+
+class ExitSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """What takes a customer out of a journey: an event, a segment, or a condition that holds."""
 
     event: EventName = ""
     if_: ConditionText = field(default="", name="if")
@@ -33,6 +93,9 @@ class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
         Literal["entered", "left"] | UnsetType,
         Meta(description="With `segment`: coming into it, or leaving it; absent: entered."),
     ] = UNSET
+    reason: Annotated[
+        str, Meta(min_length=1, description="What the ending is called; absent: exit_on.")
+    ] = EXIT_REASON
 
 
 class GoalSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,6 +184,40 @@ class JourneySpec(Struct, frozen=True, forbid_unknown_fields=True):
     ] = UNSET
     reentry: Annotated[
         Duration | UnsetType,
-        Meta(description="How long after the last entry one may enter again; absent: after exit."),
+        Meta(
+            description=(
+                "How long after the last entry one may enter again, or `never`; absent: after exit."
+            )
+        ),
     ] = UNSET
     goal: GoalSpec | UnsetType = UNSET
+    key: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="A value in CEL: for each value one may be in the journey once at a time.",
+            examples=["event.cart_id"],
+        ),
+    ] = ""
+    entries: Annotated[
+        CapText | UnsetType,
+        Meta(description="How often a customer may enter, in which time; not `/ session`."),
+    ] = UNSET
+    at_once: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=INSTANCES_MAX,
+                description=(
+                    "How often a customer may be in it at a time; absent: once, with `key` at will."
+                ),
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    enter_if: ConditionText = ""
+    exit_on: Annotated[
+        tuple[ExitSpec, ...],
+        Meta(description="What takes a customer out of it, wherever they are."),
+    ] = ()

@@ -21,6 +21,10 @@ class Names:
         for section in _SECTIONS:
             self._known[section] = dict.fromkeys(dict_or_none(raw.get(section)) or ())
 
+    def has(self, section: str, name: str) -> bool:
+        """Say whether a name is declared."""
+        return name in self._known[section]
+
     def check(self, section: str, name: str, path: Path, *, at_key: bool = False) -> bool:
         """Note a name that is not declared, with what it may have meant."""
         if name in self._known[section]:

@@ -14,7 +14,7 @@ from engine.instants import DAY_MS
 from engine.links import CONFIRMED
 from engine.program.catalogue import Joins, compile_joins
 from engine.program.condition import Condition
-from engine.program.journey import Journey, WaitFor
+from engine.program.journey import Agenda, Journey, WaitFor
 from engine.program.mappings import Mappings
 from engine.program.privacy import Pii, Retention
 from engine.program.scope import Scope
@@ -322,7 +322,10 @@ class Program(msgspec.Struct, frozen=True):
     triggers: Mapping[str, tuple[Journey, ...]]  # by event name, what matters most first
     history: Mapping[str, HistoryNeed]  # by event name
     archive: Mapping[str, Journey] = {}  # by version: journeys people are still in
-    awaited: frozenset[str] = frozenset()  # events that meet a goal or end a wait somewhere
+    # By event, the versions of journeys in which it meets a goal, ends a wait or takes people out.
+    awaited: Mapping[str, frozenset[str]] = {}
+    watched: frozenset[str] = frozenset()  # versions that any event may take people out of
+    departed: Mapping[tuple[str, str], frozenset[str]] = {}  # by segment and entered or left
     heard: frozenset[str] = frozenset()  # awaited events, triggers and those that suppress
     awaits_segments: bool = False  # some wait ends with a segment, so with any event
     holidays: Holidays | None = None
@@ -343,16 +346,22 @@ class Program(msgspec.Struct, frozen=True):
     registries: tuple[Registry, ...] = ()
     joins: Joins = compile_joins({})  # how events name items of the catalogue
     lifecycle: Lifecycle = Lifecycle()
+    agenda: Agenda = Agenda()
 
     def with_archive(self, archive: Mapping[str, Journey]) -> "Program":
         """Take in the journeys of earlier workspaces, by version."""
         every = [*self.journeys.values(), *archive.values()]
         awaited = awaited_events(every)
+        watched = watched_versions(every)
+        # What any event may end is looked at with every event, also with those others wait for.
+        joined = {name: versions | watched for name, versions in awaited.items()}
         return msgspec.structs.replace(
             self,
             archive=archive,
-            awaited=awaited,
-            heard=awaited.union(self.triggers, self.suppressions, (CONFIRMED,)),
+            awaited=joined,
+            watched=watched,
+            departed=departures(every),
+            heard=frozenset((*awaited, *self.triggers, *self.suppressions, CONFIRMED)),
             awaits_segments=awaits_segments(every),
         )
 
@@ -364,10 +373,37 @@ class Program(msgspec.Struct, frozen=True):
         return self.archive.get(version)
 
 
-def awaited_events(journeys: Iterable[Journey]) -> frozenset[str]:
-    """Collect the events that some goal or some wait looks out for."""
-    goals = [journey.goal.event for journey in journeys if journey.goal is not None]
-    return frozenset(goals + [wait.event for wait in _waits(journeys) if wait.event])
+def awaited_events(journeys: Iterable[Journey]) -> dict[str, frozenset[str]]:
+    """Collect the events that some goal, wait or ending looks out for, and in which versions."""
+    found: dict[str, frozenset[str]] = {}
+    for journey in journeys:
+        names = [wait.event for wait in _waits([journey])]
+        names += [rule.event for rule in journey.exits]
+        if journey.goal is not None:
+            names.append(journey.goal.event)
+        for name in filter(None, names):
+            found[name] = found.get(name, frozenset()) | {journey.version}
+    return found
+
+
+def watched_versions(journeys: Iterable[Journey]) -> frozenset[str]:
+    """Collect the versions of journeys that a condition on its own takes people out of."""
+    return frozenset(
+        journey.version
+        for journey in journeys
+        if any(not rule.event and not rule.segment for rule in journey.exits)
+    )
+
+
+def departures(journeys: Iterable[Journey]) -> dict[tuple[str, str], frozenset[str]]:
+    """Collect, by segment, the versions of journeys that entering or leaving it ends."""
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for journey in journeys:
+        for rule in journey.exits:
+            key = rule.segment, rule.on
+            if rule.segment:
+                found[key] = found.get(key, frozenset()) | {journey.version}
+    return found
 
 
 def awaits_segments(journeys: Iterable[Journey]) -> bool:

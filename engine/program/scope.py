@@ -5,7 +5,7 @@ Compiled conditions get one `Scope`; `decide` makes one for each input it handle
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from engine.instants import HOUR_MS
 from engine.limits import SESSION_MS_DEFAULT
@@ -14,6 +14,7 @@ from engine.profile import Profile
 from engine.traits.live import RFM_DEFAULT, Book, LiveTrait
 from engine.traits.lookup import computed
 
+SCORES = "scores"  # the trait that a model of the team's own writes
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -45,6 +46,9 @@ _STEP_MS = HOUR_MS  # how often an answer is looked at that changes with every m
 class Scope:
     """The profile, the triggering event and the present, as conditions name them.
 
+    `entry` and `journey` are for conditions of a journey alone: what its stay began with, and the
+    variables its steps have set.
+
     All times are instants (epoch ms); functions over history take the window in ms. Windows are
     half-open like caps: at `now` what happened in `(now - window, now]` counts.
 
@@ -57,16 +61,17 @@ class Scope:
         "book",
         "changes_at",
         "context",
+        "entry",
         "event",
         "event_name",
+        "journey",
         "now",
         "owner",
         "profile",
-        "scores",
         "segments",
     )
 
-    def __init__(  # noqa: PLR0913 - one argument for each name a condition can use
+    def __init__(
         self,
         owner: Profile,
         now: int,
@@ -74,7 +79,6 @@ class Scope:
         event: Mapping[str, Any] = _NOTHING,
         event_name: str = "",
         context: Mapping[str, Any] = _NOTHING,
-        scores: Mapping[str, float] = _NOTHING,
         book: Book = _NO_BOOK,
     ) -> None:
         self.owner = owner
@@ -82,11 +86,25 @@ class Scope:
         self.event = event
         self.event_name = event_name
         self.context = context
+        self.entry = _NOTHING
+        self.journey = _NOTHING
         self.now = now
-        self.scores = scores
         self.segments: Mapping[str, int] = owner.segments
         self.book = book
         self.changes_at: int | None = None
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Give the numbers that the trait `scores` holds."""
+        told = self.owner.traits.get(SCORES)
+        if not isinstance(told, dict):
+            return _NOTHING
+        scores = cast("dict[str, object]", told)
+        return {
+            name: score
+            for name, score in scores.items()
+            if isinstance(score, int | float) and not isinstance(score, bool)
+        }
 
     def watch(self, at: int) -> None:
         """Take note that an answer may change at an instant, though nothing happens."""

@@ -14,7 +14,8 @@ from msgspec import UNSET
 
 from engine.effects import BODY_FORMAT, HTML
 from engine.program.countries import COUNTRIES
-from engine.program.journey import Goal, Journey, Trigger
+from engine.program.entry import compile_admission, compile_exits, compile_trigger
+from engine.program.journey import Goal, Journey
 from engine.program.journeymodel import JourneySpec
 from engine.program.leaves import Leaves
 from engine.program.model import ChannelSpec, MessageSpec, MessageTypeSpec
@@ -158,23 +159,19 @@ def _mark_html(fields: Mapping[str, object]) -> Mapping[str, object]:
     return {**fields, BODY_FORMAT: HTML} if is_html else fields
 
 
-def compile_journey(name: str, spec: JourneySpec, text: object, leaves: Leaves) -> Journey:
-    """Compile a journey; `text` is what its version is the hash of."""
+def compile_journey(
+    name: str, spec: JourneySpec, text: object, timezone: str, leaves: Leaves
+) -> Journey:
+    """Compile a journey; `text` is what its version is the hash of, `timezone` the workspace's."""
     path: Path = ("journeys", name)
-    trigger = Trigger("", None)
-    if spec.trigger is not UNSET:
-        given = spec.trigger
-        condition = leaves.condition_or_none(given.if_, (*path, "trigger", "if"))
-        on = (given.on or "entered") if given.segment else ""
-        trigger = Trigger(given.event, condition, given.segment, on)
-    code = compile_steps(spec.steps, (*path, "steps"), leaves)
     return Journey(
         name=name,
         version=_hash_journey(name, text),
-        trigger=trigger,
-        reentry_ms=leaves.duration_or_none(spec.reentry, (*path, "reentry")),
+        trigger=compile_trigger(name, spec, timezone, leaves),
+        admission=compile_admission(spec, path, leaves),
         goal=_compile_goal(spec, path, leaves),
-        code=tuple(code),
+        code=tuple(compile_steps(spec.steps, (*path, "steps"), leaves)),
+        exits=compile_exits(spec.exit_on, (*path, "exit_on"), leaves),
     )
 
 

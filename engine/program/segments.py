@@ -23,7 +23,9 @@ from engine.program.faults import Faults, quote
 from engine.program.feeding import Fed, Feeding
 from engine.program.journey import Journey
 from engine.program.leaves import Leaves
+from engine.program.plain import dict_or_none
 from engine.program.program import Membership, Segment
+from engine.program.scope import SCORES
 from engine.traits.live import LiveTrait
 
 _EVENTFUL = ("event", "context")
@@ -41,10 +43,15 @@ class _Looks(Fed):
     runs_with_time: bool = False
 
 
-def check_segments(segments: Mapping[str, str], leaves: Leaves, faults: Faults) -> dict[str, str]:
-    """Compile the conditions to find what is wrong with them; gives those that are right."""
-    if len(segments) > SEGMENTS_MAX:
-        message = f"there are {len(segments)} segments"
+def check_segments(
+    segments: Mapping[str, str], leaves: Leaves, faults: Faults, *, besides: int = 0
+) -> dict[str, str]:
+    """Compile the conditions to find what is wrong with them; gives those that are right.
+
+    `besides` is how many segments there are that nobody wrote.
+    """
+    if len(segments) + besides > SEGMENTS_MAX:
+        message = f"there are {len(segments) + besides} segments, with those that scores need"
         faults.add(("segments",), message, f"at most {SEGMENTS_MAX} can be kept up to date")
     sound: dict[str, str] = {}
     for name, source in segments.items():
@@ -52,7 +59,7 @@ def check_segments(segments: Mapping[str, str], leaves: Leaves, faults: Faults) 
         leaves.condition(source, path)
         if faults.touches(path):
             continue
-        stray = _find_eventful(_typed(source, leaves.trait_kinds))
+        stray = find_eventful(_typed(source, leaves.trait_kinds))
         if stray:
             message = (
                 f"a segment can't look at {quote(stray)}: people are in it between events, too"
@@ -65,13 +72,14 @@ def check_segments(segments: Mapping[str, str], leaves: Leaves, faults: Faults) 
 
 def compile_membership(
     segments: Mapping[str, str],
-    journeys: Iterable[Journey],
+    journeys: Sequence[Journey],
     traits: Mapping[str, LiveTrait],
     leaves: Leaves,
     source: Mapping[str, object],
 ) -> Membership:
     """Compile segments whose conditions are right, and which rest on nothing but each other."""
-    if not segments:
+    planned = [one for one in journeys if one.trigger.plan is not None]
+    if not segments and not planned:
         return Membership()
     conditions = {name: _typed(source, leaves.trait_kinds) for name, source in segments.items()}
     feeds = Feeding(traits, leaves)
@@ -91,7 +99,7 @@ def compile_membership(
         if key[0]:
             starts[key] = (*starts.get(key, ()), journey)
     return Membership(
-        version=_hash(segments, source),
+        version=_hash(segments, planned, source),
         segments=made,
         by_event=_index(made, {name: looks[name].events for name in order}),
         by_anything=tuple(made[name] for name in order if EVERYTHING in looks[name].events),
@@ -109,15 +117,24 @@ def _typed(source: str, kinds: Mapping[str, Kind]) -> Typed:
     return check(source, parse(source), kinds)
 
 
-def _hash(segments: Mapping[str, str], source: Mapping[str, object]) -> int:
-    """Name what segments mean, by their own texts and by what live traits rest on."""
+def _hash(
+    segments: Mapping[str, str], planned: Iterable[Journey], source: Mapping[str, object]
+) -> int:
+    """Name what segments mean, and what begins by the calendar.
+
+    By their own texts, and by what live traits and the workspace's clock rest on.
+    """
+    written = dict_or_none(source.get("journeys")) or {}
+    triggers = {one.name: (dict_or_none(written[one.name]) or {}).get("trigger") for one in planned}
     meant = [source.get(key) for key in _MEANT]
-    text = msgspec.json.encode([dict(segments), meant], order="deterministic")
+    text = msgspec.json.encode([dict(segments), meant, triggers], order="deterministic")
     return int.from_bytes(sha256(text).digest()[:_VERSION_BYTES], "big") or 1
 
 
 def _look(typed: Typed, feeds: Feeding) -> _Looks:
     looks = _Looks(traits=list(entries_of(typed, "profile")))
+    if any(entries_of(typed, SCORES)):
+        looks.traits.append(SCORES)
     for name, args in calls_of(typed):
         texts = [str(arg) for arg in args]
         if name in _HISTORY:
@@ -165,7 +182,7 @@ def _index(
     return {key: tuple(segments.values()) for key, segments in found.items()}
 
 
-def _find_eventful(condition: Typed) -> str:
+def find_eventful(condition: Typed) -> str:
     """Name what a condition looks at of an event, or nothing."""
     for node in walk(condition):
         if isinstance(node, Root | Trait) and node.root in _EVENTFUL:

@@ -51,11 +51,19 @@ _FORMS = (
 )
 
 
-class _Shift(msgspec.Struct, frozen=True):
+class Shift(msgspec.Struct, frozen=True):
     """What is done to a value: time added, and a time of day set."""
 
     elapsed_ms: int = 0
     minute: int | None = None
+
+
+class Dated(msgspec.Struct, frozen=True):
+    """A moment relative to what a trait of the profile holds; `trait` is its name."""
+
+    trait: str
+    read: Callable[[Scope], int | date | None]
+    shift: Shift
 
 
 def parse_until(text: str) -> Until:
@@ -75,7 +83,20 @@ def parse_until(text: str) -> Until:
     constant = _read_value(base)
     if constant is None:
         raise ValueError(_explain(text))
-    return lambda _scope, zone: _apply(constant, shift, zone)
+    return lambda _scope, zone: apply_shift(constant, shift, zone)
+
+
+def parse_dated(text: str) -> Dated:
+    """Read a moment relative to a date of the profile. Raises ValueError that says the form."""
+    match = _VALUE.fullmatch(text.strip())
+    root, *path = match["base"].split(".") if match is not None else [""]
+    if match is None or root != "profile" or not _PATH.fullmatch(match["base"]):
+        message = (
+            f"{_show(text)} is not a date of the profile: write "
+            '"profile.renewal_date", with "- 7d" or "+ 2h" and "at 09:00" after it as needed'
+        )
+        raise ValueError(message)
+    return Dated(path[0], _compile_read(root, tuple(path)), _parse_shift(match, text))
 
 
 def _parse_clock(match: re.Match[str], text: str) -> Until:
@@ -90,7 +111,7 @@ def _parse_clock(match: re.Match[str], text: str) -> Until:
     return lambda scope, zone: next_wall(zone, weekday, minute, scope.now)
 
 
-def _parse_shift(match: re.Match[str], text: str) -> _Shift:
+def _parse_shift(match: re.Match[str], text: str) -> Shift:
     elapsed_ms, minute = 0, None
     if match["duration"]:
         try:
@@ -104,7 +125,7 @@ def _parse_shift(match: re.Match[str], text: str) -> _Shift:
             elapsed_ms = -elapsed_ms
     if match["hours"]:
         minute = _parse_minute(match["hours"], match["minutes"], text)
-    return _Shift(elapsed_ms=elapsed_ms, minute=minute)
+    return Shift(elapsed_ms=elapsed_ms, minute=minute)
 
 
 def _parse_minute(hours: str, minutes: str, text: str) -> int:
@@ -114,18 +135,28 @@ def _parse_minute(hours: str, minutes: str, text: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-def _compile_path(root: str, path: tuple[str, ...], shift: _Shift) -> Until:
+def _compile_path(root: str, path: tuple[str, ...], shift: Shift) -> Until:
+    read = _compile_read(root, path)
+
     def until(scope: Scope, zone: ZoneInfo) -> int | None:
-        first, *rest = path
+        value = read(scope)
+        return None if value is None else apply_shift(value, shift, zone)
+
+    return until
+
+
+def _compile_read(root: str, path: tuple[str, ...]) -> Callable[[Scope], int | date | None]:
+    first, *rest = path
+
+    def read(scope: Scope) -> int | date | None:
         found: object = scope.trait(first) if root == "profile" else getattr(scope, root).get(first)
         for name in rest:
             if not isinstance(found, Mapping):
                 return None
             found = cast("Mapping[str, Any]", found).get(name)
-        value = _read_value(found)
-        return None if value is None else _apply(value, shift, zone)
+        return _read_value(found)
 
-    return until
+    return read
 
 
 def _read_value(value: object) -> int | date | None:
@@ -146,7 +177,7 @@ def _check_range(at: int) -> int | None:
     return at if INSTANT_MIN <= at <= INSTANT_MAX else None
 
 
-def _apply(value: int | date, shift: _Shift, zone: ZoneInfo) -> int | None:
+def apply_shift(value: int | date, shift: Shift, zone: ZoneInfo) -> int | None:
     """Add the time, on the calendar or as elapsed time, and set the time of day."""
     days, rest_ms = divmod(shift.elapsed_ms, DAY_MS)
     on_calendar = rest_ms == 0 and (shift.minute is not None or not isinstance(value, int))

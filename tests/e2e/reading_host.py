@@ -41,7 +41,7 @@ from engine.errors import InputError, OverloadError
 from engine.events import Event, EventKind, Input
 from engine.instants import DAY_MS, HOUR_MS, parse_instant
 from engine.profile import Profile
-from engine.program.journey import Instruction, Journey, Op, Trigger
+from engine.program.journey import Admission, Instruction, Journey, Op, Trigger
 from engine.program.program import Channel, Defaults, Membership, Program
 from engine.reasons import Outcome, Reason
 from engine.records import Check, Decided, Record
@@ -406,7 +406,7 @@ def demo_program() -> Program:
         Instruction(Op.SEND, "first", message="reminder"),
         Instruction(Op.WAIT, "pause", duration_ms=HOUR_MS),
     )
-    cart = Journey("cart", "sha256:j1", Trigger("Product Added", None), None, None, code)
+    cart = Journey("cart", "sha256:j1", Trigger("Product Added", None), Admission(), None, code)
     return Program(
         name="demo",
         version="sha256:p1",

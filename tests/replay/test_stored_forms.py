@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from actors.cuts import Scope
 from engine.effects import Send
@@ -48,18 +49,24 @@ from engine.origins import Origin
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import Outcome, Reason
 from engine.records import (
+    AgendaKept,
+    Allotted,
     Assigned,
+    Branched,
+    BranchEnded,
     Check,
     ConsentNoted,
     Counted,
     Decided,
     Duplicated,
+    Emitted,
     Entered,
     Exited,
     Gathered,
     Moved,
     ReceiptNoted,
     Record,
+    Remembered,
     SegmentEntered,
     SegmentLeft,
     SegmentsReviewed,
@@ -110,6 +117,11 @@ _PENDING = Pending(
     by_calendar=True,
 )
 _INSTANCE = Instance(3, "recovery", "v1", AT, 2, 9, AT + 60, 5, {"price": 80}, "Product Added", 1)
+_KEYED = Instance(
+    3, "recovery", "v1", AT, 2, event={"price": 80}, key="c1", since_at=AT - 7,
+    vars={"offer": "gold"},
+)  # fmt: skip
+_BRANCH = Instance(4, "recovery", "v1", AT, 5, key="c1", since_at=AT - 7, parent=3)
 
 
 def _series() -> Series:
@@ -196,12 +208,43 @@ VALUES: dict[str, msgspec.Struct] = {
         "marketing",
         counts=False,
     ),
+    "decided-vars": Decided(
+        "d_2",
+        AT,
+        "timer",
+        "9",
+        "recovery",
+        4,
+        "first",
+        "cart",
+        "promo",
+        Outcome.DEFER,
+        Reason.CHANNEL_CAP,
+        "push",
+        AT + 60,
+        (),
+        "sha256:0",
+        4,
+        AT - 5,
+        None,
+        "",
+        (),
+        event={"price": 80},
+        vars={"offer": "gold"},
+    ),
     "gathered": Gathered("0f3a", Shape.AFFINITY, AT, "shoes", 86_400_000, 2.5),
     "counted": Counted("Order Completed", AT, 86_400_000, {"revenue": 12.5}),
     "suppressed": Suppressed("just_bought", AT),
     "entered": Entered(3, "recovery", "v1", AT, {"price": 80}, "Product Added", 1),
+    "entered-keyed": Entered(3, "recovery", "v1", AT, {}, "Product Added", 1, "c1", AT - 7),
+    "entered-counted": Entered(3, "recovery", "v1", AT, {}, "Go", 1, "c1", AT - 7, 9),
     "moved": Moved(3, 2),
     "exited": Exited(3, "recovery", "goal_met", AT, converted=True),
+    "branched": Branched(4, 3, 5, AT),
+    "branch-ended": BranchEnded(4),
+    "remembered": Remembered(3, "offer", {"a": [1, None]}),
+    "allotted": Allotted(3, "recovery", "test", "control", AT),
+    "emitted": Emitted("Cart Left", AT, {"price": 80}, 3),
     "assigned": Assigned("stage", {"a": [1, None]}),
     "wake-set": WakeSet(9, AT, "proposal", 4),
     "wake-cleared": WakeCleared(9, AT),
@@ -211,6 +254,7 @@ VALUES: dict[str, msgspec.Struct] = {
     "segment-entered": SegmentEntered("vip", AT, reviewed=True),
     "segment-left": SegmentLeft("vip", AT, reviewed=True),
     "segments-reviewed": SegmentsReviewed(77),
+    "agenda-kept": AgendaKept("Asia/Kathmandu", AT + 75, AT + 80),
     "duplicated": Duplicated("e-1"),
     "unmatched": Unmatched("tick"),
     "truncated": Truncated("moves", "recovery"),
@@ -285,6 +329,21 @@ VALUES: dict[str, msgspec.Struct] = {
         numbered_from=3 << 20,
     ),
     "profile-new": Profile("u2"),
+    "profile-branched": Profile(
+        "u3",
+        sends={"m_1": replace(_SENT, vars={"offer": "gold"})},
+        pending={5: replace(_PENDING, event={"price": 80}, vars={"offer": "gold"})},
+        instances={3: _KEYED, 4: _BRANCH},
+    ),
+    "profile-planned": Profile(
+        "u4",
+        entries={"recovery": [AT - 9, AT]},
+        keyed={"recovery": {"c0": AT - 9, "c1": AT}},
+        agenda_timer=11,
+        agenda_at=AT + 80,
+        agenda_zone="Asia/Kathmandu",
+        agenda_from=AT + 75,
+    ),
 }
 
 _INPUTS = msgspec.msgpack.Decoder(Input)
@@ -326,10 +385,13 @@ def test_every_struct_that_is_stored_has_a_file() -> None:
 
 @pytest.mark.parametrize("name", ["event", "profile", "send"])
 def test_every_field_of_the_largest_structs_is_put_to_use(name: str) -> None:
-    """A field that is left empty would not notice that it moved."""
-    value = VALUES[name]
-    empty = [one.name for one in msgspec.structs.fields(value) if not getattr(value, one.name)]
-    assert empty == []
+    """A field that is left empty would not notice that it moved.
+
+    Fields that are younger than a value's first form are put to use by others of its kind.
+    """
+    values = [one for one in VALUES.values() if type(one) is type(VALUES[name])]
+    fields = [field.name for field in msgspec.structs.fields(VALUES[name])]
+    assert [one for one in fields if not any(getattr(value, one) for value in values)] == []
 
 
 def test_what_a_newer_program_adds_at_the_end_is_passed_over() -> None:

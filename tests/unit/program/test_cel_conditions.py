@@ -29,7 +29,7 @@ TRAITS: dict[str, Any] = {"country": "PT", "plan": "pro", "age": 41, "vip": Fals
 
 
 def _scope() -> Scope:
-    profile = Profile("u1", traits=TRAITS)
+    profile = Profile("u1", traits={**TRAITS, "scores": {"churn": 0.8, "spend": "high"}})
     times = [NOW - 40 * DAY_MS, NOW - 3 * DAY_MS, NOW - HOUR_MS]
     recent = Series()
     for at, revenue in zip(times, (100.0, 20.5, None), strict=True):
@@ -44,7 +44,6 @@ def _scope() -> Scope:
         event=EVENT,
         event_name="Product Added",
         context={"ip": "10.0.0.1"},
-        scores={"churn": 0.8},
     )
 
 

@@ -321,8 +321,8 @@ def test_journeys_are_found_by_their_event_in_order_of_name() -> None:
     program = build(journeys=journeys)
     assert [journey.name for journey in program.triggers["A"]] == ["a", "b"]
     assert list(program.triggers) == ["A"]
-    assert program.journeys["b"].reentry_ms == 12 * HOUR_MS
-    assert program.journeys["a"].reentry_ms is None
+    assert program.journeys["b"].admission.reentry_ms == 12 * HOUR_MS
+    assert program.journeys["a"].admission.reentry_ms is None
     goal = program.journeys["c"].goal
     assert goal is not None
     assert (goal.event, goal.within_ms, goal.condition) == ("Paid", 3 * DAY_MS, None)
