@@ -16,7 +16,7 @@ from engine.program.cel.fixed import fixed_truth
 from engine.program.faults import Faults, quote
 from engine.program.flow import Placed, walk_steps
 from engine.program.journeydoubts import first_send_ms
-from engine.program.journeymodel import JourneySpec
+from engine.program.journeymodel import JourneySpec, StepSpec
 from engine.program.mappings import listed
 from engine.program.model import DEFAULT_CONTENT, WorkspaceSpec
 from engine.program.places import Path, Places
@@ -60,7 +60,7 @@ def _doubt_contents(
 
     Without `fallback` in `on_block`, content for some of the channels is a way to choose them.
     """
-    free = {one.step.send: None for one in placed if not one.step.channel}
+    free = {name: None for one in placed if not one.step.channel for name in _sent_by(one.step)}
     for name, message in spec.messages.items():
         kind = program.types[message.type]
         if DEFAULT_CONTENT in message.content or name not in free:
@@ -145,7 +145,7 @@ def _overlap(windows: list[Window]) -> list[tuple[int, int]]:
 
 def _doubt_unused(spec: WorkspaceSpec, placed: list[Placed], doubts: Faults) -> None:
     """Doubt messages nobody sends and types nothing is of; segments may be there to be read."""
-    sent = {one.step.send: None for one in placed}
+    sent = {name: None for one in placed for name in _sent_by(one.step)}
     if spec.double_opt_in is not UNSET:
         sent[spec.double_opt_in.message] = None
     for name in spec.messages:
@@ -160,17 +160,28 @@ def _doubt_unused(spec: WorkspaceSpec, placed: list[Placed], doubts: Faults) -> 
             doubts.add(("message_types", name), "no message is of this type", hint, at_key=True)
 
 
+def _sent_by(step: StepSpec) -> tuple[str, ...]:
+    chosen: tuple[str, ...] = getattr(step, "decide", ())
+    return (step.send, *chosen)
+
+
 def _doubt_constants(spec: WorkspaceSpec, placed: list[Placed], doubts: Faults) -> None:
     for name, source in spec.segments.items():
         truth = fixed_truth(source)
         if truth is not None:
             text = "everybody is in this segment" if truth else "nobody is ever in this segment"
             doubts.add(("segments", name), text, "its condition looks at nothing")
-    for step, path in placed:
-        truth = fixed_truth(step.if_) if step.if_ else None
+    conditions: list[_Use] = [((*path, "if"), step.if_) for step, path in placed]
+    for name, journey in spec.journeys.items():
+        conditions += [
+            (("journeys", name, "exit_on", index, "if"), ending.if_)
+            for index, ending in enumerate(journey.exit_on)
+        ]
+    for path, source in conditions:
+        truth = fixed_truth(source) if source else None
         if truth is not None:
             text = f"this is always {'true' if truth else 'false'}"
-            doubts.add((*path, "if"), text, "leave the step out, or name what it depends on")
+            doubts.add(path, text, "leave it out, or name what it depends on")
 
 
 def _doubt_waits(placed: list[Placed], doubts: Faults) -> None:
@@ -198,12 +209,16 @@ def _doubt_entries(spec: WorkspaceSpec, placed: list[Placed], doubts: Faults) ->
 
 def _is_triggered(journey: JourneySpec, spec: WorkspaceSpec) -> bool:
     trigger = journey.trigger
-    if trigger is UNSET:
+    if trigger is UNSET or _never(trigger.if_) or _never(journey.enter_if):
         return False
-    truth = fixed_truth(trigger.if_) if trigger.if_ else None
     segment = spec.segments.get(trigger.segment)
     fixed = fixed_truth(segment) if segment else None
-    return truth is not False and fixed is None
+    # Of a segment that never changes nobody comes into it, or leaves it; a schedule may ask who is.
+    return fixed is None or (bool(trigger.schedule) and fixed)
+
+
+def _never(condition: str) -> bool:
+    return bool(condition) and fixed_truth(condition) is False
 
 
 def _doubt_goals(spec: WorkspaceSpec, program: Program, doubts: Faults) -> None:
@@ -225,6 +240,8 @@ def _uses(spec: WorkspaceSpec, placed: list[Placed]) -> Iterator[_Use]:
             yield ("journeys", name, "trigger", "event"), journey.trigger.event
         if journey.goal is not UNSET:
             yield ("journeys", name, "goal", "event"), journey.goal.event
+        for index, ending in enumerate(journey.exit_on):
+            yield ("journeys", name, "exit_on", index, "event"), ending.event
     for step, path in placed:
         if step.wait_for is not UNSET:
             yield (*path, "wait_for", "event"), step.wait_for.event

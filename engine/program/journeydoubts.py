@@ -12,7 +12,8 @@ from engine.program.journey import Instruction, Op
 def first_send_ms(code: Sequence[Instruction]) -> int | None:
     """Tell how long after entry a message goes out at the earliest; None where none ever does.
 
-    What is waited for may come at once, and a date may be past: only waits for a time are sure.
+    What is waited for may come at once, and a date may be past: only waits for a time are sure. A
+    step that is not known here may send at once.
     """
     heap = [(0, 0)]
     seen: dict[int, None] = {}
@@ -21,7 +22,7 @@ def first_send_ms(code: Sequence[Instruction]) -> int | None:
         if position in seen or position >= len(code):
             continue
         seen[position] = None
-        if code[position].op is Op.SEND:
+        if code[position].op not in _WAYS:
             return passed_ms
         for cost_ms, target in _ways(code[position], position):
             heappush(heap, (passed_ms + cost_ms, target))
@@ -30,13 +31,20 @@ def first_send_ms(code: Sequence[Instruction]) -> int | None:
 
 def _ways(one: Instruction, position: int) -> list[tuple[int, int]]:
     """List where an instruction may lead, and how long after at the earliest."""
-    if one.op is Op.EXIT:
-        return []
-    if one.op is Op.JUMP:
-        return [(0, one.target)]
-    if one.op is Op.WAIT:
-        return [(one.duration_ms, position + 1)]
-    if one.op in (Op.IF, Op.WAIT_FOR):
-        late_ms = one.duration_ms if one.op is Op.WAIT_FOR else 0
-        return [(0, position + 1), (late_ms, one.target)]
-    return [(0, position + 1)]
+    goes_on, jumps = _WAYS[one.op]
+    ways = [(one.duration_ms if one.op is Op.WAIT else 0, position + 1)] if goes_on else []
+    late_ms = one.duration_ms if one.op is Op.WAIT_FOR else 0
+    return [*ways, (late_ms, one.target)] if jumps else ways
+
+
+# Whether an instruction goes on to the next, and whether it may jump. What is not here may send.
+_WAYS: dict[Op, tuple[bool, bool]] = {
+    Op.WAIT: (True, False),
+    Op.WAIT_UNTIL: (True, False),
+    Op.WAIT_FOR: (True, True),
+    Op.IF: (True, True),
+    Op.JUMP: (False, True),
+    Op.START: (True, False),
+    Op.SET: (True, False),
+    Op.EXIT: (False, False),
+}

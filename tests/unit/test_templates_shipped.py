@@ -101,7 +101,7 @@ def test_a_file_that_is_there_keeps_all_of_a_template_away(tmp_path: Path) -> No
 
 
 def test_there_is_a_library() -> None:
-    assert len(LIBRARY) >= 13
+    assert len(LIBRARY) >= 15
     assert sorted(NAMES) == NAMES
 
 

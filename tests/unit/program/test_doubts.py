@@ -119,11 +119,25 @@ CASES: list[tuple[str, list[tuple[str, str]], str, str, str]] = [
         "its trigger never holds",
     ),
     (
+        "nobody may enter",
+        [journey("[{send: hello}]", 'trigger: {event: Signed Up}\n    enter_if: "false"')],
+        "journeys.greeting",
+        "nobody can ever enter",
+        "its trigger never holds",
+    ),
+    (
+        "an end that always holds",
+        [journey("[{send: hello}]", 'trigger: {event: Signed Up}\n    exit_on: [{if: "1 < 2"}]')],
+        "journeys.greeting.exit_on[0].if",
+        "always true",
+        "leave it out",
+    ),
+    (
         "a condition that always holds",
         [journey('[{if: "true", then: [{send: hello}]}]')],
         "journeys.greeting.steps[0].if",
         "always true",
-        "leave the step out",
+        "leave it out",
     ),
 ]
 
