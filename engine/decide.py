@@ -31,7 +31,7 @@ from engine.instants import HOUR_MS, format_instant
 from engine.journeys.agenda import keep_agenda, may_concern
 from engine.journeys.confirmations import Pairs, ask_to_confirm, confirm
 from engine.journeys.exits import leave_by_condition, leave_by_event, leave_by_segment
-from engine.journeys.moves import current, has_engaged, leave, resume, run, scope_of
+from engine.journeys.moves import current, has_engaged, leave, resume, run
 from engine.journeys.releases import (
     changes_contact,
     contact_facts,
@@ -40,20 +40,23 @@ from engine.journeys.releases import (
     reconsider,
     release,
 )
+from engine.journeys.reunions import leave_doubles, set_missing_wakes
+from engine.journeys.scopes import scope_of
 from engine.journeys.triggers import admit, triggered
-from engine.limits import AGENDA_ROUNDS_MAX, INSTANCES_MAX, SEGMENT_ROUNDS_MAX
+from engine.limits import AGENDA_ROUNDS_MAX, SEGMENT_ROUNDS_MAX
 from engine.lineage import stays
 from engine.links import CONFIRMED
 from engine.localtime import local_parts
 from engine.origins import find_origin
 from engine.place import find_place
 from engine.profile import Instance, Profile, Sent, Timer
-from engine.program.journey import Admission, Op, WaitFor
+from engine.program.journey import Op, WaitFor
 from engine.program.scope import Scope
 from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason
 from engine.records import (
     ConsentNoted,
+    Emitted,
     ReceiptNoted,
     SegmentEntered,
     SegmentLeft,
@@ -61,7 +64,6 @@ from engine.records import (
     Truncated,
     Unmatched,
     WakeCleared,
-    WakeSet,
 )
 from engine.segments import (
     Foresight,
@@ -72,7 +74,7 @@ from engine.segments import (
     follow_tick,
     review,
 )
-from engine.turn import Turn
+from engine.turn import Emission, Turn
 
 ENTERED, LEFT = "entered", "left"
 SEGMENT_EVENTS = {ENTERED: "Segment Entered", LEFT: "Segment Left"}  # what such journeys begin with
@@ -110,11 +112,8 @@ def decide_event(
         follow_event(turn, event)
     if facts_before is not None and contact_facts(profile) != facts_before:
         reconsider(turn)
-    is_watched = program.watched and profile.instances
-    has_agenda = program.agenda.journeys or profile.agenda_zone
-    if not (name in program.heard or turn.crossings or event.consents or is_watched):
-        if has_agenda:
-            _follow_agenda(turn, event, looks=turn.is_reviewed)
+    if not (_is_heard(turn, name) or turn.crossings or turn.emissions or event.consents):
+        _follow_agenda(turn, event, looks=turn.is_reviewed)
         return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, name, event.context)
     if name in program.suppressions:
@@ -122,6 +121,11 @@ def decide_event(
     if _take_consent(turn, event, consents_before) and not event.is_history:
         _go_on(turn, event, scope)
     _settle(turn, event)
+
+
+def _is_heard(turn: Turn, name: str) -> bool:
+    """Say whether anything begins or ends with an event of a name."""
+    return name in turn.program.heard or bool(turn.program.watched and turn.profile.instances)
 
 
 def _go_on(turn: Turn, event: Event, scope: Scope) -> None:
@@ -319,21 +323,49 @@ def _waiting(
 
 
 def _settle(turn: Turn, event: Event | None = None, *, looks: bool = False) -> None:
-    """See to what this input changed for others; `looks` where the agenda may be any other."""
-    _settle_changes(turn)
-    if turn.program.agenda.journeys or turn.profile.agenda_zone:
-        _follow_agenda(turn, event, looks=looks or turn.is_reviewed)
+    """See to what this input led to; `looks` where the agenda may be any other."""
+    _settle_moves(turn)
+    _follow_agenda(turn, event, looks=looks or turn.is_reviewed)
 
 
 def _follow_agenda(turn: Turn, event: Event | None, *, looks: bool) -> None:
     """Keep the agenda, until nothing that journeys do changes it any more."""
+    if not (turn.program.agenda.journeys or turn.profile.agenda_zone):
+        return
     since = 0
     for _ in range(AGENDA_ROUNDS_MAX):
         if not looks and not may_concern(turn, event, since):
             return
         since, event, looks = len(turn.records), None, False
         keep_agenda(turn)
+        _settle_moves(turn)
+
+
+def _settle_moves(turn: Turn) -> None:
+    """See to what the moves of this input led to, the events that journeys had happen included."""
+    _settle_changes(turn)
+    while turn.emissions:
+        _happen(turn, turn.emissions.pop(0))
         _settle_changes(turn)
+
+
+def _happen(turn: Turn, emission: Emission) -> None:
+    """Have a journey's own event happen, and then move on the instance that emitted it."""
+    program, (event, number) = turn.program, emission
+    turn.note(Emitted(event.name, event.at, event.properties, number))
+    need = program.history.get(event.name)
+    if need is not None:
+        gather_event(turn, need, event)
+    follow_event(turn, event)
+    if _is_heard(turn, event.name):
+        scope = turn.scope(event.properties, event.name)
+        if event.name in program.suppressions:
+            _suppress(turn, event, scope)
+        _go_on(turn, event, scope)
+    _follow_segments(turn)
+    instance = turn.profile.instances.get(number)
+    if instance is not None:
+        resume(turn, instance, instance.position + 1)
 
 
 def _settle_changes(turn: Turn) -> None:
@@ -426,41 +458,13 @@ def decide_reunion(turn: Turn) -> None:
     on for what it waited for, and all that is pending is decided again: consent and the ledger are
     others now.
     """
-    _leave_doubles(turn)
-    _set_missing_wakes(turn)
+    leave_doubles(turn)
+    set_missing_wakes(turn)
     if turn.profile.pending:
         _recheck_consent(turn)
         reconsider(turn)
     _end_segment_waits(turn, turn.profile.segments)
     _settle(turn, looks=True)
-
-
-def _leave_doubles(turn: Turn) -> None:
-    """Leave what is more than one may be in at once, the latest first."""
-    kept: dict[str, list[str]] = {}
-    ordered = sorted(stays(turn.profile), key=lambda one: (one.entered_at, one.id))
-    for instance in ordered:
-        journey = turn.program.journey(instance.journey, instance.version)
-        admission = Admission() if journey is None else journey.admission
-        keys = kept.setdefault(instance.journey, [])
-        is_double = admission.key is not None and instance.key in keys
-        is_full = admission.at_once is not None and len(keys) >= admission.at_once
-        if is_double or is_full or sum(map(len, kept.values())) >= INSTANCES_MAX:
-            leave(turn, instance, "merged")
-        else:
-            keys.append(instance.key)
-
-
-def _set_missing_wakes(turn: Turn) -> None:
-    profile = turn.profile
-    for pending in list(profile.pending.values()):
-        if not pending.timer:
-            number = profile.timer_count + 1
-            turn.note(WakeSet(number, pending.next_eligible, "proposal", pending.proposal))
-    for instance in list(profile.instances.values()):
-        if not instance.timer and instance.waiting_until is not None:
-            number = profile.timer_count + 1
-            turn.note(WakeSet(number, instance.waiting_until, "instance", instance.id))
 
 
 def decide_farewell(turn: Turn, timers: Mapping[int, Timer]) -> None:

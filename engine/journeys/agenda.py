@@ -28,7 +28,15 @@ from engine.program.agenda import Mark, Plan
 from engine.program.journey import Agenda, Journey
 from engine.program.program import Program
 from engine.program.scope import Scope
-from engine.records import AgendaKept, Assigned, Record, SegmentEntered, WakeCleared, WakeSet
+from engine.records import (
+    AgendaKept,
+    Assigned,
+    Emitted,
+    Record,
+    SegmentEntered,
+    WakeCleared,
+    WakeSet,
+)
 from engine.turn import Turn
 
 
@@ -64,9 +72,10 @@ def may_concern(turn: Turn, event: Event | None, since: int) -> bool:
     agenda, profile = turn.program.agenda, turn.profile
     if not agenda.journeys:
         return bool(profile.agenda_zone)
-    if profile.agenda_at <= turn.now or not profile.agenda_zone or (agenda.is_live and event):
-        return True
     records = turn.records[since:]
+    happens = event is not None or any(isinstance(record, Emitted) for record in records)
+    if profile.agenda_at <= turn.now or not profile.agenda_zone or (agenda.is_live and happens):
+        return True
     written = [record.trait for record in records if isinstance(record, Assigned)]
     if event is not None:
         written += [*event.traits, *(change.trait for change in event.changes)]

@@ -11,7 +11,8 @@ that a condition may look at.
 
 from collections.abc import Collection, Iterator
 
-from engine.journeys.moves import leave, scope_of
+from engine.journeys.moves import leave
+from engine.journeys.scopes import scope_of
 from engine.lineage import stays
 from engine.profile import Instance
 from engine.program.journey import ExitRule

@@ -14,11 +14,11 @@ from engine.errors import Problem
 from engine.instants import WEEK_MS, format_duration
 from engine.program.cel.fixed import fixed_truth
 from engine.program.faults import Faults, quote
-from engine.program.flow import Placed, walk_steps
 from engine.program.journeydoubts import first_send_ms
 from engine.program.journeymodel import JourneySpec, StepSpec
 from engine.program.mappings import listed
 from engine.program.model import DEFAULT_CONTENT, WorkspaceSpec
+from engine.program.nesting import Placed, walk_steps
 from engine.program.places import Path, Places
 from engine.program.program import Channel, MessageType, Program
 from engine.program.regions import RegionPack, load_packs
@@ -48,7 +48,7 @@ def find_doubts(raw: Mapping[str, Any], places: Places, program: Program) -> lis
     _doubt_entries(spec, placed, doubts)
     _doubt_goals(spec, program, doubts)
     uses = list(_uses(spec, placed))
-    _doubt_mapped(spec, uses, doubts)
+    _doubt_mapped(spec, placed, uses, doubts)
     _doubt_tests(spec, program, uses, doubts)
     return doubts.problems()
 
@@ -161,8 +161,7 @@ def _doubt_unused(spec: WorkspaceSpec, placed: list[Placed], doubts: Faults) -> 
 
 
 def _sent_by(step: StepSpec) -> tuple[str, ...]:
-    chosen: tuple[str, ...] = getattr(step, "decide", ())
-    return (step.send, *chosen)
+    return (step.send, *step.decide)
 
 
 def _doubt_constants(spec: WorkspaceSpec, placed: list[Placed], doubts: Faults) -> None:
@@ -172,6 +171,7 @@ def _doubt_constants(spec: WorkspaceSpec, placed: list[Placed], doubts: Faults) 
             text = "everybody is in this segment" if truth else "nobody is ever in this segment"
             doubts.add(("segments", name), text, "its condition looks at nothing")
     conditions: list[_Use] = [((*path, "if"), step.if_) for step, path in placed]
+    conditions += [((*path, "while"), step.while_) for step, path in placed]
     for name, journey in spec.journeys.items():
         conditions += [
             (("journeys", name, "exit_on", index, "if"), ending.if_)
@@ -249,10 +249,12 @@ def _uses(spec: WorkspaceSpec, placed: list[Placed]) -> Iterator[_Use]:
         yield ("policies", "suppress", index, "after"), rule.after
 
 
-def _doubt_mapped(spec: WorkspaceSpec, uses: list[_Use], doubts: Faults) -> None:
+def _doubt_mapped(
+    spec: WorkspaceSpec, placed: list[Placed], uses: list[_Use], doubts: Faults
+) -> None:
     """Doubt events that are waited for under a name they are robbed of as they come in."""
     gone: dict[str, str] = {}
-    kept: dict[str, None] = {}
+    kept = {one.step.emit: None for one in placed}
     for rule in spec.mapping:
         for name in listed(rule.event):
             is_moved = (rule.drop or rule.rename not in ("", name)) and not rule.source

@@ -3,7 +3,7 @@
 Built by `sections` and `steps`, kept in `Program`, read by `engine.journeys`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,14 @@ class Op(StrEnum):
     START = "start"
     SET = "set"
     EXIT = "exit"
+    SWITCH = "switch"  # jump to the case of the value's text, or to `target`
+    SPLIT = "split"  # jump to the arm of the customer, or to `target`
+    PARALLEL = "parallel"  # begin the branches; once they are joined, jump to `target`
+    END = "end"  # of a branch
+    REPEAT = "repeat"  # go on, so many times; then jump to `target`
+    REMEMBER = "remember"  # set a variable
+    EMIT = "emit"
+    DECIDE = "decide"
 
 
 class WaitFor(msgspec.Struct, frozen=True):
@@ -44,7 +52,9 @@ class Instruction(msgspec.Struct, frozen=True):
     What the other fields mean depends on `op`: `message` and `channel` for SEND, `duration_ms` for
     WAIT and WAIT_FOR (there the longest wait), `until` for WAIT_UNTIL, `target` for IF (when
     false), JUMP and WAIT_FOR (when time ran out), `journey` for START, `trait` and `condition` for
-    SET, `condition` for IF, `reason` for EXIT.
+    SET and REMEMBER, `condition` for IF, SWITCH and REPEAT (if it has one), `reason` for EXIT,
+    `cases` for SWITCH, SPLIT and PARALLEL, `weights` for SPLIT, `joins_any` for PARALLEL,
+    `times` for REPEAT, `event` and `properties` for EMIT, `messages` and `channel` for DECIDE.
     """
 
     op: Op
@@ -59,6 +69,13 @@ class Instruction(msgspec.Struct, frozen=True):
     trait: str = ""
     condition: Condition | None = None
     reason: str = ""
+    cases: Mapping[str, int] = {}  # where the steps of a case, an arm or a branch begin
+    weights: tuple[tuple[str, float], ...] = ()
+    joins_any: bool = False
+    times: int = 0
+    event: str = ""
+    properties: tuple[tuple[str, Condition], ...] = ()
+    messages: tuple[str, ...] = ()
 
 
 class Goal(msgspec.Struct, frozen=True):

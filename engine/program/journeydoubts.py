@@ -46,5 +46,7 @@ _WAYS: dict[Op, tuple[bool, bool]] = {
     Op.JUMP: (False, True),
     Op.START: (True, False),
     Op.SET: (True, False),
+    Op.REMEMBER: (True, False),
+    Op.EMIT: (True, False),
     Op.EXIT: (False, False),
 }

@@ -268,5 +268,5 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
 # rule that is read and not obeyed is worse than one that is refused.
 UNAVAILABLE: dict[type[Struct], tuple[str, ...]] = {
     MessageTypeSpec: ("follow_up",),
-    StepSpec: ("switch", "split", "decide", "emit", "webhook"),
+    StepSpec: ("webhook",),
 }

@@ -18,10 +18,10 @@ from engine.localtime import zone as find_zone
 from engine.place import find_place
 from engine.profile import Profile
 from engine.program.faults import Faults, enumerate_names, quote, suggest
-from engine.program.flow import walk_steps
 from engine.program.model import WorkspaceSpec
 from engine.program.moments import Moment, parse_moment, read_wall
 from engine.program.names import Names
+from engine.program.nesting import walk_steps
 from engine.program.places import Path, Place, Places
 from engine.program.plain import dict_or_none
 from engine.program.shape import read_shape
