@@ -19,7 +19,7 @@ from engine.events import Event, Input, Key, Linked, Receipt, Tick
 from engine.identities import ANONYMOUS, Step, conceal, judge, keys_of
 from engine.profile import Profile
 from engine.program.program import Program
-from engine.records import Decided
+from engine.records import Decided, Record
 from engine.step import step
 
 Decision = tuple[str, Decided]
@@ -76,8 +76,12 @@ class Replay:
             elif isinstance(effect, Unwake):
                 self._live.pop((customer, effect.timer), None)
         for record in result.records:
+            self.note(customer, given, record)
             if isinstance(record, Decided):
                 yield customer, record
+
+    def note(self, customer: str, given: Input, record: Record) -> None:
+        """Hear of each record; for whoever looks at more than decisions."""
 
     def _identify(self, given: Event | Receipt) -> Iterator[Decision]:
         """Find out whose an input is; what that leads to is decided on the way."""

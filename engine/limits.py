@@ -82,6 +82,8 @@ CAP_COUNT_MAX = 500
 BLACKOUT_DAYS_MAX = 400
 REPEAT_MAX = 100  # times that a `repeat` step does its steps
 SEGMENTS_MAX = 200
+TRIAL_MS_MAX = 1_200 * DAY_MS  # how long time goes on in a test of a workspace
+TRIAL_STEPS_MAX = 20_000  # inputs and timers of one; more is a journey that never rests
 OUTLOOK_MAX = 100  # changes by time that are looked ahead at for one term of a segment
 
 # What the catalogue may hold. Items are kept in memory as they are in the store: one of 200 bytes
@@ -130,6 +132,7 @@ assert INBOX_PAGE_MAX <= INBOX_KEEP_MAX
 assert INBOX_SOCKET_QUEUE_MAX >= INBOX_PAGE_MAX
 assert CAP_COUNT_MAX <= LEDGER_MAX
 assert WORKSPACE_NAME_LENGTH_MAX <= NAME_LENGTH_MAX
+assert TRIAL_MS_MAX > SOLVER_HORIZON_MS
 assert CATALOGUE_ITEM_BYTES_MAX <= ENRICH_BYTES_MAX
 assert ENRICH_BYTES_MAX <= ITEM_BYTES_MAX
 assert CATALOGUE_BODY_BYTES_MAX <= CATALOGUE_BYTES_MAX

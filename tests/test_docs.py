@@ -39,6 +39,7 @@ from engine.program import (
     policymodel,
     privacy,
     traitmodel,
+    trialmodel,
 )
 from engine.reasons import Reason, classify_reason
 
@@ -219,6 +220,13 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
         privacy.RetentionSpec,
         catalogue.CatalogueKindSpec,
         lifecycle.LifecycleSpec,
+        trialmodel.TrialSpec,
+        trialmodel.PersonSpec,
+        trialmodel.PastSpec,
+        trialmodel.GivenSpec,
+        trialmodel.ReceiptSpec,
+        trialmodel.StatementSpec,
+        trialmodel.ExpectSpec,
     ],
 )
 def test_every_key_of_a_workspace_is_in_the_reference(spec: type[msgspec.Struct]) -> None:

@@ -22,6 +22,8 @@ _COMMANDS = {
     "demo": "Play a shop day in about a minute and show what is decided and why.",
     "serve": "Take events over HTTP and websocket, decide, send.",
     "check": "Check a workspace and list what is wrong with it.",
+    "test": "Play the tests of a workspace and compare what is decided with what they expect.",
+    "init": "Begin a workspace, empty or of a template.",
     "schema": "Print the JSON Schema of workspace files, for editors.",
     "regions": "List the built-in rules of law: whom they concern, and since when.",
     "ingest": "Load a file of events: history, unless it is to count as now.",

@@ -23,6 +23,7 @@ from engine.program.nesting import walk_steps
 from engine.program.places import Path
 from engine.program.plain import dict_or_none
 from engine.program.policycheck import check_country, check_policies, check_purpose
+from engine.program.trials import check_trials
 from engine.program.wordcheck import check_words
 
 _COUNTRY_DEFAULT = "default"
@@ -57,6 +58,7 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
     check_registries(spec, names, faults)
     check_entries(spec.journeys, names, faults)
     check_flow(spec.journeys, faults)
+    check_trials(spec, names, faults)
 
 
 def _check_defaults(spec: WorkspaceSpec, faults: Faults) -> None:

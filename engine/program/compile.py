@@ -55,6 +55,7 @@ from engine.program.sections import (
 from engine.program.segments import check_segments, compile_membership
 from engine.program.shape import read_shape
 from engine.program.traits import compile_expressions, compile_traits
+from engine.program.trials import TESTS
 from engine.program.wordcheck import check_event
 
 # What the same workspace means. Raised when a release decides otherwise on the same text, so that
@@ -70,7 +71,7 @@ def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Prog
     """Compile a workspace. Raises ProgramError with every fault that was found."""
     canonical = canonical_bytes(raw)
     # Decoded again, so that a workspace read from files and one kept by the store are the same.
-    source: dict[str, Any] = msgspec.json.decode(canonical)
+    source: dict[str, Any] = msgspec.json.decode(_encode(raw))
     faults = Faults(places or _NO_PLACES)
     spec = read_shape(source, faults)
     check_workspace(spec, source, faults)
@@ -88,7 +89,14 @@ def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Prog
 
 
 def canonical_bytes(raw: Mapping[str, Any]) -> bytes:
-    """Write a workspace as the JSON that stands for it: keys sorted, nothing else changed."""
+    """Write a workspace as the JSON that stands for it: keys sorted, without its tests.
+
+    Those are no part of what is decided: a workspace is the same one when they change.
+    """
+    return _encode({key: value for key, value in raw.items() if key != TESTS})
+
+
+def _encode(raw: Mapping[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(raw, order="deterministic")
     except (TypeError, ValueError, RecursionError) as error:

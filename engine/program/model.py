@@ -34,6 +34,7 @@ from engine.program.texts import (
     Text,
 )
 from engine.program.traitmodel import RfmSpec, TraitSpec
+from engine.program.trialmodel import TrialSpec
 
 ADAPTERS = ("log", "smtp", "webhook", "inbox")
 DEFAULT_CONTENT = "default"  # the content that serves every channel without its own
@@ -257,6 +258,10 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="Kinds of items that events name: products, stores, content, and others."),
     ] = {}
     lifecycle: LifecycleSpec = LifecycleSpec()
+    tests: Annotated[
+        dict[str, TrialSpec],
+        Meta(description="Tests of this workspace, by name; `nextbeat test` runs them."),
+    ] = {}
 
 
 # What the workspace language has words for and this version does not do: refused by name, since a

@@ -71,3 +71,26 @@ def test_a_file_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "No such file or directory" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_can_surely_not_be_meant_is_a_warning(tmp_path: Path) -> None:
+    text = SHOP.replace("[{send: welcome,", "[{wait_for: {event: Paid}}, {send: welcome,")
+    shop = write_shop(tmp_path, text)
+    done = nextbeat("check", shop)
+    assert done.returncode == 0
+    first, _, third, *_ = done.stdout.splitlines()
+    assert first.endswith(
+        "workspace.yaml:14:14: warning: journeys.onboarding.steps[0].wait_for: this may wait for "
+        "ever (give it an `up_to:`)"
+    )
+    assert third.startswith("shop: no problems, 1 warning (sha256:")
+    assert nextbeat("check", shop, "--strict").returncode == 1
+
+
+def test_a_script_reads_warnings_beside_problems(tmp_path: Path) -> None:
+    text = SHOP.replace("[{send: welcome,", "[{wait_for: {event: Paid}}, {send: welcome,")
+    shop = write_shop(tmp_path, text)
+    told = json.loads(nextbeat("check", shop, "--json").stdout)
+    assert (told["ok"], [one["line"] for one in told["warnings"]]) == (True, [14])
+    done = nextbeat("check", shop, "--json", "--strict")
+    assert (done.returncode, json.loads(done.stdout)["ok"]) == (1, False)

@@ -1,0 +1,1 @@
+"""Workspaces to begin with, one folder each; `nextbeat init` copies them."""
