@@ -95,7 +95,12 @@ def _journeys(draw: st.DrawFn, place: int) -> dict[str, Any]:
 
 @st.composite
 def _lists(draw: st.DrawFn, place: int, depth: int) -> list[dict[str, Any]]:
-    return [draw(_steps(place, depth)) for _ in range(draw(st.integers(1, 3 - depth // 2)))]
+    steps: list[dict[str, Any]] = []
+    for _ in range(draw(st.integers(1, 3 - depth // 2))):
+        steps.append(draw(_steps(place, depth)))
+        if "exit" in steps[-1]:
+            break
+    return steps
 
 
 @st.composite
