@@ -23,7 +23,7 @@ from engine.events import Event, Receipt, ReceiptStatus
 from engine.evolve import fold
 from engine.limits import OUTBOX_DEPTH_MAX
 from engine.profile import Profile
-from engine.records import Decided
+from engine.records import Decided, Emitted
 from engine.step import step
 
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -151,6 +151,9 @@ class Auditor:
         if past is None:
             past = self._pasts[entry.customer] = Past(entry.customer, self._witness.accuse)
         self._unions.take(past, given)
+        for record in records:
+            if isinstance(record, Emitted):
+                past.count(record.name)
         past.entries.append(entry)
         again = step(past.decided, given, self._programs[entry.program], entry.at)
         if _ENCODE(again.records) != entry.records:

@@ -37,6 +37,10 @@ class Past:
         self.counts: Counts = {}  # by the events in the journal
         self.checked_seq = 0  # of the snapshot that was compared last
 
+    def count(self, name: str) -> None:
+        """Count an event that came in, or that a journey had happen."""
+        self.counts[name] = self.counts.get(name, 0) + 1
+
     def is_as_counted(self) -> bool:
         """Say whether the profile counts the events that are in the journal."""
         return {name: one.count for name, one in self.folded.history.items()} == self.counts
@@ -64,7 +68,7 @@ class Unions:
         """Judge an input of a customer that is about who they are."""
         customer = past.folded.customer
         if isinstance(given, Event):
-            past.counts[given.name] = past.counts.get(given.name, 0) + 1
+            past.count(given.name)
         if past.folded.merged_into and not isinstance(given, Restored):
             self._accuse("nothing is journaled of who departed", customer, type(given).__name__)
         if isinstance(given, Merged):
