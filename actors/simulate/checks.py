@@ -25,7 +25,7 @@ from engine.events import Abridged, Departed, Event, Receipt, ReceiptStatus
 from engine.evolve import fold
 from engine.limits import OUTBOX_DEPTH_MAX
 from engine.profile import Profile
-from engine.records import Decided
+from engine.records import Decided, Emitted
 from engine.step import step
 
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -182,6 +182,9 @@ class Auditor:
         into = given.into if isinstance(given, Departed) else ""
         is_of_erased = entry.seq <= seen.cuts.get(into, 0)
         self._unions.take(past, given, is_of_erased=is_of_erased)
+        for record in records:
+            if isinstance(record, Emitted):
+                past.count(record.name)
         again = step(past.decided, given, self._programs[entry.program], entry.at)
         if _ENCODE(again.records) != entry.records:
             self._witness.accuse("deciding again gives the same", entry.seq)

@@ -170,6 +170,23 @@ _JOURNEYS: dict[str, Any] = {
         ],
     },
     "asked": {"trigger": {"event": "Asked"}, "steps": [{"send": "answer", "id": "s"}]},
+    "weighed": {
+        "trigger": {"event": "Asked"},
+        "goal": {"event": "Bought"},
+        "steps": [
+            {"set": {"journey.price": {"cel": "entry.price"}}},
+            {"split": {"some": 1, "none": 1}, "id": "arms", "cases": {"some": [{"emit": "Told"}]}},
+            {
+                "parallel": {
+                    "best": [{"decide": ["offer", "reminder"], "id": "best"}, {"wait": "2h"}],
+                    "late": [{"wait": "70m"}, {"send": "teaser", "id": "s"}],
+                },
+                "join": "any",
+            },
+            {"repeat": 2, "steps": [{"wait": "40m"}, {"send": "answer", "id": "again"}]},
+        ],
+    },
+    "told": {"trigger": {"event": "Told"}, "steps": [{"send": "answer", "id": "s"}]},
     "silent": {"trigger": {"segment": "silent"}, "steps": [{"send": "answer", "id": "s"}]},
     "nightly": {
         "trigger": {"schedule": "0 */6 * * *", "segment": "named"},

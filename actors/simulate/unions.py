@@ -48,6 +48,10 @@ class Past:
         self.rulings.restore(profile)
         self.counts = _counts(profile)
 
+    def count(self, name: str) -> None:
+        """Count an event that came in, or that a journey had happen."""
+        self.counts[name] = self.counts.get(name, 0) + 1
+
     def is_as_counted(self) -> bool:
         """Say whether the profile counts the events that are in the journal."""
         return {name: one.count for name, one in self.folded.history.items()} == self.counts
@@ -78,7 +82,7 @@ class Unions:
         """
         customer = past.folded.customer
         if isinstance(given, Event):
-            past.counts[given.name] = past.counts.get(given.name, 0) + 1
+            past.count(given.name)
         if not isinstance(given, Restored):
             self._whole = None
         if past.folded.merged_into and not isinstance(given, (Restored, Abridged)):

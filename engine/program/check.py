@@ -23,6 +23,7 @@ from engine.program.nesting import walk_steps
 from engine.program.places import Path
 from engine.program.plain import dict_or_none
 from engine.program.policycheck import check_country, check_policies, check_purpose
+from engine.program.steps import VARIABLE
 from engine.program.trials import check_trials
 from engine.program.wordcheck import check_words
 
@@ -49,6 +50,7 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
     for name, message in spec.messages.items():
         _check_message(name, message, spec, names, faults)
         _check_assigned(message.enrich, ("messages", name, "enrich"), spec, faults)
+        _check_enriched(message.enrich, ("messages", name, "enrich"), faults)
     for name, journey in spec.journeys.items():
         for placed in walk_steps(journey.steps, ("journeys", name, "steps")):
             _check_references(placed.step, placed.path, spec, names, faults)
@@ -187,6 +189,13 @@ def _check_assigned(values: Iterable[str], path: Path, spec: WorkspaceSpec, faul
         if trait in spec.traits:
             message = f"{quote(trait)} is a live trait, which events keep up to date"
             faults.add((*path, trait), message, "choose another name for one of them", at_key=True)
+
+
+def _check_enriched(values: Iterable[str], path: Path, faults: Faults) -> None:
+    for name in values:
+        if name.startswith(VARIABLE):
+            message = f"{quote(name)} is a variable of a journey, and this writes the profile"
+            faults.add((*path, name), message, "use the name of a trait", at_key=True)
 
 
 def _check_references(

@@ -245,3 +245,13 @@ def test_a_low_message_that_waits_still_expires() -> None:
     kinds = {"promo": {"purpose": "marketing", "channels": ["email"], "expires": "30m"}}
     world = story(kinds=kinds).track("07:00", "H").track("08:00", "L").until("08:30")
     assert world.told() == ["08:00 low drop expired email"]
+
+
+def test_the_highest_of_several_messages_that_follow_a_wait_keeps_its_place() -> None:
+    world = story()
+    world.workspace["journeys"]["h"]["steps"][1] = {"decide": ["low", "high"]}
+    world.track("07:00", "H").track("08:00", "L").until("09:30")
+    assert world.told()[:2] == [
+        "08:00 low defer lower_priority email -> 09:00",
+        "09:00 high send sent email",
+    ]
