@@ -188,10 +188,6 @@ _JOURNEYS: dict[str, Any] = {
     },
     "told": {"trigger": {"event": "Told"}, "steps": [{"send": "answer", "id": "s"}]},
     "silent": {"trigger": {"segment": "silent"}, "steps": [{"send": "answer", "id": "s"}]},
-    "nightly": {
-        "trigger": {"schedule": "0 */6 * * *", "segment": "named"},
-        "steps": [{"send": "answer", "id": "s"}],
-    },
     "cooled": {
         "trigger": {"segment": "keen", "on": "left"},
         "steps": [{"send": "offer", "id": "s"}],

@@ -160,6 +160,9 @@ def test_whatever_waited_goes_on_waiting_and_nothing_waits_twice(drawn: Lives) -
         for instance in one.instances.values()
         if instance.waiting_until is not None
     ]
+    if one.agenda_timer:
+        waiting.append((one.agenda_timer, "agenda", 0))
+        assert one.timers[one.agenda_timer].at == one.agenda_at > now
     timers = [(number, timer.kind, timer.target) for number, timer in one.timers.items()]
     assert sorted(waiting) == sorted(timers)
     journeys = [instance.journey for instance in stays(one)]

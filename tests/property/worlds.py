@@ -89,6 +89,12 @@ _JOURNEYS: dict[str, Any] = {
         "trigger": {"event": "N"},
         "steps": [{"send": "n", "id": "s"}, {"start": "jb"}],
     },
+    "jt": {
+        "trigger": {"schedule": "0 */7 * * *"},
+        "exit_on": [{"event": "Bought"}],
+        "entries": "3 / 24h",
+        "steps": [{"send": "c", "id": "st"}],
+    },
     "je": {"trigger": {"event": EMITTED}, "steps": [{"send": "c", "id": "s"}]},
     "jp": {
         "trigger": {"event": "P"},
