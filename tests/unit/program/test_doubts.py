@@ -306,3 +306,35 @@ def test_warnings_hold_back_nothing(tmp_path: Path) -> None:
     (tmp_path / "workspace.yaml").write_text(text, encoding="utf-8")
     source: dict[str, Any] = read_workspace(tmp_path).raw
     assert load_workspace(tmp_path).version == compile_source(source).version
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "[{decide: [hello]}]",
+        "[{split: {a: 1, b: 1}, cases: {a: [{send: hello}]}}]",
+        "[{parallel: {a: [{wait: 1h}, {send: hello}], b: [{wait: 2h}]}}]",
+        "[{repeat: 3, steps: [{wait: 1d}, {send: hello}]}]",
+        "[{emit: Greeted}, {wait_for: {event: Greeted, up_to: 1h}}, {send: hello}]",
+    ],
+)
+def test_steps_of_every_kind_are_not_doubted(steps: str) -> None:
+    goal = "trigger: {event: Signed Up}\n    goal: {event: Ordered, within: 30m}"
+    more = "mapping: [{event: Greeted, drop: true}]\n" if "emit" in steps else ""
+    head = goal if "decide" in steps or "split" in steps else "trigger: {event: Signed Up}"
+    assert spoil(journey(steps, head), more=more) == []
+
+
+def test_a_repetition_that_never_or_always_goes_on_is_doubted() -> None:
+    steps = "[{repeat: 3, while: 'false', steps: [{wait: 1d}, {send: hello}]}]"
+    (found,) = spoil(journey(steps))
+    assert (found.path, found.message) == (
+        "journeys.greeting.steps[0].while",
+        "this is always false",
+    )
+
+
+def test_a_schedule_for_everybody_is_not_doubted() -> None:
+    head = 'trigger: {schedule: "0 9 * * mon", segment: all}'
+    found = spoil(journey("[{send: hello}]", head), more="segments: {all: 'true'}\n")
+    assert [one.path for one in found] == ["segments.all"]
