@@ -28,6 +28,12 @@ _STYLE = (
 )
 
 
+_TIP = (
+    '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8"'
+    ' orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" fill="#555"/></marker>'
+)
+
+
 class Box(NamedTuple):
     """Where a step is drawn, or a way that passes."""
 
@@ -69,9 +75,8 @@ def draw(graph: JourneyGraph) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}"'
         f' viewBox="0 0 {width:.0f} {height:.0f}" role="img"><title>{title}</title>'
-        f'<style>{_STYLE}</style><defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4"'
-        ' markerWidth="8" markerHeight="8" orient="auto-start-reverse">'
-        '<path d="M0 0L8 4L0 8z" fill="#555"/></marker></defs><rect width="100%" height="100%" fill="#ffffff"/>'
+        f"<style>{_STYLE}</style><defs>{_TIP}</defs>"
+        '<rect width="100%" height="100%" fill="#ffffff"/>'
         f'<text class="title" x="{_MARGIN}" y="28">{title}</text>{"".join(parts)}</svg>\n'
     )
 
