@@ -42,7 +42,7 @@ _GAUGES = {
     "journal_seq": "The last entry of the journal that is durable.",
     "journal_tail": "Entries a restart would have to read, because no snapshot covers them.",
     "outbox_depth": "Messages on their way out.",
-    "segment_review_left": "Customers to be looked at because the workspace's segments changed.",
+    "segment_review_left": "Customers to be looked at because segments or journeys changed.",
     "erasures_open": "Erasures of customers that are not done.",
 }
 

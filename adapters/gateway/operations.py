@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from adapters.gateway import views
+from adapters.gateway import journeyviews, views
 from adapters.gateway.answers import Success
 from adapters.gateway.braze import Tracked, TrackRequest
 from adapters.gateway.inbox import WirePage
@@ -23,6 +23,7 @@ from adapters.gateway.parameters import (
     PageParameters,
     TimelineParameters,
 )
+from adapters.gateway.wishes import PreferencesRequest
 from engine.intake.item import Item
 from engine.limits import (
     BATCH_ITEMS_MAX,
@@ -80,20 +81,6 @@ class ConsentRequest(msgspec.Struct, frozen=True, rename="camel"):
     message_id: str | None = None
 
 
-class PreferencesRequest(msgspec.Struct, frozen=True):
-    """What a customer wants. Only what is named changes; null takes a wish back."""
-
-    do_not_disturb: bool | str | int | None = None
-    quiet_hours: str | list[str] | dict[str, str | list[str]] | None = None
-    frequency_caps: str | list[str] | dict[str, str | list[str]] | None = None
-    channel_preferences: dict[str, str] | None = None
-    preferred_channel: str | None = None
-    timezone: str | None = None
-    locale: str | None = None
-    types: dict[str, Literal["granted", "denied"]] | None = None
-    message_id: str | None = msgspec.field(default=None, name="messageId")
-
-
 class AnyObject(msgspec.Struct, frozen=True):
     """A JSON object in the shape its client library gives it."""
 
@@ -117,6 +104,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     also: tuple[tuple[int, object], ...] = ()  # further answers that are no refusals
 
 
+_GRAPH, _PLACES = journeyviews.JourneyGraph, journeyviews.CustomerJourneys
 _TAKEN = (400, 408, 429, 503)
 _STATED = f"The answer comes when everything is durable. A body has {BODY_BYTES_MAX} bytes at most."
 
@@ -294,6 +282,20 @@ _READING = (
     _show("/v1/erasures/{number}", "Show how far an erasure is", views.Erasure),
     _show("/v1/decisions", "List decisions", views.DecisionPage, DecisionParameters),
     _show("/v1/decisions/{id}", "Show a decision with its trace", views.Decision),
+    _show("/v1/journeys", "List the journeys and how many are in them", journeyviews.JourneyList),
+    _show("/v1/journeys/{name}", "Show a journey as a graph, with who is where", _GRAPH),
+    _show("/v1/customers/{id}/journeys", "Tell where a customer is in journeys", _PLACES),
+    Operation(
+        method="post",
+        path="/v1/plan",
+        summary="Tell what another workspace would do to the people in journeys",
+        tag="Reading",
+        door="admin",
+        text="The body is a workspace as one JSON object. Nothing is changed.",
+        body=AnyObject,
+        answer=journeyviews.Plan,
+        statuses=(400, 408, 503),
+    ),
     _show("/v1/segments", "List the segments and how many are in them", views.SegmentList),
     _show(
         "/v1/segments/{name}/members",
