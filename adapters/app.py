@@ -215,7 +215,7 @@ class App:
         # Both at once, so that a client in the middle of a request and a provider that is slow do
         # not add up; with a broken store what a provider says could not be written down.
         patience_ms = 0 if self.store.broken else PROVIDERS_MS
-        ending: list[Awaitable[object]] = [self.runtime.outbox.drain(patience_ms)]
+        ending: list[Awaitable[object]] = [self.runtime.drain(patience_ms)]
         if self._gateway is not None:
             ending.append(self._gateway.stop())
         await asyncio.gather(*ending)

@@ -127,6 +127,8 @@ class Masker:
     def _hidden_fields(self, value: Mapping[str, object]) -> dict[str, str]:
         """Name the fields of an object that are personal because of what stands beside them."""
         hidden = dict(_ALWAYS)
+        if value.get("type") in _CALLS:
+            hidden |= _OF_CALLS
         if "namespace" in value:
             hidden["value"] = str(value["namespace"])
         trait = value.get("trait") or (value.get("name") if value.get("of") == "trait" else None)
@@ -136,6 +138,9 @@ class Masker:
 
 
 _ALWAYS = {"address": "address", "content": "content", "proof": "proof"}
+# What journeys ask of other services, and are told: it may hold anything about the customer.
+_CALLS = ("called", "answered")
+_OF_CALLS = {"url": "url", "headers": "headers", "body": "body"}
 _BY_VALUE = frozenset({"identities"})
 
 

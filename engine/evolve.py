@@ -24,6 +24,7 @@ from engine.belongings import (
 )
 from engine.consents import note_consent
 from engine.events import (
+    Answered,
     Departed,
     Event,
     EventKind,
@@ -53,6 +54,7 @@ from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import OF_CALENDAR, Outcome
 from engine.records import (
     Assigned,
+    Called,
     ConsentNoted,
     Counted,
     Decided,
@@ -96,11 +98,11 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
         if profile.first_at or not given.only_existing:
             _evolve_event(profile, given)
         return True
-    if isinstance(given, Receipt):
+    if isinstance(given, Receipt | Answered):
         return note_seen(profile.seen, dedup_key(given.id), now)
     if isinstance(given, Rebirth):
         profile.numbered_from = given.number
-        profile.decision_count = profile.proposal_count = given.number
+        profile.decision_count = profile.proposal_count = profile.call_count = given.number
         return True
     belong = _BELONGINGS.get(type(given))
     return belong is None or belong(profile, given, now)
@@ -284,6 +286,13 @@ def _evolve_moved(profile: Profile, record: Moved, _now: int) -> None:
     instance.position = record.position
     instance.timer = 0
     instance.waiting_until = None
+    instance.call = ""
+
+
+def _evolve_called(profile: Profile, record: Called, _now: int) -> None:
+    profile.call_count += 1
+    if not record.refused:
+        profile.instances[record.instance].call = record.call_id
 
 
 def _evolve_exited(profile: Profile, record: Exited, _now: int) -> None:
@@ -366,6 +375,7 @@ _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     Suppressed: _evolve_suppressed,
     Entered: _evolve_entered,
     Moved: _evolve_moved,
+    Called: _evolve_called,
     Exited: _evolve_exited,
     Assigned: _evolve_assigned,
     WakeSet: _evolve_wake_set,

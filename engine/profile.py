@@ -91,6 +91,7 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
     event: dict[str, Any] = {}
     event_name: str = ""
     depth: int = 0
+    call: str = ""  # the id of the call whose answer it waits for, or ""
 
 
 class Timer(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -149,3 +150,4 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     segments_timer: int = 0  # the latest timer for a change by time alone; its numbers go down
     segments_at: int = NEVER_AT  # when that is due, if it still is
     numbered_from: int = 0  # one of the same name was erased: what counts begins here
+    call_count: int = 0  # calls that journeys made

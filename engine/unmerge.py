@@ -18,7 +18,17 @@ from typing import NamedTuple
 import msgspec
 
 from engine.errors import InputError
-from engine.events import Departed, Event, Input, Merged, Receipt, Restored, Tick, Unlinked
+from engine.events import (
+    Answered,
+    Departed,
+    Event,
+    Input,
+    Merged,
+    Receipt,
+    Restored,
+    Tick,
+    Unlinked,
+)
 from engine.evolve import evolve, evolve_input
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, is_anonymous
 from engine.ids import dedup_key
@@ -27,6 +37,7 @@ from engine.ledger import enter_slot, slot_of, strike_slot
 from engine.merge import Offsets
 from engine.profile import Profile
 from engine.records import (
+    Called,
     Decided,
     Entered,
     Exited,
@@ -121,6 +132,8 @@ class _Other:
         """Say whether an input is this one's and nobody else's."""
         if isinstance(given, Tick):
             return given.timer in self.profile.timers
+        if isinstance(given, Answered):
+            return any(one.call == given.call_id for one in self.profile.instances.values())
         if not isinstance(given, Event):
             return False
         return given.user in self._users if given.user else given.anonymous in self._anonymous
@@ -139,7 +152,7 @@ class _Other:
         """Note that something new is this one's."""
         self._later[kind].add(number)
 
-    def evolve(self, record: Decided | Moved | Exited | WakeSet, now: int) -> None:
+    def evolve(self, record: Decided | Moved | Called | Exited | WakeSet, now: int) -> None:
         """Take in a record under the numbers of before."""
         if isinstance(record, WakeSet):
             target = self.number(record.kind, record.target)
@@ -193,7 +206,7 @@ class _Parting:
             return
         owner = next((other for other in self._others.values() if other.did(given)), None)
         evolve_input(self._ours if owner is None else owner.profile, given, now)
-        if isinstance(given, (Event, Receipt)) and self._others:
+        if isinstance(given, (Event, Receipt, Answered)) and self._others:
             for profile in self._everyone():
                 note_seen(profile.seen, dedup_key(given.id), now)
         self._take_records(owner, records, now)
@@ -206,7 +219,7 @@ class _Parting:
                     if isinstance(record, ReceiptNoted) and record.released:
                         # Each of them holds the slot, whoever it was sent to.
                         strike_slot(profile.ledger, profile.tallies, record.message_id)
-            elif isinstance(record, (Decided, Moved, Exited, WakeSet)):
+            elif isinstance(record, (Decided, Moved, Called, Exited, WakeSet)):
                 self._take_move(record, now)
             else:
                 if owner is not None and isinstance(record, Entered):
@@ -214,7 +227,7 @@ class _Parting:
                     self._count(record)
                 evolve(self._ours if owner is None else owner.profile, record, now)
 
-    def _take_move(self, record: Decided | Moved | Exited | WakeSet, now: int) -> None:
+    def _take_move(self, record: Decided | Moved | Called | Exited | WakeSet, now: int) -> None:
         """Give a record about an instance or a proposal to whose that is."""
         owner = self._whose(record)
         if owner is None:
@@ -222,6 +235,7 @@ class _Parting:
         else:
             owner.evolve(record, now)
             self._ours.decision_count += isinstance(record, Decided)  # no id is given twice
+            self._ours.call_count += isinstance(record, Called)
             self._count(record)
         if isinstance(record, Decided) and record.message_id:
             for profile in self._everyone():
@@ -238,7 +252,7 @@ class _Parting:
         elif isinstance(record, WakeSet):
             ours.timer_count = max(ours.timer_count, record.timer)
 
-    def _whose(self, record: Decided | Moved | Exited | WakeSet) -> _Other | None:
+    def _whose(self, record: Decided | Moved | Called | Exited | WakeSet) -> _Other | None:
         for other in self._others.values():
             if isinstance(record, WakeSet):
                 if other.has(record.kind, record.target):

@@ -33,6 +33,7 @@ from adapters.gateway.views import (
 from engine.consents import is_granted
 from engine.eligibility import ChannelAnswer as ChannelFinding
 from engine.events import (
+    Answered,
     Belonging,
     ConsentStatement,
     Departed,
@@ -186,7 +187,7 @@ def name_input(given: Input | None) -> tuple[InputKind, str]:
             return _name_own(given)
 
 
-def _name_own(given: Scrubbed | Review | Rebirth | Belonging) -> tuple[InputKind, str]:
+def _name_own(given: Scrubbed | Review | Rebirth | Answered | Belonging) -> tuple[InputKind, str]:
     """Say what nobody sent."""
     match given:
         case Scrubbed():
@@ -195,6 +196,8 @@ def _name_own(given: Scrubbed | Review | Rebirth | Belonging) -> tuple[InputKind
             return "review", "segments"
         case Rebirth():
             return "rebirth", "after erasure"
+        case Answered():
+            return "answered", given.code or str(given.status)
         case _:
             return _name_belonging(given)
 
@@ -368,9 +371,11 @@ def _instruction(instance: Instance, program: Program) -> Instruction | None:
 
 def _waiting_for(
     instance: Instance, instruction: Instruction | None
-) -> Literal["time", "event", "message", "nothing"]:
+) -> Literal["time", "event", "message", "answer", "nothing"]:
     if instance.proposal:
         return "message"
+    if instance.call:
+        return "answer"
     if instruction is not None and instruction.op is Op.WAIT_FOR:
         return "event"
     return "time" if instance.waiting_until is not None or instance.timer else "nothing"

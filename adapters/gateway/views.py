@@ -118,7 +118,7 @@ class JourneyStay(msgspec.Struct, frozen=True):
     entered_at: Instant
     entered_by: str
     waiting_until: Instant | None
-    waiting_for: Literal["time", "event", "message", "nothing"]
+    waiting_for: Literal["time", "event", "message", "answer", "nothing"]
 
 
 class PendingMessage(msgspec.Struct, frozen=True):
@@ -206,6 +206,7 @@ InputKind = Literal[
     "restored",
     "review",
     "rebirth",
+    "answered",
 ]
 
 
@@ -221,6 +222,7 @@ Topic = Literal[
     "change",
     "merge",
     "rebirth",
+    "call",
 ]
 
 

@@ -14,7 +14,9 @@ Called by `decide` for instances that entered, whose wait is over or whose messa
 from collections.abc import Callable
 from typing import Any
 
+from engine.events import Answered
 from engine.instants import DAY_MS
+from engine.journeys.calls import find_waiting, prepare
 from engine.journeys.triggers import enter, may_enter
 from engine.limits import PENDING_MAX, STEP_MOVES_MAX
 from engine.place import find_place
@@ -23,7 +25,7 @@ from engine.program.journey import Instruction, Journey, Op, WaitFor
 from engine.program.scope import Scope
 from engine.proposals import Proposal, propose, withdraw
 from engine.reasons import Outcome, Reason
-from engine.records import Exited, Moved, Truncated, WakeCleared, WakeSet
+from engine.records import CallRecalled, Exited, Moved, Truncated, Unmatched, WakeCleared, WakeSet
 from engine.segments import assign
 from engine.turn import Turn
 
@@ -84,7 +86,28 @@ def leave(
     timer = profile.timers.get(instance.timer)
     if timer is not None:
         turn.note(WakeCleared(instance.timer, timer.at))
+    if instance.call:
+        turn.note(CallRecalled(instance.call))
     turn.note(Exited(instance.id, instance.journey, reason, turn.now, converted))
+
+
+def time_out(turn: Turn, instance: Instance) -> None:
+    """Go on where the time of waiting is over: with what comes next, or with the `else` steps."""
+    instruction = current(turn, instance)
+    has_failed = instruction is not None and instruction.op in (Op.WAIT_FOR, Op.CALL)
+    resume(
+        turn, instance, instruction.target if has_failed and instruction else instance.position + 1
+    )
+
+
+def take_answer(turn: Turn, answered: Answered) -> None:
+    """Go on with what was answered to a call, if its instance still waits for that."""
+    instance = find_waiting(turn, answered)
+    instruction = current(turn, instance) if instance is not None else None
+    if instance is None or instruction is None or instruction.call is None:
+        turn.note(Unmatched("answer"))
+        return
+    resume(turn, instance, instance.position + 1 if answered.is_good else instruction.target)
 
 
 def current(turn: Turn, instance: Instance) -> Instruction | None:
@@ -167,6 +190,19 @@ def _jump(_turn: Turn, _instance: Instance, instruction: Instruction, _position:
     return instruction.target
 
 
+def _call(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int | None:
+    assert instruction.call is not None
+    called = prepare(turn, instance, instruction.step, instruction.call, _scope(turn, instance))
+    if called.refused:
+        turn.note(called)
+        return instruction.target
+    if position != instance.position:
+        turn.note(Moved(instance.id, position))
+    turn.note(called)
+    _pause(turn, instance, position, turn.now + called.timeout_ms)
+    return None
+
+
 def _start(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int:
     journey: Journey | None = turn.program.journeys.get(instruction.journey)
     if journey is not None and may_enter(turn.profile, journey, turn.now):
@@ -213,4 +249,5 @@ _MOVES: dict[Op, Move] = {
     Op.START: _start,
     Op.SET: _set,
     Op.EXIT: _exit,
+    Op.CALL: _call,
 }

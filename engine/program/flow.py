@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
+from engine.program.calls import check_call
 from engine.program.faults import Faults, enumerate_names, quote, suggest
 from engine.program.journeymodel import JourneySpec, StepSpec, WaitUntilSpec
 from engine.program.places import Path, format_path
@@ -47,6 +48,7 @@ def check_flow(journeys: Mapping[str, JourneySpec], faults: Faults) -> None:
         placed = list(walk_steps(journey.steps, path))
         for one in placed:
             _check_step(one, faults)
+            _check_webhook(one, faults)
         _check_ids(placed, faults)
         _check_ends(journey.steps, path, faults)
         _check_engagements(journey.steps, path, {}, placed, faults)
@@ -67,12 +69,20 @@ def _check_step(placed: Placed, faults: Faults) -> None:
     if not any(action in BRANCHING for action in actions):
         for key, branch in (("then", step.then), ("else", step.else_)):
             if branch:
-                _note_stray(key, "if or wait_for", path, faults)
+                _note_stray(key, "if, wait_for or webhook", path, faults)
     if step.if_ and not step.then and not step.else_ and not faults.touches(path):
         faults.add(path, "this `if` has no steps", "give it `then:` or `else:`")
     if step.wait_for is not UNSET:
         _check_wait_for(placed, faults)
     _check_values(step, path, faults)
+
+
+def _check_webhook(placed: Placed, faults: Faults) -> None:
+    step, path = placed
+    if step.webhook is not UNSET:
+        check_call(step.webhook, (*path, "webhook"), faults)
+    elif step.into:
+        _note_stray("into", "webhook", path, faults)
 
 
 def _note_stray(key: str, owner: str, path: Path, faults: Faults) -> None:
@@ -257,6 +267,8 @@ def _gather_starts(steps: tuple[StepSpec, ...], path: Path, found: list[Placed])
 
 def _surely_waits(step: StepSpec) -> bool:
     """Say whether time passes here. A date may be past and a segment may hold already."""
+    if step.webhook is not UNSET:
+        return True
     if step.wait_for is not UNSET:
         return not step.wait_for.segment
     if isinstance(step.wait, WaitUntilSpec):

@@ -3,8 +3,9 @@
 Built by `sections` and `steps`, kept in `Program`, read by `engine.journeys`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -25,6 +26,25 @@ class Op(StrEnum):
     START = "start"
     SET = "set"
     EXIT = "exit"
+    CALL = "call"  # go on when answered well, else jump to `target`
+
+
+Names = Mapping[str, Any]  # what a text can show
+
+
+class CallPlan(msgspec.Struct, frozen=True):
+    """A request to somebody else's service, as it is made for each customer."""
+
+    url: Callable[[Names], str]
+    method: str
+    headers: tuple[tuple[str, Callable[[Names], str]], ...]
+    secrets: dict[str, str]  # header -> environment variable
+    body: Callable[[Scope, Names], Any] | None
+    traits: tuple[str, ...]  # live traits that its texts show
+    timeout_ms: int
+    into: str = ""  # the variable that holds the answer
+    signed_with: str = ""
+    allow_private: bool = False
 
 
 class WaitFor(msgspec.Struct, frozen=True):
@@ -43,7 +63,7 @@ class Instruction(msgspec.Struct, frozen=True):
     What the other fields mean depends on `op`: `message` and `channel` for SEND, `duration_ms` for
     WAIT and WAIT_FOR (there the longest wait), `until` for WAIT_UNTIL, `target` for IF (when
     false), JUMP and WAIT_FOR (when time ran out), `journey` for START, `trait` and `condition` for
-    SET, `condition` for IF, `reason` for EXIT.
+    SET, `condition` for IF, `reason` for EXIT, `call` and `target` (when it failed) for CALL.
     """
 
     op: Op
@@ -58,6 +78,7 @@ class Instruction(msgspec.Struct, frozen=True):
     trait: str = ""
     condition: Condition | None = None
     reason: str = ""
+    call: CallPlan | None = None
 
 
 class Goal(msgspec.Struct, frozen=True):

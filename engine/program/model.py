@@ -264,5 +264,5 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
 UNAVAILABLE: dict[type[Struct], tuple[str, ...]] = {
     MessageTypeSpec: ("follow_up",),
     TriggerSpec: ("schedule", "date", "score"),
-    StepSpec: ("switch", "split", "decide", "emit", "webhook"),
+    StepSpec: ("switch", "split", "decide", "emit"),
 }

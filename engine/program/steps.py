@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import UNSET
 
+from engine.program.calls import compile_call
 from engine.program.condition import Condition
 from engine.program.journey import Instruction, Op, WaitFor
 from engine.program.journeymodel import StepSpec, ValueSpec, WaitForSpec, WaitUntilSpec
@@ -18,8 +19,8 @@ from engine.program.places import Path, format_path
 ENGAGEMENT_DEFAULT = ("opened", "clicked", "replied")
 
 # The keys that say what a step does; each step has exactly one.
-ACTIONS = ("send", "wait", "until", "wait_for", "if", "start", "set", "exit")
-BRANCHING = ("wait_for", "if")
+ACTIONS = ("send", "wait", "until", "wait_for", "if", "start", "set", "exit", "webhook")
+BRANCHING = ("wait_for", "if", "webhook")
 
 
 def name_actions(step: StepSpec) -> list[str]:
@@ -33,6 +34,7 @@ def name_actions(step: StepSpec) -> list[str]:
         "start": bool(step.start),
         "set": bool(step.set),
         "exit": bool(step.exit),
+        "webhook": step.webhook is not UNSET,
     }
     return [action for action in ACTIONS if stated[action]]
 
@@ -73,7 +75,10 @@ def _compile_branches(step: StepSpec, path: Path, leaves: Leaves, code: list[Ins
     _compile_list(step.else_, (*path, "else"), leaves, code)
     if step.else_:
         code[skip] = Instruction(Op.JUMP, name, target=len(code))
-    if step.wait_for is UNSET:
+    if step.webhook is not UNSET:
+        plan = compile_call(step.webhook, step.into, (*path, "webhook"), leaves)
+        code[head] = Instruction(Op.CALL, name, call=plan, target=target)
+    elif step.wait_for is UNSET:
         condition = leaves.condition(step.if_, (*path, "if"))
         code[head] = Instruction(Op.IF, name, condition=condition, target=target)
     else:
