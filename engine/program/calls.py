@@ -20,7 +20,7 @@ from engine.program.faults import Faults, quote
 from engine.program.journey import CallPlan, Names
 from engine.program.journeymodel import EnvSpec, WebhookSpec
 from engine.program.leaves import Leaves
-from engine.program.places import Path
+from engine.program.places import Path, format_path
 from engine.program.plain import dict_or_none, list_or_none
 from engine.program.program import Template
 from engine.program.scope import Scope
@@ -30,7 +30,7 @@ Build = Callable[[Scope, Names], Any]
 _BODILESS = ("GET", "DELETE")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_ORIGIN = re.compile(r"https?://([^/?#{}\s]+)(?:[/?#].*)?", re.DOTALL | re.IGNORECASE)
+_ORIGIN = re.compile(r"(https?://([^/?#{}\s]+))(?:[/?#].*)?", re.DOTALL | re.IGNORECASE)
 _SECRET = re.compile(
     r"authori[sz]ation|password|secret|token|cookie|credential|api[_-]?key", re.IGNORECASE
 )
@@ -69,7 +69,7 @@ def _check_url(spec: WebhookSpec, path: Path, faults: Faults) -> None:
     if not spec.allow_private and not spec.url.lower().startswith("https://"):
         hint = "write https://, or set `allow_private: true` where this runs for development only"
         faults.add(path, "the address must begin with https://", hint)
-    if "@" in found[1]:
+    if "@" in found[2]:
         hint = "give it in a header: {Authorization: {env: NAME}}"
         faults.add(path, "an address holds no user and no password", hint)
 
@@ -112,6 +112,7 @@ def compile_call(spec: WebhookSpec, into: str, path: Path, leaves: Leaves) -> Ca
     url = text(spec.url, (*path, "url"))
     if not leaves.faults.touches((*path, "url")):
         url = leaves.template(_OUTPUT.sub(_encode, spec.url), (*path, "url"), html=False)
+    found = _ORIGIN.fullmatch(spec.url)
     return CallPlan(
         url=url.render,
         method=spec.method,
@@ -121,6 +122,8 @@ def compile_call(spec: WebhookSpec, into: str, path: Path, leaves: Leaves) -> Ca
         },
         body=body,
         traits=tuple(dict.fromkeys(name for template in texts for name in template.traits)),
+        origin="" if found is None else found[1],
+        rule=format_path(path),
         timeout_ms=_read_timeout(spec, (*path, "timeout"), leaves),
         into=into,
         signed_with="" if spec.secret is UNSET else spec.secret.env,

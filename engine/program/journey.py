@@ -42,6 +42,8 @@ class CallPlan(msgspec.Struct, frozen=True):
     body: Callable[[Scope, Names], Any] | None
     traits: tuple[str, ...]  # live traits that its texts show
     timeout_ms: int
+    origin: str  # of the address: scheme, host and port
+    rule: str  # where it is written
     into: str = ""  # the variable that holds the answer
     signed_with: str = ""
     allow_private: bool = False
