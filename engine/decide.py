@@ -13,7 +13,7 @@ and puts facts down through the turn.
   comes into a segment by it is in it from now on, as after a review.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from engine.choice.channel import candidates, check_named
 from engine.events import (
@@ -36,6 +36,7 @@ from engine.journeys.moves import (
     leave,
     resume,
     run,
+    scope_of,
     take_answer,
     time_out,
 )
@@ -49,11 +50,13 @@ from engine.journeys.releases import (
 )
 from engine.journeys.triggers import enter, may_enter, triggered
 from engine.limits import SEGMENT_ROUNDS_MAX
+from engine.lineage import stays
 from engine.links import CONFIRMED
 from engine.localtime import local_parts
 from engine.origins import find_origin
 from engine.place import find_place
 from engine.profile import Instance, Profile, Sent, Timer
+from engine.program.journey import WaitFor
 from engine.program.scope import Scope
 from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason
@@ -222,8 +225,9 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     if is_news:
         _follow(turn, sent)
         reconsider(turn)  # a slot is free again
-    for instance in list(turn.profile.instances.values()):
-        _end_engagement_wait(turn, instance)
+    for instance, wait in _waiting(turn):
+        if wait.engagement and has_engaged(turn, instance, wait):
+            resume(turn, instance, instance.position + 1)
     _settle(turn)
 
 
@@ -282,25 +286,33 @@ def _recheck_consent(turn: Turn) -> None:
 
 
 def _meet_goals(turn: Turn, event: Event, scope: Scope) -> None:
-    for instance in list(turn.profile.instances.values()):
+    for instance in stays(turn.profile):
         journey = turn.program.journey(instance.journey, instance.version)
         goal = journey.goal if journey is not None else None
         if goal is None or goal.event != event.name:
             continue
         if goal.within_ms is not None and turn.now - instance.entered_at > goal.within_ms:
             continue
-        if goal.condition is None or goal.condition.test(scope):
+        if goal.condition is None or goal.condition.test(scope_of(turn, instance, scope)):
             leave(turn, instance, "goal_met", Reason.GOAL_MET, converted=True)
 
 
 def _end_waits(turn: Turn, event: Event, scope: Scope) -> None:
-    for instance in list(turn.profile.instances.values()):
-        instruction = current(turn, instance)
-        if instruction is None or instruction.wait_for is None or not instance.timer:
+    for instance, wait in _waiting(turn):
+        if wait.event != event.name:
             continue
-        wait = instruction.wait_for
-        if wait.event == event.name and (wait.condition is None or wait.condition.test(scope)):
+        if wait.condition is None or wait.condition.test(scope_of(turn, instance, scope)):
             resume(turn, instance, instance.position + 1)
+
+
+def _waiting(turn: Turn) -> Iterator[tuple[Instance, WaitFor]]:
+    """Give the instances that wait for something; one that goes on may end others meanwhile."""
+    for instance in list(turn.profile.instances.values()):
+        if not instance.timer or instance.id not in turn.profile.instances:
+            continue
+        instruction = current(turn, instance)
+        if instruction is not None and instruction.wait_for is not None:
+            yield instance, instruction.wait_for
 
 
 def _settle(turn: Turn) -> None:
@@ -333,10 +345,8 @@ def _end_segment_waits(turn: Turn, segments: Iterable[str]) -> None:
     if not turn.program.awaits_segments:
         return
     entered = [name for name in segments if name in turn.profile.segments]
-    for instance in list(turn.profile.instances.values()):
-        instruction = current(turn, instance)
-        wait = instruction.wait_for if instruction is not None and instance.timer else None
-        if wait is not None and wait.segment in entered:
+    for instance, wait in _waiting(turn):
+        if wait.segment in entered:
             resume(turn, instance, instance.position + 1)
 
 
@@ -357,15 +367,6 @@ def _start_by_segment(turn: Turn, crossing: SegmentEntered | SegmentLeft) -> Non
             number = enter(turn, journey, event=event, event_name=name)
             if number is not None:
                 run(turn, number)
-
-
-def _end_engagement_wait(turn: Turn, instance: Instance) -> None:
-    instruction = current(turn, instance)
-    if instruction is None or instruction.wait_for is None or not instance.timer:
-        return
-    wait = instruction.wait_for
-    if wait.engagement and has_engaged(turn, instance, wait):
-        resume(turn, instance, instance.position + 1)
 
 
 def _find_sent(profile: Profile, message: str) -> Sent | None:
@@ -410,7 +411,7 @@ def decide_reunion(turn: Turn) -> None:
 
 def _leave_doubles(turn: Turn) -> None:
     firsts: dict[str, Instance] = {}
-    ordered = sorted(turn.profile.instances.values(), key=lambda one: (one.entered_at, one.id))
+    ordered = sorted(stays(turn.profile), key=lambda one: (one.entered_at, one.id))
     for instance in ordered:
         if instance.journey in firsts:
             leave(turn, instance, "merged")

@@ -49,21 +49,26 @@ from engine.limits import (
     SENDS_EVENT_MAX,
     SENDS_MAX,
 )
+from engine.lineage import topmost
 from engine.measures.series import Series, add, amount_of
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import OF_CALENDAR, Outcome
 from engine.records import (
     Assigned,
+    Branched,
+    BranchEnded,
     Called,
     ConsentNoted,
     Counted,
     Decided,
+    Emitted,
     Entered,
     Exited,
     Gathered,
     Moved,
     ReceiptNoted,
     Record,
+    Remembered,
     SegmentEntered,
     SegmentLeft,
     SegmentsReviewed,
@@ -116,16 +121,8 @@ def evolve(profile: Profile, record: Record, now: int) -> None:
 
 
 def _evolve_event(profile: Profile, event: Event) -> None:
-    history = profile.history.get(event.name)
-    if history is None:
-        history = _begin_history(profile.history, event)
     at = event.at
-    history.count += 1
-    # Comparisons rather than min and max: this is done for every event there is.
-    if at > history.last_at:
-        history.last_at = at
-    elif at < history.first_at:
-        history.first_at = at
+    _count_event(profile.history, event.name, at)
     if event.name in VIEWED and at >= profile.session_at:
         note_view(profile, event.name)
     if at < profile.first_at or profile.first_at == 0:
@@ -140,11 +137,23 @@ def _evolve_event(profile: Profile, event: Event) -> None:
         note_consent(profile.consents, statement)
 
 
-def _begin_history(histories: dict[str, History], event: Event) -> History:
+def _count_event(histories: dict[str, History], name: str, at: int) -> None:
+    history = histories.get(name)
+    if history is None:
+        history = _begin_history(histories, name, at)
+    history.count += 1
+    # Comparisons rather than min and max: this is done for every event there is.
+    if at > history.last_at:
+        history.last_at = at
+    elif at < history.first_at:
+        history.first_at = at
+
+
+def _begin_history(histories: dict[str, History], name: str, at: int) -> History:
     """Begin the history of an event; the one that lies back furthest makes room."""
     if len(histories) >= HISTORY_NAMES_MAX:
         del histories[min(histories, key=lambda name: histories[name].last_at)]
-    history = histories[event.name] = History(first_at=event.at, last_at=event.at)
+    history = histories[name] = History(first_at=at, last_at=at)
     return history
 
 
@@ -209,6 +218,7 @@ def _pending(decided: Decided) -> Pending:
         decided.attempt,
         decided.reason in OF_CALENDAR,
         decided.event,
+        decided.vars,
     )
 
 
@@ -217,6 +227,8 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
     enter_slot(profile.ledger, profile.tallies, slot_of(decided, now), now)
     note_sent(profile.measures, decided.channel, now)
     sends = profile.sends
+    instance = profile.instances.get(decided.instance)
+    stay = decided.instance if instance is None else topmost(profile, instance).id
     sends[decided.message_id] = Sent(
         # By position: naming the fields takes five times as long, and it is done for each.
         decided.message_id,
@@ -226,7 +238,7 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
         decided.channel,
         now,
         decided.journey,
-        decided.instance,
+        stay,
         decided.step,
         decided.proposed_at,
         decided.expires_at,
@@ -235,11 +247,14 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
         decided.attempt,
         [],
         decided.event,
+        is_over=False,
+        vars=decided.vars,
     )
     if len(sends) > SENDS_MAX:
         del sends[next(iter(sends))]
     if len(sends) > SENDS_EVENT_MAX:
-        next(islice(reversed(sends.values()), SENDS_EVENT_MAX, None)).event = {}
+        long_ago = next(islice(reversed(sends.values()), SENDS_EVENT_MAX, None))
+        long_ago.event, long_ago.vars = {}, {}
 
 
 def _evolve_counted(profile: Profile, counted: Counted, now: int) -> None:
@@ -278,7 +293,44 @@ def _evolve_entered(profile: Profile, record: Entered, _now: int) -> None:
         record.event,
         record.event_name,
         record.depth,
+        record.key,
+        record.since_at,
     )
+
+
+def _evolve_branched(profile: Profile, record: Branched, _now: int) -> None:
+    parent = profile.instances[record.parent]
+    profile.instance_count = max(profile.instance_count, record.instance)
+    profile.instances[record.instance] = Instance(
+        id=record.instance,
+        journey=parent.journey,
+        version=parent.version,
+        entered_at=record.at,
+        position=record.position,
+        event=parent.event,
+        event_name=parent.event_name,
+        depth=parent.depth,
+        key=parent.key,
+        since_at=parent.since_at,
+        parent=parent.id,
+    )
+
+
+def _evolve_branch_ended(profile: Profile, record: BranchEnded, _now: int) -> None:
+    del profile.instances[record.instance]
+
+
+def _evolve_remembered(profile: Profile, record: Remembered, _now: int) -> None:
+    variables = profile.instances[record.instance].vars
+    if record.value is None:
+        variables.pop(record.name, None)
+    else:
+        variables[record.name] = record.value
+
+
+def _evolve_emitted(profile: Profile, record: Emitted, _now: int) -> None:
+    """Count an event of our own. It is no sign of life: no session begins or goes on with it."""
+    _count_event(profile.history, record.name, record.at)
 
 
 def _evolve_moved(profile: Profile, record: Moved, _now: int) -> None:
@@ -377,6 +429,10 @@ _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     Moved: _evolve_moved,
     Called: _evolve_called,
     Exited: _evolve_exited,
+    Branched: _evolve_branched,
+    BranchEnded: _evolve_branch_ended,
+    Remembered: _evolve_remembered,
+    Emitted: _evolve_emitted,
     Assigned: _evolve_assigned,
     WakeSet: _evolve_wake_set,
     WakeCleared: _evolve_wake_cleared,

@@ -146,6 +146,7 @@ def _renumber_pending(pending: Pending, offsets: Offsets) -> Pending:
 
 def _renumber_instance(instance: Instance, offsets: Offsets) -> Instance:
     instance.id += offsets.instance
+    instance.parent = _shift(instance.parent, offsets.instance)
     instance.proposal = _shift(instance.proposal, offsets.proposal)
     instance.timer = 0
     return instance

@@ -35,7 +35,10 @@ class History(msgspec.Struct, array_like=True, gc=False):
 
 
 class Sent(msgspec.Struct, array_like=True, gc=False):
-    """A message that left, for matching what comes back about it."""
+    """A message that left, for matching what comes back about it.
+
+    `instance` is the stay it belongs to, and not the branch of it that sent the message.
+    """
 
     message_id: str
     proposal: int
@@ -54,6 +57,7 @@ class Sent(msgspec.Struct, array_like=True, gc=False):
     statuses: list[str] = []
     event: dict[str, Any] = {}  # what its journey began with, while another channel may need it
     is_over: bool = False  # its journey's goal was met: nothing follows it any more
+    vars: dict[str, Any] = {}  # of its journey, as long as `event`
 
 
 class Pending(msgspec.Struct, array_like=True, gc=False):
@@ -75,10 +79,15 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     attempt: int
     by_calendar: bool = False  # it waits for hours or days to open
     event: dict[str, Any] = {}  # as in `Sent`
+    vars: dict[str, Any] = {}
 
 
 class Instance(msgspec.Struct, array_like=True, gc=False):
-    """One stay of this customer in one journey."""
+    """One stay of this customer in one journey, or one branch of a stay.
+
+    A branch has a `parent`, which stands at its `parallel` step while branches run. Variables are
+    the topmost instance's.
+    """
 
     id: int
     journey: str
@@ -91,6 +100,10 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
     event: dict[str, Any] = {}
     event_name: str = ""
     depth: int = 0
+    key: str = ""  # what tells this stay from others in the same journey
+    since_at: int = 0  # when what it began with happened, by its own clock
+    parent: int = 0
+    vars: dict[str, Any] = {}  # set by its steps, read as `journey.NAME`
     call: str = ""  # the id of the call whose answer it waits for, or ""
 
 

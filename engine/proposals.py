@@ -28,8 +28,9 @@ from engine.gates.order import Timing, next_eligible
 from engine.gates.reach import address
 from engine.gates.verdict import Block
 from engine.ids import decision_id, message_id, stable_hash
+from engine.lineage import variables
 from engine.place import find_place
-from engine.profile import Pending, Sent
+from engine.profile import Instance, Pending, Profile, Sent
 from engine.program.program import Channel, Message
 from engine.program.templates import TemplateAbort, TemplateError
 from engine.reasons import OF_CALENDAR, Outcome, Reason
@@ -64,6 +65,7 @@ class Proposal(msgspec.Struct, frozen=True, gc=False):
     attempt: int = 0
     expires_at: int | None = None
     event: Mapping[str, Any] = {}
+    vars: Mapping[str, Any] = {}
 
 
 class Ruling(msgspec.Struct, frozen=True, gc=False):
@@ -110,8 +112,8 @@ def _enrich(turn: Turn, proposal: Proposal, message: Message) -> None:
         assign(turn, trait, value.evaluate(scope))
 
 
-def reopen(pending: Pending, event: Mapping[str, Any]) -> Proposal:
-    """Make a deferral a proposal again."""
+def reopen(pending: Pending, instance: Instance | None, profile: Profile) -> Proposal:
+    """Make a deferral a proposal again, with what its journey knows by now."""
     return Proposal(
         number=pending.proposal,
         message=pending.message,
@@ -123,7 +125,8 @@ def reopen(pending: Pending, event: Mapping[str, Any]) -> Proposal:
         failed=pending.failed,
         attempt=pending.attempt,
         expires_at=pending.expires_at,
-        event=event,
+        event=pending.event if instance is None else instance.event,
+        vars=pending.vars if instance is None else variables(profile, instance),
     )
 
 
@@ -141,12 +144,13 @@ def follow(sent: Sent) -> Proposal:
         attempt=sent.attempt + 1,
         expires_at=sent.expires_at,
         event=sent.event,
+        vars=sent.vars,
     )
 
 
 def withdraw(turn: Turn, pending: Pending, reason: Reason) -> None:
     """Drop a deferral that has become impossible."""
-    give_up(turn, reopen(pending, {}), reason, pending.channel)
+    give_up(turn, reopen(pending, None, turn.profile), reason, pending.channel)
 
 
 def give_up(turn: Turn, proposal: Proposal, reason: Reason, channel: str) -> None:
@@ -326,6 +330,7 @@ def _carry(ways: Ways, channel: Channel, replaced: Reason | None = None) -> Ruli
             message,
             channel.name,
             event=proposal.event,
+            variables=proposal.vars,
             message_id=name,
             timezone=ways.place.zones[0].key,
             now=turn.now,
@@ -387,7 +392,7 @@ def _put_down(turn: Turn, proposal: Proposal, message: Message | None, ruling: R
             ruling.content,
             message.type.purpose if message else "",
             message.type.counts if message else False,
-            _kept_event(proposal, message, ruling),
+            *_kept(proposal, message, ruling),
         )
     )
     if ruling.next_eligible is not None:
@@ -395,11 +400,13 @@ def _put_down(turn: Turn, proposal: Proposal, message: Message | None, ruling: R
         turn.note(WakeSet(timer, ruling.next_eligible, "proposal", proposal.number))
 
 
-def _kept_event(proposal: Proposal, message: Message | None, ruling: Ruling) -> dict[str, Any]:
-    """Keep what its journey began with where another channel may have to say it later."""
+def _kept(
+    proposal: Proposal, message: Message | None, ruling: Ruling
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Keep what its journey knows where another channel may have to say it later."""
     goes_on = ruling.message_id or ruling.outcome is Outcome.DEFER
     has_others = message is not None and (len(message.type.channels) > 1 or proposal.attempt > 0)
-    return dict(proposal.event) if goes_on and has_others else {}
+    return (dict(proposal.event), dict(proposal.vars)) if goes_on and has_others else ({}, {})
 
 
 def _expires_at(proposal: Proposal, message: Message | None) -> int | None:

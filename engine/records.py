@@ -60,6 +60,7 @@ class Decided(msgspec.Struct, frozen=True, array_like=True, tag="decided", gc=Fa
     purpose: str = ""
     counts: bool = True
     event: dict[str, Any] = {}  # for content on another channel, if this one fails for good
+    vars: dict[str, Any] = {}  # and the variables its journey had set by then
 
 
 class Shape(StrEnum):
@@ -115,6 +116,50 @@ class Entered(msgspec.Struct, frozen=True, array_like=True, tag="entered", gc=Fa
     event: dict[str, Any] = {}
     event_name: str = ""
     depth: int = 0  # how many `start` steps led here
+    key: str = ""  # what tells this stay from others in the same journey
+    since_at: int = 0  # when what it began with happened, by its own clock
+
+
+class Branched(msgspec.Struct, frozen=True, array_like=True, tag="branched", gc=False):
+    """A branch of a `parallel` step began: an instance of its own, with what its parent knows."""
+
+    instance: int
+    parent: int
+    position: int
+    at: int
+
+
+class BranchEnded(msgspec.Struct, frozen=True, array_like=True, tag="branch_ended", gc=False):
+    """A branch came to its end, or was ended with what it was a branch of."""
+
+    instance: int
+
+
+class Remembered(msgspec.Struct, frozen=True, array_like=True, tag="remembered", gc=False):
+    """A variable of a stay was set; None takes it away."""
+
+    instance: int
+    name: str
+    value: Any
+
+
+class Allotted(msgspec.Struct, frozen=True, array_like=True, tag="allotted", gc=False):
+    """An instance passed a `split` step, and this is the arm it went into."""
+
+    instance: int
+    journey: str
+    step: str
+    arm: str
+    at: int
+
+
+class Emitted(msgspec.Struct, frozen=True, array_like=True, tag="emitted", gc=False):
+    """An `emit` step of an instance made an event happen to the customer."""
+
+    name: str
+    at: int
+    properties: dict[str, Any] = {}
+    instance: int = 0
 
 
 class Called(msgspec.Struct, frozen=True, array_like=True, tag="called", gc=False):
@@ -264,6 +309,11 @@ Record = (
     | Entered
     | Moved
     | Exited
+    | Branched
+    | BranchEnded
+    | Remembered
+    | Allotted
+    | Emitted
     | Assigned
     | WakeSet
     | WakeCleared

@@ -37,6 +37,9 @@ from engine.ledger import enter_slot, slot_of, strike_slot
 from engine.merge import Offsets
 from engine.profile import Profile
 from engine.records import (
+    Allotted,
+    Branched,
+    BranchEnded,
     Called,
     Decided,
     Entered,
@@ -44,10 +47,14 @@ from engine.records import (
     Moved,
     ReceiptNoted,
     Record,
+    Remembered,
     WakeCleared,
     WakeSet,
 )
 from engine.seen import note_seen
+
+# Records about an instance or a proposal, which go to whose that is.
+_Move = Decided | Moved | Called | Exited | WakeSet | Branched | BranchEnded | Remembered | Allotted
 
 _decode_profile = msgspec.msgpack.Decoder(Profile).decode
 
@@ -152,7 +159,7 @@ class _Other:
         """Note that something new is this one's."""
         self._later[kind].add(number)
 
-    def evolve(self, record: Decided | Moved | Called | Exited | WakeSet, now: int) -> None:
+    def evolve(self, record: _Move, now: int) -> None:
         """Take in a record under the numbers of before."""
         if isinstance(record, WakeSet):
             target = self.number(record.kind, record.target)
@@ -163,6 +170,10 @@ class _Other:
             proposal = self.number("proposal", record.proposal)
             own = msgspec.structs.replace(record, instance=instance, proposal=proposal)
             evolve(self.profile, own, now)
+        elif isinstance(record, Branched):
+            parent = self.number("instance", record.parent)
+            own_branch = msgspec.structs.replace(record, instance=instance, parent=parent)
+            evolve(self.profile, own_branch, now)
         else:
             evolve(self.profile, msgspec.structs.replace(record, instance=instance), now)
 
@@ -219,7 +230,7 @@ class _Parting:
                     if isinstance(record, ReceiptNoted) and record.released:
                         # Each of them holds the slot, whoever it was sent to.
                         strike_slot(profile.ledger, profile.tallies, record.message_id)
-            elif isinstance(record, (Decided, Moved, Called, Exited, WakeSet)):
+            elif isinstance(record, _Move):
                 self._take_move(record, now)
             else:
                 if owner is not None and isinstance(record, Entered):
@@ -227,7 +238,7 @@ class _Parting:
                     self._count(record)
                 evolve(self._ours if owner is None else owner.profile, record, now)
 
-    def _take_move(self, record: Decided | Moved | Called | Exited | WakeSet, now: int) -> None:
+    def _take_move(self, record: _Move, now: int) -> None:
         """Give a record about an instance or a proposal to whose that is."""
         owner = self._whose(record)
         if owner is None:
@@ -245,14 +256,14 @@ class _Parting:
     def _count(self, record: Record) -> None:
         """Use up a number that was the other's: who comes later is numbered above it."""
         ours = self._ours
-        if isinstance(record, Entered):
+        if isinstance(record, (Entered, Branched)):
             ours.instance_count = max(ours.instance_count, record.instance)
         elif isinstance(record, Decided):
             ours.proposal_count = max(ours.proposal_count, record.proposal)
         elif isinstance(record, WakeSet):
             ours.timer_count = max(ours.timer_count, record.timer)
 
-    def _whose(self, record: Decided | Moved | Called | Exited | WakeSet) -> _Other | None:
+    def _whose(self, record: _Move) -> _Other | None:
         for other in self._others.values():
             if isinstance(record, WakeSet):
                 if other.has(record.kind, record.target):
@@ -262,6 +273,10 @@ class _Parting:
                     return other
                 if record.instance and other.has("instance", record.instance):
                     other.add("proposal", record.proposal)
+                    return other
+            elif isinstance(record, Branched):
+                if other.has("instance", record.parent):
+                    other.add("instance", record.instance)
                     return other
             elif other.has("instance", record.instance):
                 return other

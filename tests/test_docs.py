@@ -208,6 +208,7 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
         journeymodel.JourneySpec,
         journeymodel.GoalSpec,
         journeymodel.StepSpec,
+        journeymodel.WebhookSpec,
         journeymodel.WaitForSpec,
         identitymodel.IdentitySpec,
         identitymodel.NamespaceSpec,

@@ -25,15 +25,20 @@ from engine.place import find_place
 from engine.profile import Profile
 from engine.program.program import Program
 from engine.records import (
+    Allotted,
+    Branched,
+    BranchEnded,
     Called,
     CallRecalled,
     ConsentNoted,
     Decided,
+    Emitted,
     Entered,
     Exited,
     Moved,
     ReceiptNoted,
     Record,
+    Remembered,
     SegmentEntered,
     SegmentLeft,
     SegmentsReviewed,
@@ -44,7 +49,7 @@ LOOKBACK_MAX = 2_000  # and those before it, for what a profile was
 _BREATH = 200  # entries after which others get their turn
 
 _CALLS = (Called, CallRecalled)
-_JOURNEYS = (Entered, Moved, Exited)
+_JOURNEYS = (Entered, Moved, Exited, Branched, BranchEnded, Remembered, Allotted)
 _SEGMENTS = (SegmentEntered, SegmentLeft, SegmentsReviewed)
 _NO_MERGES = (Event, Receipt, Tick, Scrubbed, Review, Rebirth, Answered)
 
@@ -220,7 +225,9 @@ def _topics(seen: Seen) -> list[Topic]:
     """Say what an entry is, and what it is about."""
     given, records = seen.given, seen.records
     kinds: dict[Topic, bool] = {
-        "event": given is None or isinstance(given, Event),
+        "event": given is None
+        or isinstance(given, Event)
+        or any(isinstance(record, Emitted) for record in records),
         "receipt": isinstance(given, Receipt),
         "timer": isinstance(given, Tick),
         "merge": given is not None and not isinstance(given, _NO_MERGES),
@@ -252,6 +259,7 @@ def _names(seen: Seen) -> list[str]:
             found += [listing.registry for listing in seen.given.listings]
         case _:
             found.append(name_input(seen.given)[1])
+    found += [record.name for record in seen.records if isinstance(record, Emitted)]
     for record in seen.records:
         # A record's names are in fields of these names, whichever kind it is.
         for field in ("message", "journey", "trait", "segment"):

@@ -16,6 +16,8 @@ from engine.program.program import Message, Program, Template
 from engine.program.templates import CONFIRM_NAME, TemplateAbort
 from engine.program.view import worked_out
 
+_NOTHING: Mapping[str, Any] = {}
+
 
 def render(  # noqa: PLR0913 - each is a name that templates can use
     profile: Profile,
@@ -24,6 +26,7 @@ def render(  # noqa: PLR0913 - each is a name that templates can use
     channel: str,
     *,
     event: Mapping[str, Any],
+    variables: Mapping[str, Any] = _NOTHING,
     message_id: str,
     timezone: str,
     now: int,
@@ -33,6 +36,8 @@ def render(  # noqa: PLR0913 - each is a name that templates can use
     names: dict[str, Any] = {
         "profile": _traits(profile, program, templates, now),
         "event": event,
+        "entry": event,
+        "journey": variables,
         "customer": profile.customer,
         "message_id": message_id,
         "timezone": timezone,

@@ -80,6 +80,8 @@ def _names(turn: Turn, plan: CallPlan, scope: Scope) -> Mapping[str, Any]:
     return {
         "profile": traits,
         "event": scope.event,
+        "entry": scope.entry,
+        "journey": scope.journey,
         "customer": profile.customer,
         "timezone": find_place(profile, program).zones[0].key,
         "workspace": program.name,

@@ -19,13 +19,23 @@ from engine.instants import DAY_MS
 from engine.journeys.calls import find_waiting, prepare
 from engine.journeys.triggers import enter, may_enter
 from engine.limits import PENDING_MAX, STEP_MOVES_MAX
+from engine.lineage import topmost, variables
 from engine.place import find_place
 from engine.profile import Instance
 from engine.program.journey import Instruction, Journey, Op, WaitFor
 from engine.program.scope import Scope
 from engine.proposals import Proposal, propose, withdraw
 from engine.reasons import Outcome, Reason
-from engine.records import CallRecalled, Exited, Moved, Truncated, Unmatched, WakeCleared, WakeSet
+from engine.records import (
+    CallRecalled,
+    Exited,
+    Moved,
+    Remembered,
+    Truncated,
+    Unmatched,
+    WakeCleared,
+    WakeSet,
+)
 from engine.segments import assign
 from engine.turn import Turn
 
@@ -107,6 +117,9 @@ def take_answer(turn: Turn, answered: Answered) -> None:
     if instance is None or instruction is None or instruction.call is None:
         turn.note(Unmatched("answer"))
         return
+    if answered.is_good and instruction.call.into:
+        stay = topmost(turn.profile, instance)
+        turn.note(Remembered(stay.id, instruction.call.into, answered.body))
     resume(turn, instance, instance.position + 1 if answered.is_good else instruction.target)
 
 
@@ -118,10 +131,18 @@ def current(turn: Turn, instance: Instance) -> Instruction | None:
     return journey.code[instance.position]
 
 
+def scope_of(turn: Turn, instance: Instance, scope: Scope) -> Scope:
+    """Have conditions see what an instance knows besides the event at hand."""
+    scope.entry = instance.event
+    scope.journey = variables(turn.profile, instance)
+    return scope
+
+
 def has_engaged(turn: Turn, instance: Instance, wait: WaitFor) -> bool:
     """Say whether the customer engaged with what an earlier step of this instance sent."""
+    stay = topmost(turn.profile, instance).id
     return any(
-        sent.instance == instance.id
+        sent.instance == stay
         and sent.step == wait.engagement
         and any(status in wait.kinds for status in sent.statuses)
         for sent in turn.profile.sends.values()
@@ -146,6 +167,7 @@ def _send(turn: Turn, instance: Instance, instruction: Instruction, position: in
             turn.now,
             instruction.channel,
             event=instance.event,
+            vars=variables(profile, instance),
         ),
     )
     return None if outcome is Outcome.DEFER else position + 1
@@ -236,7 +258,7 @@ def _pause(turn: Turn, instance: Instance, position: int, until_at: int) -> None
 
 
 def _scope(turn: Turn, instance: Instance) -> Scope:
-    return turn.scope(instance.event, instance.event_name)
+    return scope_of(turn, instance, turn.scope(instance.event, instance.event_name))
 
 
 _MOVES: dict[Op, Move] = {

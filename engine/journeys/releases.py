@@ -81,7 +81,7 @@ def decide_again(turn: Turn, pending: Pending, *, unless_same: bool = False) -> 
     """Decide a deferral afresh, and move its journey on if that ends it."""
     instance = turn.profile.instances.get(pending.instance)
     before = pending if unless_same else None
-    outcome = propose(turn, reopen(pending, instance.event if instance else pending.event), before)
+    outcome = propose(turn, reopen(pending, instance, turn.profile), before)
     if outcome is not Outcome.DEFER:
         go_on(turn, pending)
 

@@ -28,7 +28,7 @@ from engine.program.scope import Scope
 Build = Callable[[Scope, Names], Any]
 
 _BODILESS = ("GET", "DELETE")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ORIGIN = re.compile(r"(https?://([^/?#{}\s]+))(?:[/?#].*)?", re.DOTALL | re.IGNORECASE)
 _SECRET = re.compile(
@@ -89,9 +89,14 @@ def _check_header(name: str, value: str | EnvSpec, path: Path, faults: Faults) -
 
 
 def _check_env(value: EnvSpec, path: Path, faults: Faults) -> None:
-    if _ENV_NAME.fullmatch(value.env) is None:
+    if _NAME.fullmatch(value.env) is None:
         message = f"{quote(value.env)} can't be the name of a variable"
         faults.add((*path, "env"), message, "like {env: CRM_TOKEN}")
+
+
+def is_variable(name: str) -> bool:
+    """Say whether conditions can name a variable so."""
+    return _NAME.fullmatch(name) is not None
 
 
 def compile_call(spec: WebhookSpec, into: str, path: Path, leaves: Leaves) -> CallPlan:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from engine.program.calls import check_call
+from engine.program.calls import check_call, is_variable
 from engine.program.faults import Faults, enumerate_names, quote, suggest
 from engine.program.journeymodel import JourneySpec, StepSpec, WaitUntilSpec
 from engine.program.places import Path, format_path
@@ -81,6 +81,9 @@ def _check_webhook(placed: Placed, faults: Faults) -> None:
     step, path = placed
     if step.webhook is not UNSET:
         check_call(step.webhook, (*path, "webhook"), faults)
+        if step.into and not is_variable(step.into):
+            message = f"{quote(step.into)} can't be the name of a variable"
+            faults.add((*path, "into"), message, "write letters, digits and _, like quote")
     elif step.into:
         _note_stray("into", "webhook", path, faults)
 

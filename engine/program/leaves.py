@@ -7,6 +7,7 @@ conditions look at (history, segments, channels) is gathered on the way.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -28,11 +29,19 @@ from engine.program.until import parse_until
 from engine.windows import Window, parse_window
 
 Until = Callable[[Scope, ZoneInfo], int | None]
-_Compiler = Callable[[str, Mapping[str, Kind]], Compiled]
+
+# The parts of a journey that are asked of someone who is in it.
+_OF_STAYS = ("steps", "goal", "exit_on")
 
 _DURATION_FORM = "write a number and a unit: 30m, 2h, 1d, 1w"
 _NEVER = Condition(source="false", test=lambda _: False, evaluate=lambda _: None)
 _EMPTY = Template(source="", render=lambda _: "")
+
+
+class _Compiler(Protocol):
+    def __call__(
+        self, source: str, traits: Mapping[str, Kind], *, in_journey: bool
+    ) -> Compiled: ...
 
 
 class Leaves:
@@ -161,8 +170,9 @@ class Leaves:
             feeds[feed.key] = feed
 
     def _compile(self, compiler: _Compiler, source: str, path: Path) -> Condition:
+        in_journey = path[0] == "journeys" and path[2] in _OF_STAYS
         try:
-            compiled = compiler(source, self.trait_kinds)
+            compiled = compiler(source, self.trait_kinds, in_journey=in_journey)
         except CelError as error:
             self.faults.add_within(
                 path, error.message, error.hint, line=error.line, column=error.column

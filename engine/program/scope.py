@@ -45,6 +45,9 @@ _STEP_MS = HOUR_MS  # how often an answer is looked at that changes with every m
 class Scope:
     """The profile, the triggering event and the present, as conditions name them.
 
+    `entry` and `journey` are for conditions of a journey alone: what its stay began with, and the
+    variables its steps have set.
+
     All times are instants (epoch ms); functions over history take the window in ms. Windows are
     half-open like caps: at `now` what happened in `(now - window, now]` counts.
 
@@ -57,8 +60,10 @@ class Scope:
         "book",
         "changes_at",
         "context",
+        "entry",
         "event",
         "event_name",
+        "journey",
         "now",
         "owner",
         "profile",
@@ -82,6 +87,8 @@ class Scope:
         self.event = event
         self.event_name = event_name
         self.context = context
+        self.entry = _NOTHING
+        self.journey = _NOTHING
         self.now = now
         self.scores = scores
         self.segments: Mapping[str, int] = owner.segments

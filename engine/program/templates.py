@@ -36,8 +36,8 @@ from engine.program.quick_templates import compile_quick
 
 # What `engine.choice.content` gives a template.
 TEMPLATE_NAMES = (
-    *("customer", "event", "message_id", "now", "preferences_url", "profile", "timezone"),
-    *("unsubscribe_url", "workspace"),
+    *("customer", "entry", "event", "journey", "message_id", "now", "preferences_url", "profile"),
+    *("timezone", "unsubscribe_url", "workspace"),
 )
 CONFIRM_NAME = "confirm_url"  # and this, to the message that asks for a confirmation
 

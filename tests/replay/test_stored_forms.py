@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from actors.cuts import Scope
-from engine.effects import Send
+from engine.effects import Call, Send
 from engine.events import (
+    Answered,
     ChangeKind,
     ConsentStatement,
     ConsentStatus,
@@ -48,18 +50,25 @@ from engine.origins import Origin
 from engine.profile import History, Instance, Pending, Profile, Sent, Timer
 from engine.reasons import Outcome, Reason
 from engine.records import (
+    Allotted,
     Assigned,
+    Branched,
+    BranchEnded,
+    Called,
+    CallRecalled,
     Check,
     ConsentNoted,
     Counted,
     Decided,
     Duplicated,
+    Emitted,
     Entered,
     Exited,
     Gathered,
     Moved,
     ReceiptNoted,
     Record,
+    Remembered,
     SegmentEntered,
     SegmentLeft,
     SegmentsReviewed,
@@ -110,6 +119,11 @@ _PENDING = Pending(
     by_calendar=True,
 )
 _INSTANCE = Instance(3, "recovery", "v1", AT, 2, 9, AT + 60, 5, {"price": 80}, "Product Added", 1)
+_KEYED = Instance(
+    3, "recovery", "v1", AT, 2, event={"price": 80}, key="c1", since_at=AT - 7,
+    vars={"offer": "gold"},
+)  # fmt: skip
+_BRANCH = Instance(4, "recovery", "v1", AT, 5, key="c1", since_at=AT - 7, parent=3)
 
 
 def _series() -> Series:
@@ -153,6 +167,7 @@ VALUES: dict[str, msgspec.Struct] = {
         source="esp",
         is_history=True,
     ),
+    "answered": Answered("c_1", "u1", 200, AT, {"price": 3.5, "tags": ["x"]}, "too_large"),
     "tick": Tick(9, AT),
     "linked": Linked(
         (("anonymous_id", "a1"), ("email", "ada@example.com")),
@@ -196,12 +211,76 @@ VALUES: dict[str, msgspec.Struct] = {
         "marketing",
         counts=False,
     ),
+    "decided-vars": Decided(
+        "d_2",
+        AT,
+        "timer",
+        "9",
+        "recovery",
+        4,
+        "first",
+        "cart",
+        "promo",
+        Outcome.DEFER,
+        Reason.CHANNEL_CAP,
+        "push",
+        AT + 60,
+        (),
+        "sha256:0",
+        4,
+        AT - 5,
+        None,
+        "",
+        (),
+        event={"price": 80},
+        vars={"offer": "gold"},
+    ),
     "gathered": Gathered("0f3a", Shape.AFFINITY, AT, "shoes", 86_400_000, 2.5),
     "counted": Counted("Order Completed", AT, 86_400_000, {"revenue": 12.5}),
     "suppressed": Suppressed("just_bought", AT),
     "entered": Entered(3, "recovery", "v1", AT, {"price": 80}, "Product Added", 1),
+    "entered-keyed": Entered(3, "recovery", "v1", AT, {}, "Product Added", 1, "c1", AT - 7),
+    "called": Called(
+        3,
+        "recovery",
+        "quote",
+        "c_1",
+        "POST",
+        "https://crm.example/quote",
+        {"X-Team": "growth"},
+        '{"customer":"u1"}',
+        AT,
+        10_000,
+        {"Authorization": "CRM_TOKEN"},
+        "CRM_SECRET",
+        takes_answer=True,
+        allow_private=True,
+        refused="the body is too long",
+    ),
+    "call-recalled": CallRecalled("c_1"),
+    "call": Call(
+        "c_1",
+        "u1",
+        "recovery",
+        "quote",
+        "POST",
+        "https://crm.example/quote",
+        {"X-Team": "growth"},
+        {"Authorization": "CRM_TOKEN"},
+        '{"customer":"u1"}',
+        AT,
+        AT + 10_000,
+        "CRM_SECRET",
+        takes_answer=True,
+        allow_private=True,
+    ),
     "moved": Moved(3, 2),
     "exited": Exited(3, "recovery", "goal_met", AT, converted=True),
+    "branched": Branched(4, 3, 5, AT),
+    "branch-ended": BranchEnded(4),
+    "remembered": Remembered(3, "offer", {"a": [1, None]}),
+    "allotted": Allotted(3, "recovery", "test", "control", AT),
+    "emitted": Emitted("Cart Left", AT, {"price": 80}, 3),
     "assigned": Assigned("stage", {"a": [1, None]}),
     "wake-set": WakeSet(9, AT, "proposal", 4),
     "wake-cleared": WakeCleared(9, AT),
@@ -285,6 +364,13 @@ VALUES: dict[str, msgspec.Struct] = {
         numbered_from=3 << 20,
     ),
     "profile-new": Profile("u2"),
+    "profile-branched": Profile(
+        "u3",
+        sends={"m_1": replace(_SENT, vars={"offer": "gold"})},
+        pending={5: replace(_PENDING, event={"price": 80}, vars={"offer": "gold"})},
+        instances={3: _KEYED, 4: _BRANCH},
+    ),
+    "profile-calling": Profile("u4", instances={3: replace(_KEYED, call="c_1")}, call_count=7),
 }
 
 _INPUTS = msgspec.msgpack.Decoder(Input)
@@ -321,14 +407,16 @@ def test_the_form_of_today_is_on_record(name: str) -> None:
 
 def test_every_struct_that_is_stored_has_a_file() -> None:
     kinds = {type(value) for value in VALUES.values()}
-    assert kinds == {*typing.get_args(Input), *typing.get_args(Record), Send, Profile, Scope}
+    assert kinds == {*typing.get_args(Input), *typing.get_args(Record), Send, Call, Profile, Scope}
 
 
 @pytest.mark.parametrize("name", ["event", "profile", "send"])
 def test_every_field_of_the_largest_structs_is_put_to_use(name: str) -> None:
     """A field that is left empty would not notice that it moved."""
-    value = VALUES[name]
-    empty = [one.name for one in msgspec.structs.fields(value) if not getattr(value, one.name)]
+    kind = type(VALUES[name])
+    values = [value for value in VALUES.values() if type(value) is kind]
+    names = [one.name for one in msgspec.structs.fields(kind)]
+    empty = [one for one in names if not any(getattr(value, one) for value in values)]
     assert empty == []
 
 

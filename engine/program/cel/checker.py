@@ -43,6 +43,7 @@ from engine.program.cel.syntax import (
 )
 
 ROOTS = ("event", "profile", "context", "scores")
+STAY_ROOTS = ("entry", "journey")  # what only someone's stay in a journey has
 _NAMES = {
     "event_name": Name(kind=Kind.STRING, code="s.event_name"),
     "now": Name(kind=Kind.TIMESTAMP, code="s.present()"),
@@ -76,17 +77,27 @@ _NO_TRAITS: Mapping[str, Kind] = {}
 NodeT = TypeVar("NodeT", bound=Node)
 
 
-def check(source: str, node: Node, traits: Mapping[str, Kind] = _NO_TRAITS) -> Typed:
-    """Give the typed tree of an expression; `traits` are those worked out. Raises CelError."""
-    return _Checker(source, traits).check(node)
+def check(
+    source: str,
+    node: Node,
+    traits: Mapping[str, Kind] = _NO_TRAITS,
+    *,
+    in_journey: bool = False,
+) -> Typed:
+    """Give the typed tree of an expression; `traits` are those worked out. Raises CelError.
+
+    `in_journey` where it is asked of someone's stay in a journey, which has names of its own.
+    """
+    return _Checker(source, traits, (*ROOTS, *STAY_ROOTS) if in_journey else ROOTS).check(node)
 
 
 class _Checker:
     """One pass over one expression; `variables` are those of the macros around the node."""
 
-    def __init__(self, source: str, traits: Mapping[str, Kind]) -> None:
+    def __init__(self, source: str, traits: Mapping[str, Kind], roots: tuple[str, ...]) -> None:
         self.source = source
         self.traits = traits
+        self.roots = roots
         self.variables: dict[str, Name] = {}
         self.variable_count = 0
         self.macros = 0
@@ -120,9 +131,12 @@ class _Checker:
         found = self.variables.get(node.name) or _NAMES.get(node.name)
         if found is not None:
             return Name(kind=found.kind, code=found.code, start=node.start, end=node.end)
-        if node.name in ROOTS:
+        if node.name in self.roots:
             return Root(kind=Kind.MAP, root=node.name, start=node.start, end=node.end)
-        close = get_close_matches(node.name, [*self.variables, *_NAMES, *ROOTS], 1, 0.75)
+        if node.name in STAY_ROOTS:
+            hint = "only a journey's steps, its goal and its exits know it"
+            raise self.fault(node, f"{quoted(node.name)} is not known here", hint)
+        close = get_close_matches(node.name, [*self.variables, *_NAMES, *self.roots], 1, 0.75)
         word = _PYTHON_WORDS.get(node.name) or "".join(close)
         name = node.name[:40]
         hint = f"write event.{name} or profile.{name}, or quotes for a text"
@@ -131,7 +145,7 @@ class _Checker:
 
     def root(self, node: Node) -> str:
         """Give the name of the root a node is, or ""."""
-        is_root = isinstance(node, Ident) and node.name in ROOTS
+        is_root = isinstance(node, Ident) and node.name in self.roots
         return node.name if isinstance(node, Ident) and is_root else ""
 
     def trait(self, node: Node, root: str, key: str) -> Typed:
@@ -360,7 +374,7 @@ class _Checker:
 
     def loop_over(self, node: Call, source: Typed) -> Typed:
         macro, (name, *rest) = node.function, node.args
-        if not isinstance(name, Ident) or name.name in (*ROOTS, *_NAMES):
+        if not isinstance(name, Ident) or name.name in (*self.roots, *_NAMES):
             message = f"{self.text(name)} can't be the name of an element"
             raise self.fault(name, message, "choose a new word, like item")
         self.variable_count += 1

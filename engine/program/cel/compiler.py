@@ -55,12 +55,15 @@ class Compiled(msgspec.Struct, frozen=True):
     kind: Kind = Kind.DYNAMIC
 
 
-def compile_condition(source: str, traits: Mapping[str, Kind] = _NO_TRAITS) -> Compiled:
+def compile_condition(
+    source: str, traits: Mapping[str, Kind] = _NO_TRAITS, *, in_journey: bool = False
+) -> Compiled:
     """Compile what must be true or false. Raises CelError.
 
-    `traits` are those that are worked out rather than stated, each with its kind.
+    `traits` are those that are worked out rather than stated, each with its kind. `in_journey`
+    where it is asked of someone's stay in a journey.
     """
-    typed = check(source, parse(source), traits)
+    typed = check(source, parse(source), traits, in_journey=in_journey)
     if typed.kind not in (Kind.BOOL, Kind.DYNAMIC):
         raise CelError(
             f"this gives {SPOKEN[typed.kind]}; a condition must give true or false",
@@ -69,9 +72,11 @@ def compile_condition(source: str, traits: Mapping[str, Kind] = _NO_TRAITS) -> C
     return _compile(source, typed)
 
 
-def compile_value(source: str, traits: Mapping[str, Kind] = _NO_TRAITS) -> Compiled:
+def compile_value(
+    source: str, traits: Mapping[str, Kind] = _NO_TRAITS, *, in_journey: bool = False
+) -> Compiled:
     """Compile what may be any value, as for `set:`. Raises CelError."""
-    return _compile(source, check(source, parse(source), traits))
+    return _compile(source, check(source, parse(source), traits, in_journey=in_journey))
 
 
 def _compile(source: str, typed: Typed) -> Compiled:

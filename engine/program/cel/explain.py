@@ -87,7 +87,7 @@ class _Logic(msgspec.Struct, frozen=True):
 @lru_cache(_CACHE_MAX)
 def _prepare(source: str, traits: tuple[tuple[str, Kind], ...]) -> tuple[_Logic, tuple[_Leaf, ...]]:
     leaves: list[_Leaf] = []
-    logic = _split(source, check(source, parse(source), dict(traits)), leaves)
+    logic = _split(source, check(source, parse(source), dict(traits), in_journey=True), leaves)
     return logic, tuple(leaves)
 
 

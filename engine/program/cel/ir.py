@@ -68,7 +68,7 @@ class Name(Typed, frozen=True, kw_only=True):
 
 
 class Root(Typed, frozen=True, kw_only=True):
-    """All of `event`, `profile`, `context` or `scores`."""
+    """All of `event`, `profile`, `context` or another root."""
 
     root: str
 
