@@ -23,6 +23,7 @@ from actors.lanes import Pace
 from actors.ports import Channel, Clock, Store
 from actors.rows import ActQuery
 from actors.runtime import Runtime, Settings
+from adapters.channels.calls import HttpCaller, check_calls
 from adapters.channels.links import check_links, link_channels
 from adapters.channels.registry import (
     INBOX_FILE,
@@ -144,6 +145,7 @@ class App:
             pacing = build_pacing(program.channels)
             pace = workspace.pace()
             check_links(program, environ)
+            check_calls(program, environ)
         except ProgramError as error:
             raise workspace.locate(error) from None
         self.runtime = Runtime(
@@ -156,6 +158,7 @@ class App:
             pace=pace,
             # Also of a workspace that has no inbox any more: it may have had one.
             keepers=[find_inbox(self.channels) or Inbox(data / INBOX_FILE)],
+            caller=HttpCaller(environ),
         )
         self._gateway: Gateway | None = None
         self._sweeper = Sweeper(self.store, clock, find_inbox(self.channels))
@@ -230,6 +233,7 @@ class App:
         self._check_channels(workspace)
         try:
             check_links(program, self._environ)
+            check_calls(program, self._environ)
         except ProgramError as error:
             raise workspace.locate(error) from None
         try:

@@ -166,6 +166,7 @@ class Shard:
             self.store,
             program=self.runtime.program,
             clock=self.clock,
+            pacing=None,
             caller=self.caller,
             **changed,
         )

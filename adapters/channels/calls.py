@@ -180,10 +180,8 @@ def _find_problems(plan: CallPlan, environment: Mapping[str, str]) -> Iterator[P
             message = f"the environment variable {name:.80} is not set"
             yield Problem(place, message, f"set {name:.80}")
         elif key == "secret" and not is_secret(value):
-            message = (
-                f"{name:.80} must hold `whsec_` and {SECRET_BYTES_MIN} or more bytes in base64"
-            )
-            yield Problem(place, message)
+            form = f"`whsec_` and {SECRET_BYTES_MIN} or more bytes in base64"
+            yield Problem(place, f"{name:.80} must be {form}")
         elif not value.isprintable() or len(value) > _HEADER_MAX:
             yield Problem(place, f"{name:.80} holds what no header can carry")
     if not plan.allow_private:

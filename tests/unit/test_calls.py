@@ -10,6 +10,7 @@ from actors.calls import CallOutcome
 from actors.memory import settle
 from actors.outgoing import CALLS
 from actors.ports import Answer, Permanent, Temporary
+from actors.rows import Cutoffs, OutboxRow
 from engine.effects import Call
 from engine.instants import HOUR_MS, MINUTE_MS, SECOND_MS
 from engine.limits import CALLS_OF_HOST_MAX
@@ -386,3 +387,32 @@ async def test_an_answer_about_somebody_erased_is_kept_nowhere(shards: list[Shar
     assert isinstance(shard.store, GatedStore)
     assert b"ursula" not in shard.store.written()
     assert await shard.runtime.profile("ursula") is None
+
+
+async def test_calls_that_are_done_are_taken_away_when_they_are_old(shards: list[Shard]) -> None:
+    shard, _ = await open_shard(shards)
+    await shard.submit(shard.track("u1", "Ask"))
+    (call,) = [row.message_id for row in await messages(shard) if row.channel == CALLS]
+    now = shard.clock.now()
+    assert (await shard.store.old(Cutoffs(outbox_at=now), 10)).messages == []
+    assert call in (await shard.store.old(Cutoffs(outbox_at=now + 1), 10)).messages
+
+
+async def messages(shard: Shard) -> list[OutboxRow]:
+    assert isinstance(shard.store, GatedStore)
+    return await shard.store.messages(list(shard.store.outbox()))
+
+
+async def test_a_call_goes_back_with_whoever_is_parted_again(shards: list[Shard]) -> None:
+    """The instance is the other one's again; the answer to it finds it there."""
+    shard, caller = await open_shard(shards, None)
+    await shard.submit(shard.known("u2"), shard.track("u2", "Ask"))
+    await shard.runtime.partings.merge("u1", "u2")
+    assert [one.call for one in (await shard.profile("u1")).instances.values()] == caller.ids()
+    await shard.runtime.partings.unmerge("u1", "u2")
+    await settle()
+    assert (await shard.profile("u1")).instances == {}
+    assert [one.call for one in (await shard.profile("u2")).instances.values()] == caller.ids()
+    caller.hold.set()
+    await settle()
+    assert shard.told() == ["u2 paper send sent email"]
