@@ -36,7 +36,6 @@ from engine.journeys.moves import (
     leave,
     resume,
     run,
-    scope_of,
     take_answer,
     time_out,
 )
@@ -48,6 +47,7 @@ from engine.journeys.releases import (
     reconsider,
     release,
 )
+from engine.journeys.scopes import scope_of
 from engine.journeys.triggers import enter, may_enter, triggered
 from engine.limits import SEGMENT_ROUNDS_MAX
 from engine.lineage import stays
@@ -62,6 +62,7 @@ from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason
 from engine.records import (
     ConsentNoted,
+    Emitted,
     ReceiptNoted,
     SegmentEntered,
     SegmentLeft,
@@ -80,7 +81,7 @@ from engine.segments import (
     follow_tick,
     review,
 )
-from engine.turn import Turn
+from engine.turn import Emission, Turn
 
 ENTERED, LEFT = "entered", "left"
 SEGMENT_EVENTS = {ENTERED: "Segment Entered", LEFT: "Segment Left"}  # what such journeys begin with
@@ -118,7 +119,7 @@ def decide_event(
         follow_event(turn, event)
     if facts_before is not None and contact_facts(profile) != facts_before:
         reconsider(turn)
-    if not (name in program.heard or turn.crossings or event.consents):
+    if not (name in program.heard or turn.crossings or turn.emissions or event.consents):
         return  # nothing waits for this event, and nothing begins with it
     scope = turn.scope(event.properties, name, event.context)
     if name in program.suppressions:
@@ -316,6 +317,33 @@ def _waiting(turn: Turn) -> Iterator[tuple[Instance, WaitFor]]:
 
 
 def _settle(turn: Turn) -> None:
+    """See to what the moves of this input led to, the events that journeys had happen included."""
+    _settle_changes(turn)
+    while turn.emissions:
+        _happen(turn, turn.emissions.pop(0))
+        _settle_changes(turn)
+
+
+def _happen(turn: Turn, emission: Emission) -> None:
+    """Have a journey's own event happen, and then move on the instance that emitted it."""
+    program, (event, number) = turn.program, emission
+    turn.note(Emitted(event.name, event.at, event.properties, number))
+    need = program.history.get(event.name)
+    if need is not None:
+        gather_event(turn, need, event)
+    follow_event(turn, event)
+    if event.name in program.heard:
+        scope = turn.scope(event.properties, event.name)
+        if event.name in program.suppressions:
+            _suppress(turn, event, scope)
+        _go_on(turn, event, scope)
+    _follow_segments(turn)
+    instance = turn.profile.instances.get(number)
+    if instance is not None:
+        resume(turn, instance, instance.position + 1)
+
+
+def _settle_changes(turn: Turn) -> None:
     """See to what the moves of this input changed for others: segments, and wishes of contact."""
     if turn.program.membership.by_contact:
         follow_sends(turn)

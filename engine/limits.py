@@ -45,11 +45,15 @@ PARTING_ENTRIES_MAX = 200_000  # of the customer who is made two again, read at 
 TRAIT_ITEMS_MAX = 500  # values of a list that is added to; the oldest go first
 LOCALE_LENGTH_MAX = 35  # as the longest that BCP 47 recommends to have room for
 INSTANCES_MAX = 100
+VARIABLES_MAX = 50  # of one stay in a journey
+VARIABLE_BYTES_MAX = 8 * 1024  # of one value, as JSON
 PENDING_MAX = 100
 
 # What one step may do.
 STEP_MOVES_MAX = 200  # moves over all journeys for one input; more is a loop without a wait
-RECORDS_MAX = 2_000
+EMITS_MAX = 20  # events that journeys make happen for one input; more is a loop without a wait
+EMIT_BYTES_MAX = ITEM_BYTES_MAX  # of the properties of one
+RECORDS_MAX = 20_000
 SEGMENT_ROUNDS_MAX = 10  # journeys that change the segments they are started by stop here
 SOLVER_ROUNDS_MAX = 500
 SOLVER_HORIZON_MS = 400 * DAY_MS
@@ -83,6 +87,7 @@ WORKSPACE_DEPTH_MAX = 64
 WORKSPACE_NAME_LENGTH_MAX = 256
 CAP_COUNT_MAX = 500
 BLACKOUT_DAYS_MAX = 400
+REPEAT_MAX = 100  # times that a `repeat` step does its steps
 SEGMENTS_MAX = 200
 OUTLOOK_MAX = 100  # changes by time that are looked ahead at for one term of a segment
 
@@ -125,6 +130,7 @@ assert SEGMENTS_MAX * 4 < RECORDS_MAX
 assert CALL_TIMEOUT_MS_DEFAULT <= CALL_TIMEOUT_MS_MAX
 assert CALL_ANSWER_BYTES_MAX <= ITEM_BYTES_MAX
 assert CALLS_DEPTH_MAX <= OUTBOX_DEPTH_MAX
+assert (EMITS_MAX + 1) * (MEASURES_MAX + SEGMENTS_MAX) < RECORDS_MAX
 assert SENDS_MAX <= LEDGER_MAX
 assert SENDS_EVENT_MAX <= SENDS_MAX
 assert SERIES_DAYS_MAX * DAY_MS >= TRAIT_WINDOW_MS_MAX

@@ -13,7 +13,7 @@ that failed and consent that changed.
   workspace's choosing, but never to an instant at which a rule stands in the way.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -48,6 +48,8 @@ _REASONS = {
     "capability": Reason.CAPABILITY,
     "content": Reason.NO_CONTENT,
 }
+_GOES = (Outcome.SEND, Outcome.SUBSTITUTE)
+_PREFERENCE = (*_GOES, Outcome.DEFER, Outcome.DROP)  # of several messages, the first like this
 _FAILED = Block("provider", Reason.PROVIDER_FAILED, None, "", "failed for good")
 
 
@@ -95,6 +97,44 @@ def propose(turn: Turn, proposal: Proposal, before: Pending | None = None) -> Ou
     if ruling.enrich and message is not None:
         _enrich(turn, proposal, message)
     return ruling.outcome
+
+
+def propose_best(turn: Turn, proposal: Proposal, names: Sequence[str]) -> Outcome:
+    """Decide which of several messages goes, and put the decision about that one down.
+
+    The highest that can go now; else the highest that can wait; else none, for the reason of the
+    highest. The trace names those that were looked at and passed over.
+    """
+    messages = turn.program.messages
+    known = [messages[name] for name in names if name in messages]
+    looked_at: list[tuple[Message, Proposal, Ruling]] = []
+    for message in sorted(known, key=_height):
+        option = msgspec.structs.replace(proposal, message=message.name)
+        looked_at.append((message, option, _rule(turn, option, message)))
+        if looked_at[-1][2].outcome in _GOES:
+            break
+    if not looked_at:
+        return propose(turn, proposal)
+    best = min(looked_at, key=lambda one: _PREFERENCE.index(one[2].outcome))
+    passed_over = tuple(_passed_over(*one) for one in looked_at if one is not best)
+    message, option, ruling = best
+    _put_down(
+        turn, option, message, msgspec.structs.replace(ruling, trace=(*passed_over, *ruling.trace))
+    )
+    if ruling.enrich:
+        _enrich(turn, option, message)
+    return ruling.outcome
+
+
+def _height(message: Message) -> tuple[int, float]:
+    priority, value = message.rank
+    return -priority, -value
+
+
+def _passed_over(message: Message, _option: Proposal, ruling: Ruling) -> Check:
+    seen = f"{ruling.outcome.value}: {ruling.reason.value}"
+    rule, until = f"messages.{message.name}", ruling.next_eligible
+    return Check(ruling.channel, "decide", "passed_over", rule, until, seen)
 
 
 def _is_same(ruling: Ruling, before: Pending) -> bool:

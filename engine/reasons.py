@@ -51,6 +51,8 @@ class Reason(StrEnum):
     TYPE_OPT_OUT = "type_opt_out"  # the customer wants no messages of this type
     SUPERSEDED = "superseded"  # a newer message took its place when hours opened
 
+    BRANCH_ENDED = "branch_ended"  # another branch of its `parallel` step was first
+
 
 # What releases for many people at once: hours and days.
 OF_CALENDAR = (

@@ -5,8 +5,9 @@ read `profile` as they like and change it through `note` alone.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from engine.events import Event
 from engine.evolve import evolve
 from engine.profile import Profile
 from engine.program.program import Program
@@ -16,6 +17,13 @@ from engine.records import Record, SegmentEntered, SegmentLeft
 _NOTHING: Mapping[str, Any] = {}
 
 
+class Emission(NamedTuple):
+    """An event that a journey has happen, and the instance that waits for it to have happened."""
+
+    event: Event
+    instance: int
+
+
 class Turn:
     """What is being decided: for whom, by which program, when, because of what."""
 
@@ -23,6 +31,8 @@ class Turn:
         "cause",
         "cause_kind",
         "crossings",
+        "emissions",
+        "emits",
         "is_reviewed",
         "moves",
         "now",
@@ -42,6 +52,8 @@ class Turn:
         self.records: list[Record] = []
         self.crossings: list[SegmentEntered | SegmentLeft] = []  # that nobody has acted on so far
         self.is_reviewed = False  # the segments are others than those last looked at
+        self.emissions: list[Emission] = []  # that did not happen so far
+        self.emits = 0  # bounded by limits.EMITS_MAX
         self.moves = 0  # of journeys, bounded by limits.STEP_MOVES_MAX
 
     def note(self, record: Record) -> None:

@@ -95,10 +95,13 @@ class Story:
         """Replay and give how journeys ended."""
         return self._run()[0].profiles[self.customer].journeys_done
 
+    def inputs(self) -> list[Event | Receipt]:
+        """Give what happened, in order."""
+        return sorted(self._inputs, key=lambda given: given.at)
+
     def _run(self) -> tuple[Replay, list[Decision]]:
         replay = Replay(compile_source(self.workspace), self._answers)
-        inputs = sorted(self._inputs, key=lambda given: given.at)
-        return replay, list(replay.run(inputs, self._until))
+        return replay, list(replay.run(self.inputs(), self._until))
 
     def _add(self, hour: str, kind: EventKind, name: str, **parts: Any) -> "Story":
         moment = at(hour)

@@ -33,6 +33,7 @@ _WHY = {
     Reason.NO_CONTENT: "the message has nothing to say on this channel",
     Reason.TEMPLATE_ERROR: "the text of the message could not be filled in",
     Reason.JOURNEY_EXITED: "the customer left the journey",
+    Reason.BRANCH_ENDED: "another branch of the journey was first",
     Reason.ERASED: "the customer was erased",
     Reason.PROVIDER_FAILED: "the provider could not deliver it",
     Reason.IN_DOUBT: "it is not known whether the provider took it before a failure",

@@ -45,6 +45,7 @@ _DROPPED = {
     Reason.SAME_MESSAGE: "had this very message today",
     Reason.PROVIDER_FAILED: "refused for good, and there is no other channel",
     Reason.JOURNEY_EXITED: "has left the journey",
+    Reason.BRANCH_ENDED: "took another branch first",
 }
 _BLOCKED = {
     "window": "{channel} is closed",

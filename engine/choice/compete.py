@@ -74,13 +74,20 @@ def _planned(case: Case, proposal: int, now: int) -> Iterator[Planned]:
 
 
 def _next_send(case: Case, instance: Instance, at: int) -> Iterator[Planned]:
-    """Give what an instance sends when its wait is over, on the first channel that can carry it."""
+    """Give what an instance sends when its wait is over, on the first channel that can carry it.
+
+    Of several messages it is the highest.
+    """
     send = _instruction_after_wait(case, instance)
-    message = case.program.messages.get(send.message) if send is not None else None
-    if send is None or message is None or message.rank <= case.message.rank:
+    if send is None:
         return
-    names = candidates(case.profile, message, pinned=send.channel, failed=())
-    channel = next(feasible(case.profile, case.program, message, names, [], at), None)
+    names = send.messages or (send.message,)
+    known = [case.program.messages[name] for name in names if name in case.program.messages]
+    message = max(known, key=lambda one: one.rank, default=None)
+    if message is None or message.rank <= case.message.rank:
+        return
+    channels = candidates(case.profile, message, pinned=send.channel, failed=())
+    channel = next(feasible(case.profile, case.program, message, channels, [], at), None)
     if channel is not None:
         yield message, channel, at
 
@@ -91,7 +98,7 @@ def _instruction_after_wait(case: Case, instance: Instance) -> Instruction | Non
     if journey is None or place + 1 >= len(journey.code) or journey.code[place].op not in _WAITS:
         return None
     following = journey.code[place + 1]
-    return following if following.op is Op.SEND else None
+    return following if following.op in (Op.SEND, Op.DECIDE) else None
 
 
 def _needs_place(case: Case, planned: Planned, slot: Slot, now: int) -> Block | None:

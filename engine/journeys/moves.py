@@ -7,30 +7,35 @@ Called by `decide` for instances that entered, whose wait is over or whose messa
 - A deferred message holds its instance at the send step; once the message is sent or dropped, the
   instance goes on.
 - Moves of one input are bounded; an instance that exceeds the bound leaves with reason `loop`.
+- A branch is an instance of its own, whose parent stands at the `parallel` step. When the branches
+  have ended, or the first of them has, the others are ended and the parent goes on.
+- Whatever makes an instance leave ends the whole stay, with all its branches.
 - Only the place where an instance stops is put down: an input commits as a whole, so the places
   between are nobody's past.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.events import Answered
 from engine.instants import DAY_MS
 from engine.journeys.calls import find_waiting, prepare
+from engine.journeys.forks import emit, keep, remember, repeat, split, switch
+from engine.journeys.scopes import step_scope
 from engine.journeys.triggers import enter, may_enter
-from engine.limits import PENDING_MAX, STEP_MOVES_MAX
-from engine.lineage import topmost, variables
+from engine.limits import INSTANCES_MAX, PENDING_MAX, STEP_MOVES_MAX
+from engine.lineage import family, topmost, variables
 from engine.place import find_place
 from engine.profile import Instance
 from engine.program.journey import Instruction, Journey, Op, WaitFor
-from engine.program.scope import Scope
-from engine.proposals import Proposal, propose, withdraw
+from engine.proposals import Proposal, propose, propose_best, withdraw
 from engine.reasons import Outcome, Reason
 from engine.records import (
+    Branched,
+    BranchEnded,
     CallRecalled,
     Exited,
     Moved,
-    Remembered,
     Truncated,
     Unmatched,
     WakeCleared,
@@ -46,28 +51,45 @@ Move = Callable[[Turn, Instance, Instruction, int], int | None]
 
 
 def run(turn: Turn, number: int) -> None:
-    """Move an instance on until it waits or ends."""
+    """Move an instance on until it waits or ends; after its last branch, a parent goes on."""
+    following: int | None = number
+    while following is not None:
+        following = _advance(turn, following)
+
+
+def _advance(turn: Turn, number: int) -> int | None:
+    """Move one instance until it waits or ends; gives its parent where that is to go on now."""
     instance = turn.profile.instances.get(number)
     if instance is None:
-        return
+        return None
     journey = turn.program.journey(instance.journey, instance.version)
     if journey is None:
         leave(turn, instance, "version_gone", Reason.JOURNEY_EXITED)
-        return
+        return None
     position: int | None = instance.position
-    while position is not None:
-        if number not in turn.profile.instances:
-            return
-        if position >= len(journey.code):
-            leave(turn, instance, "completed")
-            return
-        turn.moves += 1
-        if turn.moves > STEP_MOVES_MAX:
-            turn.note(Truncated("moves", journey.name))
-            leave(turn, instance, "loop", Reason.JOURNEY_EXITED)
-            return
-        instruction = journey.code[position]
+    while position is not None and number in turn.profile.instances:
+        instruction = _next_instruction(turn, instance, journey, position)
+        if instruction is None:
+            return None
+        if instruction.op is Op.END:
+            return _join(turn, instance)
         position = _MOVES[instruction.op](turn, instance, instruction, position)
+    return None
+
+
+def _next_instruction(
+    turn: Turn, instance: Instance, journey: Journey, position: int
+) -> Instruction | None:
+    """Give what to do next; None where the instance left, at the end or for too many moves."""
+    if position >= len(journey.code):
+        leave(turn, instance, "completed")
+        return None
+    turn.moves += 1
+    if turn.moves > STEP_MOVES_MAX:
+        turn.note(Truncated("moves", journey.name))
+        leave(turn, instance, "loop", Reason.JOURNEY_EXITED)
+        return None
+    return journey.code[position]
 
 
 def resume(turn: Turn, instance: Instance, position: int) -> None:
@@ -88,17 +110,26 @@ def leave(
     *,
     converted: bool = False,
 ) -> None:
-    """End an instance: what it has pending is dropped first, its timers are forgotten."""
-    profile = turn.profile
+    """End a stay: what it has pending is dropped first, its timers and branches are forgotten."""
+    stay = topmost(turn.profile, instance)
+    _stop(turn, family(turn.profile, stay), dropped)
+    turn.note(Exited(stay.id, stay.journey, reason, turn.now, converted))
+
+
+def _stop(turn: Turn, members: Sequence[Instance], dropped: Reason) -> None:
+    """Drop what instances have pending, forget their timers, and end those that are branches."""
+    profile, numbers = turn.profile, [one.id for one in members]
     for pending in list(profile.pending.values()):
-        if pending.instance == instance.id:
+        if pending.instance in numbers:
             withdraw(turn, pending, dropped)
-    timer = profile.timers.get(instance.timer)
-    if timer is not None:
-        turn.note(WakeCleared(instance.timer, timer.at))
-    if instance.call:
-        turn.note(CallRecalled(instance.call))
-    turn.note(Exited(instance.id, instance.journey, reason, turn.now, converted))
+    for one in reversed(members):
+        timer = profile.timers.get(one.timer)
+        if timer is not None:
+            turn.note(WakeCleared(one.timer, timer.at))
+        if one.call:
+            turn.note(CallRecalled(one.call))
+        if one.parent:
+            turn.note(BranchEnded(one.id))
 
 
 def time_out(turn: Turn, instance: Instance) -> None:
@@ -118,8 +149,7 @@ def take_answer(turn: Turn, answered: Answered) -> None:
         turn.note(Unmatched("answer"))
         return
     if answered.is_good and instruction.call.into:
-        stay = topmost(turn.profile, instance)
-        turn.note(Remembered(stay.id, instruction.call.into, answered.body))
+        keep(turn, instance, instruction.call.into, answered.body)
     resume(turn, instance, instance.position + 1 if answered.is_good else instruction.target)
 
 
@@ -131,45 +161,40 @@ def current(turn: Turn, instance: Instance) -> Instruction | None:
     return journey.code[instance.position]
 
 
-def scope_of(turn: Turn, instance: Instance, scope: Scope) -> Scope:
-    """Have conditions see what an instance knows besides the event at hand."""
-    scope.entry = instance.event
-    scope.journey = variables(turn.profile, instance)
-    return scope
-
-
 def has_engaged(turn: Turn, instance: Instance, wait: WaitFor) -> bool:
-    """Say whether the customer engaged with what an earlier step of this instance sent."""
-    stay = topmost(turn.profile, instance).id
-    return any(
-        sent.instance == stay
-        and sent.step == wait.engagement
-        and any(status in wait.kinds for status in sent.statuses)
-        for sent in turn.profile.sends.values()
-    )
+    """Say whether the customer engaged with what an earlier step of this stay sent last."""
+    stay, proposal = topmost(turn.profile, instance).id, 0
+    for sent in reversed(turn.profile.sends.values()):
+        if sent.instance != stay or sent.step != wait.engagement:
+            continue
+        if proposal not in (0, sent.proposal):
+            break  # of an earlier time around
+        proposal = sent.proposal
+        if any(status in wait.kinds for status in sent.statuses):
+            return True
+    return False
 
 
 def _send(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int | None:
     profile = turn.profile
+    names = instruction.messages or (instruction.message,)
     if len(profile.pending) >= PENDING_MAX:
-        turn.note(Truncated("pending", instruction.message))
+        turn.note(Truncated("pending", names[0]))
         return position + 1
     if position != instance.position:
         turn.note(Moved(instance.id, position))
-    outcome = propose(
-        turn,
-        Proposal(
-            profile.proposal_count + 1,
-            instruction.message,
-            instance.journey,
-            instance.id,
-            instruction.step,
-            turn.now,
-            instruction.channel,
-            event=instance.event,
-            vars=variables(profile, instance),
-        ),
+    proposal = Proposal(
+        profile.proposal_count + 1,
+        names[0],
+        instance.journey,
+        instance.id,
+        instruction.step,
+        turn.now,
+        instruction.channel,
+        event=instance.event,
+        vars=variables(profile, instance),
     )
+    outcome = propose(turn, proposal) if len(names) == 1 else propose_best(turn, proposal, names)
     return None if outcome is Outcome.DEFER else position + 1
 
 
@@ -182,7 +207,7 @@ def _wait_until(
 ) -> int | None:
     assert instruction.until is not None
     zone = find_place(turn.profile, turn.program).zones[0]
-    until_at = instruction.until(_scope(turn, instance), zone)
+    until_at = instruction.until(step_scope(turn, instance), zone)
     if until_at is None or until_at <= turn.now:
         return position + 1  # a date that is unknown or past is nothing to wait for
     _pause(turn, instance, position, until_at)
@@ -196,7 +221,7 @@ def _wait_for(
     assert wait is not None
     if wait.engagement and has_engaged(turn, instance, wait):
         return position + 1
-    if wait.segment and _scope(turn, instance).in_segment(wait.segment):
+    if wait.segment and step_scope(turn, instance).in_segment(wait.segment):
         return position + 1
     _pause(turn, instance, position, turn.now + (instruction.duration_ms or UNBOUNDED_WAIT_MS))
     return None
@@ -204,7 +229,7 @@ def _wait_for(
 
 def _if(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int:
     assert instruction.condition is not None
-    holds = instruction.condition.test(_scope(turn, instance))
+    holds = instruction.condition.test(step_scope(turn, instance))
     return position + 1 if holds else instruction.target
 
 
@@ -214,7 +239,7 @@ def _jump(_turn: Turn, _instance: Instance, instruction: Instruction, _position:
 
 def _call(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int | None:
     assert instruction.call is not None
-    called = prepare(turn, instance, instruction.step, instruction.call, _scope(turn, instance))
+    called = prepare(turn, instance, instruction.step, instruction.call, step_scope(turn, instance))
     if called.refused:
         turn.note(called)
         return instruction.target
@@ -240,9 +265,42 @@ def _start(turn: Turn, instance: Instance, instruction: Instruction, position: i
     return position + 1
 
 
+def _parallel(
+    turn: Turn, instance: Instance, instruction: Instruction, position: int
+) -> int | None:
+    """Begin all branches, then move each; gives where to go on if they are joined at once."""
+    profile = turn.profile
+    if len(profile.instances) + len(instruction.cases) > INSTANCES_MAX:
+        turn.note(Truncated("instances", instance.journey))
+        return instruction.target
+    if position != instance.position:
+        turn.note(Moved(instance.id, position))
+    numbers: list[int] = []
+    for begins in instruction.cases.values():
+        numbers.append(profile.instance_count + 1)
+        turn.note(Branched(numbers[-1], instance.id, begins, turn.now))
+    # Not by `run`: what follows the join is moved by whoever moves this instance, not within it.
+    joined = [number for number in numbers if _advance(turn, number) is not None]
+    return instruction.target if joined else None
+
+
+def _join(turn: Turn, branch: Instance) -> int | None:
+    """End a branch; gives its parent if that was what it stood waiting for."""
+    parent = turn.profile.instances[branch.parent]
+    parallel = current(turn, parent)
+    turn.note(BranchEnded(branch.id))
+    others = [one for one in turn.profile.instances.values() if one.parent == parent.id]
+    if parallel is None or parallel.op is not Op.PARALLEL or (others and not parallel.joins_any):
+        return None
+    for other in others:
+        _stop(turn, family(turn.profile, other), Reason.BRANCH_ENDED)
+    turn.note(Moved(parent.id, parallel.target))
+    return parent.id
+
+
 def _set(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int:
     assert instruction.condition is not None
-    value: Any = instruction.condition.evaluate(_scope(turn, instance))
+    value: Any = instruction.condition.evaluate(step_scope(turn, instance))
     assign(turn, instruction.trait, value)
     return position + 1
 
@@ -257,10 +315,6 @@ def _pause(turn: Turn, instance: Instance, position: int, until_at: int) -> None
     turn.note(WakeSet(turn.profile.timer_count + 1, until_at, "instance", instance.id))
 
 
-def _scope(turn: Turn, instance: Instance) -> Scope:
-    return scope_of(turn, instance, turn.scope(instance.event, instance.event_name))
-
-
 _MOVES: dict[Op, Move] = {
     Op.SEND: _send,
     Op.WAIT: _wait,
@@ -272,4 +326,11 @@ _MOVES: dict[Op, Move] = {
     Op.SET: _set,
     Op.EXIT: _exit,
     Op.CALL: _call,
+    Op.SWITCH: switch,
+    Op.SPLIT: split,
+    Op.REPEAT: repeat,
+    Op.REMEMBER: remember,
+    Op.EMIT: emit,
+    Op.PARALLEL: _parallel,
+    Op.DECIDE: _send,
 }

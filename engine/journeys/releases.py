@@ -92,7 +92,9 @@ def go_on(turn: Turn, pending: Pending) -> None:
     if instance is None or pending.attempt:
         return
     instruction = current(turn, instance)
-    if instruction is not None and instruction.op is Op.SEND and instruction.step == pending.step:
+    if instruction is None or instruction.step != pending.step:
+        return
+    if instruction.op in (Op.SEND, Op.DECIDE):
         resume(turn, instance, instance.position + 1)
 
 

@@ -94,11 +94,6 @@ def _check_env(value: EnvSpec, path: Path, faults: Faults) -> None:
         faults.add((*path, "env"), message, "like {env: CRM_TOKEN}")
 
 
-def is_variable(name: str) -> bool:
-    """Say whether conditions can name a variable so."""
-    return _NAME.fullmatch(name) is not None
-
-
 def compile_call(spec: WebhookSpec, into: str, path: Path, leaves: Leaves) -> CallPlan:
     """Compile a request; `path` is that of its mapping."""
     texts: list[Template] = []

@@ -13,11 +13,12 @@ from engine.localtime import zone
 from engine.program.catalogue import check_catalogue
 from engine.program.consentcheck import check_centre, check_double_opt_in, check_registries
 from engine.program.faults import Faults, quote, suggest
-from engine.program.flow import check_flow, walk_steps
+from engine.program.flow import check_flow
 from engine.program.identitymodel import check_identity
 from engine.program.journeymodel import StepSpec
 from engine.program.model import ADAPTERS, DEFAULT_CONTENT, ChannelSpec, MessageSpec, WorkspaceSpec
 from engine.program.names import Names
+from engine.program.nesting import walk_steps
 from engine.program.places import Path
 from engine.program.plain import dict_or_none
 from engine.program.policycheck import check_country, check_policies, check_purpose
@@ -192,16 +193,23 @@ def _check_references(
 ) -> None:
     if step.send:
         names.check("messages", step.send, (*path, "send"))
+    names.check_all("messages", step.decide, (*path, "decide"))
     if step.start:
         names.check("journeys", step.start, (*path, "start"))
     if step.wait_for is not UNSET and step.wait_for.segment:
         names.check("segments", step.wait_for.segment, (*path, "wait_for", "segment"))
     if not step.channel or not names.check("channels", step.channel, (*path, "channel")):
         return
-    message = spec.messages.get(step.send)
-    if message is None or DEFAULT_CONTENT in message.content or step.channel in message.content:
-        return
-    if not faults.touches(("messages", step.send, "content")):
-        problem = f"message {quote(step.send)} has no content for {quote(step.channel)}"
-        hint = suggest(step.channel, message.content, "it has content for")
+    for name in (step.send, *step.decide):
+        message = spec.messages.get(name)
+        if message is not None and not faults.touches(("messages", name, "content")):
+            _check_pinned(name, message, step.channel, path, faults)
+
+
+def _check_pinned(
+    name: str, message: MessageSpec, channel: str, path: Path, faults: Faults
+) -> None:
+    if DEFAULT_CONTENT not in message.content and channel not in message.content:
+        problem = f"message {quote(name)} has no content for {quote(channel)}"
+        hint = suggest(channel, message.content, "it has content for")
         faults.add((*path, "channel"), problem, hint)

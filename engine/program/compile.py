@@ -61,6 +61,7 @@ from engine.program.wordcheck import check_event
 SEMANTICS = 1
 
 _NO_PLACES: Places = {}
+_SENDS = (Op.SEND, Op.DECIDE)
 
 
 def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Program:
@@ -184,7 +185,8 @@ def _add_people(program: Program, spec: WorkspaceSpec, leaves: Leaves) -> Progra
 
 def _urgency(journey: Journey, messages: Mapping[str, Message]) -> tuple[int, float]:
     """Put first the journey whose first message matters most, where one event starts several."""
-    sends = (messages.get(one.message) for one in journey.code if one.op is Op.SEND)
+    names = [one.messages or (one.message,) for one in journey.code if one.op in _SENDS]
+    sends = (messages.get(sent[0]) for sent in names)
     first = next(sends, None)
     priority, value = first.rank if first is not None else (0, 0.0)
     return -priority, -value

@@ -1,44 +1,29 @@
 """The flow of journeys: whether every step can be reached and every wait can end.
 
-Called by `check` with journeys whose shape is right. Looks at steps only; whether the things they
-name exist is the business of `check`.
+Called by `check` with journeys whose shape is right. Looks at how steps follow each other; each on
+its own is the business of `stepcheck`, whether the things they name exist that of `check`.
 """
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from msgspec import UNSET
 
-from engine.program.calls import check_call, is_variable
+from engine.limits import VARIABLES_MAX
 from engine.program.faults import Faults, enumerate_names, quote, suggest
-from engine.program.journeymodel import JourneySpec, StepSpec, WaitUntilSpec
+from engine.program.journeymodel import JourneySpec, StepSpec
+from engine.program.loops import check_loops
+from engine.program.nesting import (
+    Placed,
+    holds_for,
+    may_skip,
+    name_step,
+    nested_steps,
+    place_steps,
+    walk_steps,
+)
 from engine.program.places import Path, format_path
-from engine.program.steps import ACTIONS, BRANCHING, name_actions, name_step
-
-_NEXT_CLOCK = re.compile(r"\s*(?:[A-Za-z]+\s+)?\d{1,2}:\d\d\s*")  # always in the future
-_WHAT_WAITS = ("event", "segment", "engagement")
-
-
-class Placed(NamedTuple):
-    """A step and where it stands."""
-
-    step: StepSpec
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """Give the step's id."""
-        return name_step(self.step, self.path)
-
-
-def walk_steps(steps: tuple[StepSpec, ...], path: Path) -> Iterator[Placed]:
-    """Give each step, those in branches included, in the order in which they are written."""
-    for index, step in enumerate(steps):
-        step_path = (*path, index)
-        yield Placed(step, step_path)
-        yield from walk_steps(step.then, (*step_path, "then"))
-        yield from walk_steps(step.else_, (*step_path, "else"))
+from engine.program.stepcheck import check_step, note_stray
+from engine.program.steps import VARIABLE
 
 
 def check_flow(journeys: Mapping[str, JourneySpec], faults: Faults) -> None:
@@ -47,75 +32,13 @@ def check_flow(journeys: Mapping[str, JourneySpec], faults: Faults) -> None:
         path: Path = ("journeys", name, "steps")
         placed = list(walk_steps(journey.steps, path))
         for one in placed:
-            _check_step(one, faults)
-            _check_webhook(one, faults)
+            check_step(one, faults)
         _check_ids(placed, faults)
+        _check_variables(placed, faults)
         _check_ends(journey.steps, path, faults)
         _check_engagements(journey.steps, path, {}, placed, faults)
     _check_entries(journeys, faults)
-    _check_loops(journeys, faults)
-
-
-def _check_step(placed: Placed, faults: Faults) -> None:
-    step, path = placed
-    actions = name_actions(step)
-    if not actions and not faults.touches(path):
-        faults.add(path, "this step does nothing", f"give it one of {', '.join(ACTIONS)}")
-    if len(actions) > 1:
-        message = f"one step can't {actions[0]} and {actions[1]}"
-        faults.add((*path, actions[1]), message, "make it two steps", at_key=True)
-    if step.channel and not step.send:
-        _note_stray("channel", "send", path, faults)
-    if not any(action in BRANCHING for action in actions):
-        for key, branch in (("then", step.then), ("else", step.else_)):
-            if branch:
-                _note_stray(key, "if, wait_for or webhook", path, faults)
-    if step.if_ and not step.then and not step.else_ and not faults.touches(path):
-        faults.add(path, "this `if` has no steps", "give it `then:` or `else:`")
-    if step.wait_for is not UNSET:
-        _check_wait_for(placed, faults)
-    _check_values(step, path, faults)
-
-
-def _check_webhook(placed: Placed, faults: Faults) -> None:
-    step, path = placed
-    if step.webhook is not UNSET:
-        check_call(step.webhook, (*path, "webhook"), faults)
-        if step.into and not is_variable(step.into):
-            message = f"{quote(step.into)} can't be the name of a variable"
-            faults.add((*path, "into"), message, "write letters, digits and _, like quote")
-    elif step.into:
-        _note_stray("into", "webhook", path, faults)
-
-
-def _note_stray(key: str, owner: str, path: Path, faults: Faults) -> None:
-    faults.add((*path, key), f"{key!r} belongs to {owner}", "", at_key=True)
-
-
-def _check_wait_for(placed: Placed, faults: Faults) -> None:
-    spec = placed.step.wait_for
-    assert spec is not UNSET
-    path = (*placed.path, "wait_for")
-    stated = [key for key in _WHAT_WAITS if getattr(spec, key)]
-    if not stated and not faults.touches(path):
-        faults.add(path, "nothing is waited for", f"name one of {', '.join(_WHAT_WAITS)}")
-    if len(stated) > 1:
-        message = f"one wait can't be for {stated[0]} and {stated[1]}"
-        faults.add((*path, stated[1]), message, "wait for one of them", at_key=True)
-    if spec.if_ and not spec.event:
-        _note_stray("if", "event", path, faults)
-    if spec.kinds and not spec.engagement:
-        _note_stray("kinds", "engagement", path, faults)
-    if placed.step.else_ and spec.up_to is UNSET and not faults.touches(path):
-        message = "these steps can't be reached: the wait has no end"
-        faults.add((*placed.path, "else"), message, "give `wait_for` an `up_to:`", at_key=True)
-
-
-def _check_values(step: StepSpec, path: Path, faults: Faults) -> None:
-    for trait, value in step.set.items():
-        if isinstance(value, str) and value.startswith(("event.", "profile.", "context.")):
-            message = f"{trait!r} would become the text {quote(value)}"
-            faults.add((*path, "set", trait), message, f"for its value write {{cel: {value}}}")
+    check_loops(journeys, faults)
 
 
 def _check_ids(placed: list[Placed], faults: Faults) -> None:
@@ -127,18 +50,30 @@ def _check_ids(placed: list[Placed], faults: Faults) -> None:
         first.setdefault(one.name, one.path)
 
 
+def _check_variables(placed: list[Placed], faults: Faults) -> None:
+    """Note variables for which there is no room; `repeat` steps count in one of their own."""
+    known: dict[str, Path] = {}
+    for step, path in placed:
+        if step.repeat is not UNSET:
+            known[f"repeat {format_path(path)}"] = (*path, "repeat")
+        for name in step.set:
+            if name.startswith(VARIABLE):
+                known.setdefault(name, (*path, "set", name))
+    for path in list(known.values())[VARIABLES_MAX : VARIABLES_MAX + 1]:
+        message = f"a journey has at most {VARIABLES_MAX} variables, and this is one more"
+        faults.add(path, message, "put several values into one, or write traits", at_key=True)
+
+
 def _check_ends(steps: tuple[StepSpec, ...], path: Path, faults: Faults) -> bool:
     """Note the first step behind an end; say whether the steps always end in an exit."""
     ended_by = ""
-    for index, step in enumerate(steps):
-        step_path = (*path, index)
+    for step, step_path in place_steps(steps, path):
         if ended_by:
             message = "this step can't be reached"
             faults.add(step_path, message, f"{ended_by} leaves the journey before it")
             break
-        then_ends = _check_ends(step.then, (*step_path, "then"), faults)
-        else_ends = _check_ends(step.else_, (*step_path, "else"), faults)
-        if step.exit or (then_ends and else_ends):
+        ends = [_check_ends(*nested, faults) for nested in nested_steps(step, step_path)]
+        if step.exit or (ends and not may_skip(step) and holds_for(step, ends, always=True)):
             ended_by = name_step(step, step_path)
     return bool(ended_by)
 
@@ -152,37 +87,44 @@ def _check_engagements(
 ) -> dict[str, None]:
     """Note waits for sends that can't have happened; give the sends that can have by the end."""
     seen = dict(before)
-    for index, step in enumerate(steps):
-        step_path = (*path, index)
+    for step, step_path in place_steps(steps, path):
         wanted = "" if step.wait_for is UNSET else step.wait_for.engagement
         if wanted and wanted not in seen:
             where = (*step_path, "wait_for", "engagement")
             message, hint = _explain_engagement(wanted, seen, placed)
             faults.add(where, message, hint)
-        if step.send:
+        if sends(step):
             seen[name_step(step, step_path)] = None
-        branches = (("then", step.then), ("else", step.else_))
-        after = [
-            _check_engagements(branch, (*step_path, key), seen, placed, faults)
-            for key, branch in branches
-        ]
-        for sends in after:
-            seen.update(sends)
+        lists = nested_steps(step, step_path)
+        if step.repeat is not UNSET:  # what comes later in it came before, the time before
+            seen.update(_sends_within(step.steps, (*step_path, "steps")))
+        after = [_check_engagements(*nested, seen, placed, faults) for nested in lists]
+        for sent in after:
+            seen.update(sent)
     return seen
+
+
+def sends(step: StepSpec) -> bool:
+    """Say whether a step sends a message."""
+    return bool(step.send or step.decide)
+
+
+def _sends_within(steps: tuple[StepSpec, ...], path: Path) -> dict[str, None]:
+    return {one.name: None for one in walk_steps(steps, path) if sends(one.step)}
 
 
 def _explain_engagement(
     wanted: str, seen: dict[str, None], placed: list[Placed]
 ) -> tuple[str, str]:
-    sends = [one.name for one in placed if one.step.send]
+    known = [one.name for one in placed if sends(one.step)]
     earlier = (
         f"sends before it: {enumerate_names(seen)}" if seen else "no message is sent before it"
     )
-    if wanted in sends:
+    if wanted in known:
         return f"the send step {quote(wanted)} is not before this wait", earlier
     if any(one.name == wanted for one in placed):
         return f"the step {quote(wanted)} sends nothing", earlier
-    return f"unknown send step {quote(wanted)}", suggest(wanted, sends, "send steps")
+    return f"unknown send step {quote(wanted)}", suggest(wanted, known, "send steps")
 
 
 def _check_entries(journeys: Mapping[str, JourneySpec], faults: Faults) -> None:
@@ -211,69 +153,4 @@ def _check_trigger(journey: JourneySpec, path: Path, faults: Faults) -> None:
         message = "one trigger can't be an event and a segment"
         faults.add((*path, "segment"), message, "make it two journeys", at_key=True)
     if trigger.on is not UNSET and not trigger.segment:
-        _note_stray("on", "segment", path, faults)
-
-
-def _check_loops(journeys: Mapping[str, JourneySpec], faults: Faults) -> None:
-    """Note journeys that start each other in a circle in which nothing waits."""
-    starts: dict[str, list[Placed]] = {}
-    for name, journey in journeys.items():
-        starts[name] = []
-        _gather_starts(journey.steps, ("journeys", name, "steps"), starts[name])
-    while _strip_ends(starts):
-        circle = _find_circle(starts)
-        names = [str(one.path[1]) for one in circle]
-        message = f"journeys start each other without a wait: {' → '.join([*names, names[0]])}"
-        faults.add((*circle[-1].path, "start"), message, "put a `wait:` before this step")
-        for name in names:
-            del starts[name]
-
-
-def _strip_ends(starts: dict[str, list[Placed]]) -> bool:
-    """Take away journeys that lead into no circle, until none is left or only circles are."""
-    ends: list[str] = [""]
-    while ends:
-        for name, placed in starts.items():
-            starts[name] = [one for one in placed if one.step.start in starts]
-        ends = [name for name, placed in starts.items() if not placed]
-        for name in ends:
-            del starts[name]
-    return bool(starts)
-
-
-def _find_circle(starts: Mapping[str, list[Placed]]) -> list[Placed]:
-    """Follow the first start of each journey until one comes again."""
-    trail: dict[str, Placed] = {}
-    name = min(starts)
-    while name not in trail:
-        trail[name] = starts[name][0]
-        name = trail[name].step.start
-    names = list(trail)
-    return [trail[one] for one in names[names.index(name) :]]
-
-
-def _gather_starts(steps: tuple[StepSpec, ...], path: Path, found: list[Placed]) -> bool:
-    """Gather the `start` steps reached in the moment of entry; say whether the end is, too."""
-    for index, step in enumerate(steps):
-        step_path = (*path, index)
-        if step.start:
-            found.append(Placed(step, step_path))
-        if step.exit or _surely_waits(step):
-            return False
-        goes_on = [_gather_starts(step.then, (*step_path, "then"), found)]
-        if step.wait_for is UNSET:
-            goes_on.append(_gather_starts(step.else_, (*step_path, "else"), found))
-        if not any(goes_on):
-            return False
-    return True
-
-
-def _surely_waits(step: StepSpec) -> bool:
-    """Say whether time passes here. A date may be past and a segment may hold already."""
-    if step.webhook is not UNSET:
-        return True
-    if step.wait_for is not UNSET:
-        return not step.wait_for.segment
-    if isinstance(step.wait, WaitUntilSpec):
-        return _NEXT_CLOCK.fullmatch(step.wait.until) is not None
-    return step.wait is not UNSET or _NEXT_CLOCK.fullmatch(step.until) is not None
+        note_stray("on", "segment", path, faults)

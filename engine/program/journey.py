@@ -27,6 +27,14 @@ class Op(StrEnum):
     SET = "set"
     EXIT = "exit"
     CALL = "call"  # go on when answered well, else jump to `target`
+    SWITCH = "switch"  # jump to the case of the value's text, or to `target`
+    SPLIT = "split"  # jump to the arm of the customer, or to `target`
+    PARALLEL = "parallel"  # begin the branches; once they are joined, jump to `target`
+    END = "end"  # of a branch
+    REPEAT = "repeat"  # go on, so many times; then jump to `target`
+    REMEMBER = "remember"  # set a variable
+    EMIT = "emit"
+    DECIDE = "decide"
 
 
 Names = Mapping[str, Any]  # what a text can show
@@ -65,7 +73,10 @@ class Instruction(msgspec.Struct, frozen=True):
     What the other fields mean depends on `op`: `message` and `channel` for SEND, `duration_ms` for
     WAIT and WAIT_FOR (there the longest wait), `until` for WAIT_UNTIL, `target` for IF (when
     false), JUMP and WAIT_FOR (when time ran out), `journey` for START, `trait` and `condition` for
-    SET, `condition` for IF, `reason` for EXIT, `call` and `target` (when it failed) for CALL.
+    SET and REMEMBER, `condition` for IF, SWITCH and REPEAT (if it has one), `reason` for EXIT,
+    `cases` for SWITCH, SPLIT and PARALLEL, `weights` for SPLIT, `joins_any` for PARALLEL,
+    `times` for REPEAT, `event` and `properties` for EMIT, `messages` and `channel` for DECIDE,
+    `call` and `target` (when it failed) for CALL.
     """
 
     op: Op
@@ -80,6 +91,13 @@ class Instruction(msgspec.Struct, frozen=True):
     trait: str = ""
     condition: Condition | None = None
     reason: str = ""
+    cases: Mapping[str, int] = {}  # where the steps of a case, an arm or a branch begin
+    weights: tuple[tuple[str, float], ...] = ()
+    joins_any: bool = False
+    times: int = 0
+    event: str = ""
+    properties: tuple[tuple[str, Condition], ...] = ()
+    messages: tuple[str, ...] = ()
     call: CallPlan | None = None
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from engine.limits import REPEAT_MAX
 from engine.program.texts import (
     ConditionText,
     Duration,
@@ -123,7 +124,7 @@ class StepSpec(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
     send: MessageName = ""
     channel: Annotated[
-        str, Meta(min_length=1, description="With `send`: the one channel it may go to.")
+        str, Meta(min_length=1, description="With `send` or `decide`: the only channel.")
     ] = ""
     wait: Duration | WaitUntilSpec | UnsetType = UNSET
     until: Annotated[
@@ -150,9 +151,63 @@ class StepSpec(Struct, frozen=True, forbid_unknown_fields=True):
     start: JourneyName = ""
     set: Annotated[
         dict[str, str | int | float | bool | ValueSpec],
-        Meta(description="Profile attributes and their new values; `{cel: …}` is computed."),
+        Meta(
+            description=(
+                "Profile attributes, or variables of the journey (`journey.NAME`), and their new "
+                "values; `{cel: …}` is computed."
+            )
+        ),
     ] = {}
     exit: Annotated[str, Meta(min_length=1, description="Leave the journey, for this reason.")] = ""
+    switch: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="A value in CEL: the case of that name is taken, else `else`.",
+            examples=["profile.tier"],
+        ),
+    ] = ""
+    split: Annotated[
+        dict[str, Annotated[float, Meta(gt=0)]],
+        Meta(
+            description="Arms and their weights; who is in one stays in it.",
+            examples=[{"control": 50, "offer": 50}],
+        ),
+    ] = {}
+    cases: Annotated[
+        "dict[str, tuple[StepSpec, ...]]",
+        Meta(description="With `switch` or `split`: the steps by value, or by arm."),
+    ] = {}
+    parallel: Annotated[
+        "dict[str, tuple[StepSpec, ...]]",
+        Meta(description="Branches by name, which run side by side."),
+    ] = {}
+    join: Annotated[
+        Literal["all", "any"] | UnsetType,
+        Meta(description="With `parallel`: which branches must have ended to go on; absent: all."),
+    ] = UNSET
+    repeat: (
+        Annotated[
+            int,
+            Meta(ge=1, le=REPEAT_MAX, description="Do `steps` again, at most this many times."),
+        ]
+        | UnsetType
+    ) = UNSET
+    while_: Annotated[ConditionText, Meta(description="With `repeat`: asked before each time.")] = (
+        field(default="", name="while")
+    )
+    steps: Annotated[
+        "tuple[StepSpec, ...]", Meta(description="With `repeat`: what is done again.")
+    ] = ()
+    emit: EventName = ""
+    properties: Annotated[
+        dict[str, str | int | float | bool | ValueSpec],
+        Meta(description="With `emit`: what the event says; `{cel: …}` is computed."),
+    ] = {}
+    decide: Annotated[
+        tuple[MessageName, ...],
+        Meta(description="Messages of which the best that can go now is sent."),
+    ] = ()
 
 
 class JourneySpec(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,10 +7,10 @@ from msgspec import UNSET
 
 from engine.events import KIND_NAMES
 from engine.program.faults import Faults, quote, suggest
-from engine.program.flow import walk_steps
 from engine.program.mappingmodel import SOURCES, MappingSpec, PropertySpec
 from engine.program.mappings import listed
 from engine.program.model import WorkspaceSpec
+from engine.program.nesting import walk_steps
 from engine.program.places import Path
 from engine.vocabulary import canonical_name
 
@@ -34,6 +34,7 @@ def check_words(spec: WorkspaceSpec, faults: Faults) -> None:
             wait = step.step.wait_for
             if wait is not UNSET:
                 check_event(wait.event, (*step.path, "wait_for", "event"), faults)
+            check_event(step.step.emit, (*step.path, "emit"), faults)
     for index, mapping in enumerate(spec.mapping):
         _check_mapping(mapping, ("mapping", index), faults)
 

@@ -343,3 +343,33 @@ def test_journeys_may_start_each_other_behind_a_call() -> None:
 
 def test_a_step_may_take_an_hour_and_no_longer() -> None:
     assert ask({"timeout": "1h"}).expires_at == at("08:00") + HOUR_MS
+
+
+def test_branches_wait_for_answers_of_their_own_and_share_what_they_learn() -> None:
+    steps = [
+        {
+            "parallel": {
+                "a": [{"webhook": {"url": URL}, "into": "one"}],
+                "b": [{"webhook": {"url": URL}, "into": "two"}],
+            }
+        },
+        {"if": "journey.one.n + journey.two.n == 2", "then": [{"send": "a"}]},
+    ]
+    told = story(steps=steps).track("08:00", "Go").answering(after(1_000, body={"n": 1}))
+    assert told.until("09:00").told() == ["08:00:01 a send sent email"]
+
+
+def test_a_branch_that_is_ended_takes_its_call_back() -> None:
+    steps = [
+        {
+            "parallel": {"a": [{"webhook": {"url": URL}}], "b": [{"wait": "1s"}]},
+            "join": "any",
+        },
+        {"send": "a"},
+    ]
+    life = Life(workspace(steps=steps))
+    (called,) = find(life.go(), Called)
+    (waiting,) = [one for one in life.profile.timers.items() if one[1].at == life.now + 1_000]
+    result = life.take(Tick(waiting[0], waiting[1].at), later_ms=1_000)
+    assert find(result, CallRecalled) == [CallRecalled(called.call_id)]
+    assert life.answer(called.call_id).records == [Unmatched("answer")]

@@ -66,6 +66,17 @@ journeys:
         else: [{if: in_segment("vip"), then: [{start: later}]}]
       - wait: {until: Mon 09:00}
   later: {steps: [{wait: 1h}, {start: greeting}]}
+  many:
+    trigger: {event: Paid}
+    steps:
+      - switch: profile.tier
+        cases: {gold: [{decide: [hello, hint], id: best}], silver: []}
+        else: [{set: {journey.n: 1, journey.m: {cel: entry.total + 1}}}]
+      - split: {a: 1, b: 2.5}
+        cases: {a: [{wait: 1h}]}
+      - parallel: {x: [{wait: 1h}, {send: hint}], y: [{wait_for: {event: Seen}}]}
+        join: any
+      - {repeat: 3, while: journey.n < 9, steps: [{wait: 1d}, {emit: Left, properties: {n: 1}}]}
 """,
     "shop.yaml",
 )
@@ -102,7 +113,7 @@ def put(raw: Any, path: Walk, value: object) -> None:
 
 def test_the_workspace_that_is_spoilt_is_sound() -> None:
     assert SOUND.problems == []
-    assert len(compile_source(SOUND.value, SOUND.places).journeys) == 2
+    assert len(compile_source(SOUND.value, SOUND.places).journeys) == 3
 
 
 def find_faults(raw: dict[str, Any]) -> list[Problem]:

@@ -51,7 +51,7 @@ def test_a_step_has_exactly_one_action() -> None:
     choices = workspace_schema()["$defs"]["Step"]["oneOf"]
     assert {"required": ["send"]} in choices
     assert {"required": ["webhook"]} in choices
-    assert len(choices) == 9
+    assert len(choices) == 15
 
 
 def test_editors_are_offered_adapters_and_countries() -> None:
