@@ -3,14 +3,10 @@
 A part of the tables of `actors.memory`; `adapters.sqlite` says the same in SQL.
 """
 
-import msgspec
-
+from actors.outgoing import decided_at
 from actors.rows import Cutoffs, DecisionRow, Entry, OutboxRow, QuarantineRow, Retired
-from engine.effects import Send
 
 DONE_STATES = ("sent", "failed", "expired", "in_doubt")  # any other is open, as in SQLite
-
-_decode_send = msgspec.msgpack.Decoder(Send).decode
 
 
 class Aging:
@@ -68,7 +64,5 @@ class Aging:
 
 def is_sent_before(body: bytes, before_at: int) -> bool:
     """Say whether a message was decided before an instant; one that can't be read is kept."""
-    try:
-        return _decode_send(body).decided_at < before_at
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return False
+    at = decided_at(body)
+    return at is not None and at < before_at

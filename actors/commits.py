@@ -20,11 +20,20 @@ import msgspec
 from actors.counters import Counters
 from actors.customer import Customer
 from actors.cuts import Cut
+from actors.outgoing import CALLS
 from actors.ports import Store
-from actors.rows import Commit, DecisionRow, Entry, MemberChange, OutboxRow, TimerRow
+from actors.rows import (
+    Commit,
+    DecisionRow,
+    Entry,
+    MemberChange,
+    OutboxChange,
+    OutboxRow,
+    TimerRow,
+)
 from actors.stays import changed_stays, may_change
 from actors.tickets import Ticket
-from engine.effects import Effect, Send, Unwake, Wake
+from engine.effects import Call, Effect, Recall, Send, Unwake, Wake
 from engine.errors import StoreError
 from engine.events import Input
 from engine.records import Decided, SegmentEntered, SegmentLeft
@@ -51,9 +60,11 @@ def decision_row(customer: str, seq: int, decided: Decided) -> DecisionRow:
     )
 
 
-def outbox_row(send: Send) -> OutboxRow:
-    """Give the row of a message as it is before anything was tried."""
+def outbox_row(send: Send | Call) -> OutboxRow:
+    """Give the row of a message, or of a call, as it is before anything was tried."""
     body = _ENCODER.encode(send)
+    if isinstance(send, Call):
+        return OutboxRow(send.call_id, send.customer, CALLS, "queued", 0, body)
     return OutboxRow(send.message_id, send.customer, send.channel, "queued", 0, body)
 
 
@@ -67,6 +78,7 @@ class Batch:
     """One group commit in the making: what to write, whom to answer, what to release."""
 
     __slots__ = (
+        "calls",
         "commit",
         "cuts",
         "decided",
@@ -74,6 +86,7 @@ class Batch:
         "erased",
         "mark",
         "parts",
+        "recalls",
         "sends",
         "stored",
         "tickets",
@@ -94,6 +107,8 @@ class Batch:
         self.touched: dict[Customer, int] = {}  # with the last entry of each in here
         self.decided: list[tuple[str, Decided]] = []
         self.sends: list[Send] = []
+        self.calls: list[Call] = []
+        self.recalls: list[str] = []  # calls that nobody waits for any more
         self.wakes: list[TimerRow] = []
         self.unwakes: list[tuple[str, int]] = []
         self.waiters: list[asyncio.Future[None]] = []  # the outbox, for changes of its own
@@ -159,6 +174,15 @@ class Batch:
         if isinstance(effect, Send):
             self.sends.append(effect)
             self.commit.outbox.append(outbox_row(effect))
+        elif isinstance(effect, Call):
+            self.calls.append(effect)
+            self.commit.outbox.append(outbox_row(effect))
+        elif isinstance(effect, Recall):
+            self.recalls.append(effect.call_id)
+            # With what led to it: after a crash nobody would know that it isn't waited for.
+            self.commit.outbox_changes.append(
+                OutboxChange(effect.call_id, "failed", 0, "nobody waits for it")
+            )
         elif isinstance(effect, Wake):
             row = TimerRow(effect.at, effect.customer, effect.timer, seq, place)
             self.wakes.append(row)

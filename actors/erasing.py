@@ -6,6 +6,7 @@ whose name there was one before, and gives `actors.erasures` what that works wit
 
 from collections.abc import Sequence
 
+from actors.calls import Calls
 from actors.carrier import Carrier, Floor
 from actors.commits import Batch, Committer
 from actors.counters import Counters
@@ -19,7 +20,7 @@ from actors.ports import Clock, Keeper, Store
 from actors.rows import QuarantineRow
 from actors.tickets import Ticket
 from actors.tombstones import Gate, Verdict
-from engine.events import Input, Rebirth, Receipt, Tick
+from engine.events import Answered, Input, Rebirth, Receipt, Tick
 from engine.profile import Profile
 from engine.program.program import Program
 
@@ -35,6 +36,7 @@ class Erasing:
     counters: Counters
     directory: Directory
     outbox: Outbox
+    calls: Calls
     _gate: Gate
     _intake: Intake
     _commits: Committer
@@ -66,6 +68,7 @@ class Erasing:
             self.directory,
             self._intake,
             self.outbox,
+            calls=self.calls,
             carrier=self._carrier,
             batch=self._open_batch,
             flying=lambda: self._commits.flying,
@@ -115,7 +118,7 @@ class Erasing:
         counted: bool,  # noqa: FBT001 - as in `_decide`
     ) -> bool:
         """See to whom an input leads that names somebody erased; False: to nobody."""
-        if actor.last_seq and not isinstance(given, Receipt):
+        if actor.last_seq and not isinstance(given, Receipt | Answered):
             return True
         verdict = self._gate.judge(actor.id, given, profile, actor.last_seq)
         if verdict is Verdict.GONE:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import msgspec
 
 from actors.ahead import find_ahead, read_chain
+from actors.calls import Calls
 from actors.carrier import Carrier, Floor
 from actors.commits import Batch
 from actors.customer import Customer, Halt, Move
@@ -67,6 +68,7 @@ class Erasures:
         intake: Intake,
         outbox: Outbox,
         *,
+        calls: Calls,
         carrier: Carrier,
         batch: Callable[[], Batch],
         flying: Callable[[], Batch | None],
@@ -89,6 +91,7 @@ class Erasures:
         self._directory = directory
         self._intake = intake
         self._outbox = outbox
+        self._calls = calls
         self._carrier = carrier
         self._batch = batch
         self._flying = flying
@@ -275,8 +278,10 @@ class Erasures:
             # Also those the outbox does not have, because it takes nothing more: at the next start
             # it would find them.
             erased.messages += [name for name in profile.sends if name not in others]
+            erased.messages += [one.call for one in profile.instances.values() if one.call]
             self._empty(actor)
         batch.sends = [send for send in batch.sends if send.customer not in scope.chains]
+        batch.calls = [call for call in batch.calls if call.customer not in scope.chains]
         erased.customers += scope.chains
         erased.messages += self._open_messages(scope)
         erased_at = max(self._now(), *map(self._gate.tombstones.erased_at, scope.identities))
@@ -321,12 +326,16 @@ class Erasures:
 
     def _open_messages(self, scope: Scope) -> list[str]:
         """Name the messages that could still leave, also those of commits under way."""
-        found = [name for customer in scope.chains for name in self._outbox.waiting(customer)]
+        found = self._waiting(scope)
         for batch in (self._flying(), self._batch()):
             if batch is not None:
                 rows = batch.commit.outbox
                 found += [row.message_id for row in rows if row.customer in scope.chains]
         return found
+
+    def _waiting(self, scope: Scope) -> list[str]:
+        ways = (self._outbox, self._calls)
+        return [name for customer in scope.chains for way in ways for name in way.waiting(customer)]
 
     def settle(self, cuts: Sequence[Cut]) -> None:
         """Forget in memory who was cut off, for that is durable; what waited for it goes on."""
@@ -336,10 +345,9 @@ class Erasures:
                 actor.is_stopped = False
                 self._directory.forget(actor.id)
                 self._outbox.cancel(actor.id, _every, Reason.ERASED.value)
+                self._calls.cancel(actor.id)
                 self._gate.closed.pop(actor.id, None)
-            self._flights[cut.row.number] = [
-                name for customer in cut.scope.chains for name in self._outbox.waiting(customer)
-            ]
+            self._flights[cut.row.number] = self._waiting(cut.scope)
             self._intake.erased(cut.scope.chains, cut.scope.identities)
             for hashed, erased_at in cut.tombstones:
                 self._gate.tombstones.add(hashed, erased_at)
@@ -407,13 +415,16 @@ class Erasures:
         async for remains in self._hearsay.find(scope.chains):
             row = await self._erase_hearsay(row, remains)
         await self._erase_quarantined(scope)
-        while any(map(self._outbox.carries, self._flights.get(row.number, ()))):
+        while any(map(self._carries, self._flights.get(row.number, ()))):
             await self._clock.sleep_until(self._clock.now() + _POLL_MS)
         self._flights.pop(row.number, None)
         for keeper in self._keepers:
             for customer in scope.chains:
                 await keeper.erase(customer)
         return await self._save(row._replace(state=ErasureState.CLEANING, scope=b""))
+
+    def _carries(self, name: str) -> bool:
+        return self._outbox.carries(name) or self._calls.carries(name)
 
     async def _erase_portion(self, row: ErasureRow, scope: Scope, customer: str) -> ErasureRow:
         entries = await read_chain(self._store, customer, scope.chains[customer])

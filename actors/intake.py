@@ -14,7 +14,7 @@ from actors.ports import Store
 from actors.tickets import Hold, Ticket
 from actors.tombstones import Gate
 from engine.errors import StoreError
-from engine.events import Event, EventKind, Input, Key, Receipt
+from engine.events import Answered, Event, EventKind, Input, Key, Receipt
 from engine.identities import ANONYMOUS_PREFIX, IdentityRules, judge, keys_of
 
 REFUSED_MAX = 10_000  # merges that were not made, remembered so that they are not tried each time
@@ -80,7 +80,7 @@ class Intake:
                     assert given.user is not None
                     customer = given.user
             else:
-                assert isinstance(given, Receipt)
+                assert isinstance(given, (Receipt, Answered))
                 customer = given.user
             self._post(customer, given, ticket)
 
@@ -282,7 +282,7 @@ def _fail_said(move: Move, error: StoreError) -> None:
 
 def _names(given: Input) -> tuple[str, ...]:
     """Name the customers an input is of, as far as it says so itself."""
-    assert isinstance(given, (Event, Receipt))
+    assert isinstance(given, (Event, Receipt, Answered))
     names = [given.user] if given.user else []
     if isinstance(given, Event) and given.anonymous:
         names.append(ANONYMOUS_PREFIX + given.anonymous)

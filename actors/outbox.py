@@ -302,7 +302,7 @@ class Outbox:
         if may_repeat:
             self._note(parcel, OutboxState.DISPATCHING)
         else:
-            change = _change(send.message_id, OutboxState.DISPATCHING, parcel.attempts)
+            change = outbox_change(send.message_id, OutboxState.DISPATCHING, parcel.attempts)
             await self._insist(lambda: self._changed(change))
         # Making it durable took time, in which it may have expired or been recalled.
         if parcel.recalled is not None:
@@ -370,7 +370,7 @@ class Outbox:
 
     async def _settle(self, customer: str, message_id: str, attempts: int, ending: _Ending) -> None:
         receipt = _receipt(customer, message_id, ending, self._clock.now())
-        change = _change(message_id, ending.state, attempts, ending.detail)
+        change = outbox_change(message_id, ending.state, attempts, ending.detail)
         if ending.state == OutboxState.SENT:
             # Both at once, so that they can share a commit: the sooner the store knows, the
             # fewer sent messages a crash leaves in doubt.
@@ -380,17 +380,11 @@ class Outbox:
             await self._insist(lambda: self._changed(change))
 
     async def _insist(self, *acts: _Act) -> None:
-        """Have things made durable together, asking again while the store can't."""
-        waiting: Sequence[_Act] = acts
-        while waiting:
-            asked = [(act, _ask(act)) for act in waiting]
-            waiting = [act for act, done in asked if not await _is_durable(done)]
-            if waiting:
-                await self._clock.sleep_until(self._clock.now() + _STORE_RETRY_MS)
+        await insist(self._clock, *acts)
 
     def _note(self, parcel: Parcel, state: OutboxState, detail: str = "") -> None:
         """Tell the store without waiting; where that fails, the older state is the safer one."""
-        change = _change(parcel.send.message_id, state, parcel.attempts, detail)
+        change = outbox_change(parcel.send.message_id, state, parcel.attempts, detail)
         self._changed(change).add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -442,7 +436,10 @@ def _receipt(customer: str, message_id: str, ending: _Ending, now: int) -> Recei
     )
 
 
-def _change(message_id: str, state: OutboxState, attempts: int, detail: str = "") -> OutboxChange:
+def outbox_change(
+    message_id: str, state: OutboxState, attempts: int, detail: str = ""
+) -> OutboxChange:
+    """Give the change of a row."""
     return OutboxChange(message_id, state.value, attempts, detail[:_DETAIL_LENGTH_MAX])
 
 
@@ -455,6 +452,16 @@ def _decode_send(body: bytes) -> Send | None:
         return msgspec.msgpack.decode(body, type=Send)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+async def insist(clock: Clock, *acts: _Act) -> None:
+    """Have things made durable together, asking again while the store can't."""
+    waiting: Sequence[_Act] = acts
+    while waiting:
+        asked = [(act, _ask(act)) for act in waiting]
+        waiting = [act for act, done in asked if not await _is_durable(done)]
+        if waiting:
+            await clock.sleep_until(clock.now() + _STORE_RETRY_MS)
 
 
 def _ask(act: _Act) -> "asyncio.Future[None] | bool":

@@ -6,7 +6,7 @@ only.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from actors.rows import (
     ActQuery,
@@ -34,7 +34,7 @@ from actors.rows import (
     StoreState,
     TimerRow,
 )
-from engine.effects import Send
+from engine.effects import Call, Send
 
 
 class Clock(Protocol):
@@ -228,15 +228,22 @@ class Store(Protocol):
 class Temporary(Exception):  # noqa: N818 - named for what the caller does next, like kopf's
     """The provider can't take it now; try again after `retry_after_ms` (None: as you see fit).
 
-    `maybe_taken` is True where the provider may have taken the message all the same.
+    `maybe_taken` is True where the provider may have taken the message all the same, `code` is the
+    provider's, where it gave one.
     """
 
     def __init__(
-        self, message: str, *, retry_after_ms: int | None = None, maybe_taken: bool = False
+        self,
+        message: str,
+        *,
+        retry_after_ms: int | None = None,
+        maybe_taken: bool = False,
+        code: str = "",
     ) -> None:
         super().__init__(message)
         self.retry_after_ms = retry_after_ms
         self.maybe_taken = maybe_taken
+        self.code = code
 
 
 class Permanent(Exception):  # noqa: N818 - see Temporary
@@ -274,4 +281,36 @@ class Channel(Protocol):
 
     async def deliver(self, send: Send) -> str:
         """Hand a message to the provider and give the id it has there."""
+        ...
+
+
+class Answer(NamedTuple):
+    """What a service answered to a call, and won't answer otherwise.
+
+    `status` is HTTP's. `body` is the answer as JSON, where it is wanted; `code` says what is wrong
+    with the answer, where that is more than the status.
+    """
+
+    status: int
+    body: Any = None
+    code: str = ""
+
+
+class Caller(Protocol):
+    """What makes the calls of journeys. `call_id` is the idempotency key.
+
+    `call` raises `Temporary` where it is worth another try, `Permanent` where the call can't be
+    made at all, and nothing else. It may be called concurrently.
+    """
+
+    async def start(self) -> None:
+        """Open what connections are made from."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; calls in progress have ended."""
+        ...
+
+    async def call(self, call: Call) -> Answer:
+        """Make a request once and give what was answered."""
         ...

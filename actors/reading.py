@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from actors.audience import Audience, DecisionListener
+from actors.calls import Calls
 from actors.catalogue import Catalogue
 from actors.customer import Customer
 from actors.directory import Directory, decode_entry, revive
@@ -58,6 +59,7 @@ class Reading:
     timers: Timers
     catalogue: Catalogue
     outbox: Outbox
+    calls: Calls
     reviews: Reviews
     erasures: Erasures
     _audience: Audience
@@ -80,6 +82,7 @@ class Reading:
             "journal_seq": self._durable_seq,
             "journal_tail": self._durable_seq - self._snapshots.covered_seq,
             "outbox_depth": self.outbox.depth(),
+            "calls_depth": self.calls.depth(),
             "segment_review_left": self.reviews.left(),
             "erasures_open": self.erasures.open_count(),
         }

@@ -10,7 +10,7 @@ from actors.directory import decode_entry
 from actors.identity import NOBODY, Link
 from actors.rows import Entry
 from engine.events import Input, Unlinked
-from engine.records import Decided
+from engine.records import Called, Decided
 
 
 class Remains(msgspec.Struct, frozen=True):
@@ -33,11 +33,12 @@ def remains_of(entry: Entry) -> Remains:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Remains(entry.seq, None)
     decided = [record for record in records if isinstance(record, Decided)]
+    calls = [record.call_id for record in records if isinstance(record, Called)]
     return Remains(
         entry.seq,
         given,
         [one.decision_id for one in decided],
-        [one.message_id for one in decided if one.message_id],
+        [*calls, *(one.message_id for one in decided if one.message_id)],
         _given_up(given),
     )
 

@@ -6,16 +6,17 @@ one heap of timers. The same inputs give the same decisions, byte for byte.
 *Rules*
 - Inputs are taken in order of time, ties in the order given; timers fire at their exact instant
   between them. At one instant events come before timers, and timers in the order they were set.
+- Nothing is called. Whoever replays may say what a service answers; else every call times out.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 
 from actors.customer import Customer, Move
 from actors.identity import default_owner
 from actors.merges import conclude
-from engine.effects import Unwake, Wake
-from engine.events import Event, Input, Key, Linked, Receipt, Tick
+from engine.effects import Call, Unwake, Wake
+from engine.events import Answered, Event, Input, Key, Linked, Receipt, Tick
 from engine.identities import ANONYMOUS, Step, conceal, judge, keys_of
 from engine.profile import Profile
 from engine.program.program import Program
@@ -23,17 +24,20 @@ from engine.records import Decided, Record
 from engine.step import step
 
 Decision = tuple[str, Decided]
+Answers = Callable[[Call], Answered | None]  # what a service says, and when; None: nothing
 
 
 class Replay:
     """A shard without a world around it."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, answers: Answers | None = None) -> None:
+        """`answers` stands for the services that journeys call; without it none answers."""
         self._program = program
+        self._answers = answers
         self.profiles: dict[str, Profile] = {}
         self._owners: dict[Key, str] = {}
         self._whose = ""  # the input's that is taken now
-        self._heap: list[tuple[int, int, str, int]] = []
+        self._heap: list[tuple[int, int, int, str, Tick | Answered]] = []
         self._live: dict[tuple[str, int], None] = {}
         self._set_count = 0
         self.now = 0
@@ -57,10 +61,13 @@ class Replay:
 
     def _fire(self, until_at: int) -> Iterator[Decision]:
         while self._heap and self._heap[0][0] <= until_at:
-            at, _, customer, timer = heappop(self._heap)
-            if (customer, timer) in self._live:
+            at, _, _, customer, given = heappop(self._heap)
+            if isinstance(given, Answered):
                 self.now = at
-                yield from self._take(customer, Tick(timer, at))
+                yield from self._take(self._current(customer), given)
+            elif (customer, given.timer) in self._live:
+                self.now = at
+                yield from self._take(customer, given)
 
     def _take(self, customer: str, given: Input) -> Iterator[Decision]:
         profile = self.profiles.get(customer)
@@ -70,11 +77,14 @@ class Replay:
         self.steps += 1
         for effect in result.effects:
             if isinstance(effect, Wake):
-                self._set_count += 1
                 self._live[customer, effect.timer] = None
-                heappush(self._heap, (effect.at, self._set_count, customer, effect.timer))
+                self._push(customer, Tick(effect.timer, effect.at))
             elif isinstance(effect, Unwake):
                 self._live.pop((customer, effect.timer), None)
+            elif isinstance(effect, Call) and self._answers is not None:
+                answered = self._answers(effect)
+                if answered is not None:
+                    self._push(customer, answered)
         for record in result.records:
             self.note(customer, given, record)
             if isinstance(record, Decided):
@@ -82,6 +92,11 @@ class Replay:
 
     def note(self, customer: str, given: Input, record: Record) -> None:
         """Hear of each record; for whoever looks at more than decisions."""
+
+    def _push(self, customer: str, given: Tick | Answered) -> None:
+        self._set_count += 1
+        rank = isinstance(given, Tick)  # at one instant what came in is before timers
+        heappush(self._heap, (given.at, rank, self._set_count, customer, given))
 
     def _identify(self, given: Event | Receipt) -> Iterator[Decision]:
         """Find out whose an input is; what that leads to is decided on the way."""

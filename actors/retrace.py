@@ -18,7 +18,7 @@ from actors.customer import Customer
 from actors.directory import decode_entry
 from actors.rows import DecisionRow, Entry, OutboxRow, StayRow, TimerRow
 from actors.stays import stays_of
-from engine.effects import Send, Unwake, Wake
+from engine.effects import Call, Send, Unwake, Wake
 from engine.errors import NextbeatError
 from engine.events import Abridged, Input, Rebirth
 from engine.evolve import fold
@@ -196,13 +196,12 @@ class Retrace:
         ]
         sends: list[OutboxRow] = []
         for place, effect in enumerate(effects_of(customer, records)):
-            if isinstance(effect, Send):
+            if isinstance(effect, Send | Call):
                 sends.append(outbox_row(effect))
             elif isinstance(effect, Wake):
                 row = TimerRow(effect.at, customer, effect.timer, seq, place)
                 self._timers.setdefault(customer, {})[effect.timer] = row
-            else:
-                assert isinstance(effect, Unwake)
+            elif isinstance(effect, Unwake):
                 self._timers.get(customer, {}).pop(effect.timer, None)
         return decisions, sends
 

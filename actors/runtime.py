@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from actors.acts import Acting
 from actors.audience import Audience, DecisionListener
+from actors.calls import Calls
 from actors.carrier import Carrier
 from actors.catalogue import Catalogue
 from actors.commits import Batch, Committer
@@ -27,8 +28,9 @@ from actors.directory import Directory
 from actors.intake import Intake
 from actors.lanes import Pace, Pacing
 from actors.outbox import Outbox
+from actors.outgoing import CALLS
 from actors.partings import Partings
-from actors.ports import Channel, Clock, Keeper, Store
+from actors.ports import Caller, Channel, Clock, Keeper, Store
 from actors.reading import Reading
 from actors.recovery import recover
 from actors.registries import Scrubber
@@ -42,7 +44,7 @@ from actors.timers import Timers
 from actors.tombstones import Gate
 from actors.withdrawals import Withdrawals
 from engine.errors import OverloadError, StoreError
-from engine.events import Event, Input, Receipt, Review, Tick
+from engine.events import Answered, Event, Input, Receipt, Review, Tick
 from engine.identities import conceal
 from engine.program.program import Program
 
@@ -68,6 +70,7 @@ class Runtime(Deciding, Reading, Acting):
         pacing: Mapping[str, Pacing] = _NOBODY,
         pace: Pace | None = None,
         keepers: Sequence[Keeper] = (),
+        caller: Caller | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -100,6 +103,7 @@ class Runtime(Deciding, Reading, Acting):
             pacing=pacing,
             pace=pace,
         )
+        self.calls = Calls(caller, clock, report=self._report, changed=self._outbox_changed)
         self._withdrawals = Withdrawals(self.directory, self.outbox, self)
         self._commits = Committer(
             store,
@@ -110,6 +114,7 @@ class Runtime(Deciding, Reading, Acting):
         self.reviews = Reviews(store, clock, self.directory, self._commits, self)
         self.erasures = self._make_erasures(self, keepers)
         self._channels = channels
+        self._caller = caller
         self._ready: deque[Customer] = deque()
         self._draining = False
         self._seq = 0
@@ -146,7 +151,11 @@ class Runtime(Deciding, Reading, Acting):
             await self.timers.load(self._now)
             for channel in self._channels.values():
                 await channel.start()
-            await self._withdrawals.recover(await self.store.outbox_open())
+            if self._caller is not None:
+                await self._caller.start()
+            rows = await self.store.outbox_open()
+            await self._withdrawals.recover([row for row in rows if row.channel != CALLS])
+            self.calls.recover([row for row in rows if row.channel == CALLS])
             watch = self.timers.watch(
                 self.clock, self.settings.nap_ms, room=self._count_ticks, fire=self._fire
             )
@@ -164,7 +173,7 @@ class Runtime(Deciding, Reading, Acting):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.erasures.stop()
         # With a broken store nothing that ends now can be written down: it is in doubt anyway.
-        await self.outbox.drain(0 if self.store.broken else round(timeout_s * 500))
+        await self.drain(0 if self.store.broken else round(timeout_s * 500))
         try:
             async with asyncio.timeout(timeout_s):
                 while self._queued or not self._commits.is_idle():
@@ -175,7 +184,13 @@ class Runtime(Deciding, Reading, Acting):
             self._fail_waiting(StoreError("the shard stopped before this was durable"))
         for channel in self._channels.values():
             await channel.close()
+        if self._caller is not None:
+            await self._caller.close()
         await self.store.close()
+
+    async def drain(self, timeout_ms: int) -> None:
+        """Have nothing more leave, and let what is on its way arrive."""
+        await asyncio.gather(self.outbox.drain(timeout_ms), self.calls.drain(timeout_ms))
 
     async def _save_all(self) -> None:
         """Write the snapshots that are missing, so that the next start has no tail to fold."""
@@ -208,7 +223,8 @@ class Runtime(Deciding, Reading, Acting):
         """
         if self._unready:
             raise OverloadError(f"the shard is {self._unready}", 5)
-        if self._queued + len(inputs) > self.settings.queue_max or self.outbox.is_full():
+        is_full = self.outbox.is_full() or self.calls.is_full()
+        if self._queued + len(inputs) > self.settings.queue_max or is_full:
             raise OverloadError("too much is waiting to be stored or sent")
         rules = self.program.identity
         if rules.hashed:
@@ -305,13 +321,21 @@ class Runtime(Deciding, Reading, Acting):
             self.timers.push(row)
         for customer, timer in batch.unwakes:
             self.timers.forget(customer, timer)
-        if batch.sends and not self.settings.quiet:
-            self.outbox.offer(batch.sends)
+        if not self.settings.quiet:
+            self._let_out(batch)
         for customer in batch.withdrawals:  # after the offer: it may be in the same commit
             self._withdrawals.enforce(customer)
         if batch.decided:
             counters.note_decisions(batch.decided)
             self._audience.tell(batch.decided)
+
+    def _let_out(self, batch: Batch) -> None:
+        if batch.sends:
+            self.outbox.offer(batch.sends)
+        if batch.calls:
+            self.calls.offer(batch.calls)
+        for call_id in batch.recalls:  # after the offer: it may be in the same commit
+            self.calls.recall(call_id)
 
     def _roll_back(self, batches: list[Batch], reason: StoreError) -> None:
         """Throw away everything decided since the last durable commit, and tell who waited."""
@@ -366,10 +390,10 @@ class Runtime(Deciding, Reading, Acting):
             if wanted and self._now >= self._snapshots.due_at:
                 self._commits.flush(force=True)
 
-    # The outbox: receipts in, changes out.
+    # The outbox: receipts and answers in, changes out.
 
-    def _report(self, receipt: Receipt) -> asyncio.Future[None]:
-        return self._accept([receipt])
+    def _report(self, came: Receipt | Answered) -> asyncio.Future[None]:
+        return self._accept([came])
 
     def _outbox_changed(self, change: OutboxChange) -> asyncio.Future[None]:
         self._commits.open.commit.outbox_changes.append(change)

@@ -20,7 +20,7 @@ import msgspec
 
 from actors.rows import Graves, QuarantineRow
 from engine.errors import InputError
-from engine.events import Abridged, Event, EventKind, Input, Key, Rebirth, Receipt, Tick
+from engine.events import Abridged, Answered, Event, EventKind, Input, Key, Rebirth, Receipt, Tick
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, USER, IdentityRules, keys_of
 from engine.intake.clocks import read_instant
 from engine.profile import Profile
@@ -111,7 +111,7 @@ class Gate:
 
     def is_closed(self, given: Input) -> bool:
         """Say whether an input must wait for an erasure to become durable."""
-        assert isinstance(given, (Event, Receipt))
+        assert isinstance(given, (Event, Receipt, Answered))
         if given.user in self.closed:
             return True
         return isinstance(given, Event) and any(
@@ -120,10 +120,10 @@ class Gate:
 
     def admit(self, given: Input, rules: IdentityRules) -> Input | None:
         """Give an input as it may be taken, or None where it must not be."""
-        assert isinstance(given, (Event, Receipt))
+        assert isinstance(given, (Event, Receipt, Answered))
         refuses, at = self.tombstones.refuses, given.at
         is_of_erased = given.user and refuses(identity_of(given.user), at)
-        if is_of_erased or isinstance(given, Receipt):
+        if is_of_erased or not isinstance(given, Event):
             return None if is_of_erased else given
         if refuses((EVENT, given.id), at):
             return None
@@ -152,7 +152,8 @@ class Gate:
     def judge(self, customer: str, given: Input, profile: Profile, last_seq: int) -> Verdict:
         """Say whether an input begins a customer anew, of whose name one was erased.
 
-        A receipt for a message that is not known is about one of those who are gone.
+        A receipt for a message that is not known is about one of those who are gone, and so is the
+        answer to a call that nobody waits for.
         """
         if isinstance(given, (Tick, Rebirth, Abridged)):
             return Verdict.AS_USUAL
@@ -160,6 +161,9 @@ class Gate:
             return Verdict.AS_USUAL
         if isinstance(given, Receipt):
             return Verdict.AS_USUAL if given.message in profile.sends else Verdict.GONE
+        if isinstance(given, Answered):
+            waits = any(one.call == given.call_id for one in profile.instances.values())
+            return Verdict.AS_USUAL if waits else Verdict.GONE
         return Verdict.AS_USUAL if last_seq else Verdict.ANEW
 
 

@@ -23,6 +23,7 @@ from actors.lanes import Pace
 from actors.ports import Channel, Clock, Store
 from actors.rows import ActQuery
 from actors.runtime import Runtime, Settings
+from adapters.channels.calls import HttpCaller, check_calls
 from adapters.channels.links import check_links, link_channels
 from adapters.channels.registry import (
     INBOX_FILE,
@@ -144,6 +145,7 @@ class App:
             pacing = build_pacing(program.channels)
             pace = workspace.pace()
             check_links(program, environ)
+            check_calls(program, environ)
         except ProgramError as error:
             raise workspace.locate(error) from None
         self.runtime = Runtime(
@@ -156,6 +158,7 @@ class App:
             pace=pace,
             # Also of a workspace that has no inbox any more: it may have had one.
             keepers=[find_inbox(self.channels) or Inbox(data / INBOX_FILE)],
+            caller=HttpCaller(environ),
         )
         self._gateway: Gateway | None = None
         self._sweeper = Sweeper(self.store, clock, find_inbox(self.channels))
@@ -215,7 +218,7 @@ class App:
         # Both at once, so that a client in the middle of a request and a provider that is slow do
         # not add up; with a broken store what a provider says could not be written down.
         patience_ms = 0 if self.store.broken else PROVIDERS_MS
-        ending: list[Awaitable[object]] = [self.runtime.outbox.drain(patience_ms)]
+        ending: list[Awaitable[object]] = [self.runtime.drain(patience_ms)]
         if self._gateway is not None:
             ending.append(self._gateway.stop())
         await asyncio.gather(*ending)
@@ -230,6 +233,7 @@ class App:
         self._check_channels(workspace)
         try:
             check_links(program, self._environ)
+            check_calls(program, self._environ)
         except ProgramError as error:
             raise workspace.locate(error) from None
         try:

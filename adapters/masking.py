@@ -127,6 +127,7 @@ class Masker:
     def _hidden_fields(self, value: Mapping[str, object]) -> dict[str, str]:
         """Name the fields of an object that are personal because of what stands beside them."""
         hidden = dict(_ALWAYS)
+        hidden |= _BY_TYPE.get(str(value.get("type")), {})
         if "namespace" in value:
             hidden["value"] = str(value["namespace"])
         trait = value.get("trait") or (value.get("name") if value.get("of") == "trait" else None)
@@ -135,7 +136,10 @@ class Masker:
         return hidden
 
 
-_ALWAYS = {"address": "address", "content": "content", "proof": "proof"}
+_ALWAYS = {name: name for name in ("address", "content", "proof", "vars")}
+# What journeys ask of other services, are told and remember: it may hold anything of the customer.
+_OF_CALLS = {"url": "url", "headers": "headers", "body": "body"}
+_BY_TYPE = {"called": _OF_CALLS, "answered": _OF_CALLS, "remembered": {"value": "value"}}
 _BY_VALUE = frozenset({"identities"})
 
 

@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from actors.outgoing import decided_at, decode_outgoing
 from actors.retrace import UNKNOWN_SEQ, JournalError, Retrace, Traced, is_profile
 from actors.rows import DecisionRow, Entry, OutboxRow, StayRow, TimerRow
 from adapters.findings import Findings, Found
 from adapters.sqlite.audit import PORTION_ROWS, Audit, Snapshot, Stream
-from engine.effects import Send
 from engine.errors import ProgramError
 from engine.events import Tick
 from engine.instants import format_instant
@@ -37,7 +37,6 @@ _OTHERWISE = (
 _UNFILLED = "who is where in journeys was not compared: start the server once, it writes that down"
 
 _decode_decided = msgspec.msgpack.Decoder(Decided).decode
-_decode_send = msgspec.msgpack.Decoder(Send).decode
 _encode = msgspec.msgpack.encode
 
 
@@ -387,10 +386,7 @@ def _decided_at(row: Any) -> int | None:  # noqa: ANN401 - a damaged row may hol
 
 
 def _sent_at(row: Any) -> int | None:  # noqa: ANN401 - a damaged row may hold anything
-    try:
-        return _decode_send(row[-1]).decided_at
-    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
-        return None
+    return decided_at(row[-1])
 
 
 def _same_decision(expected: DecisionRow, row: tuple[Any, ...]) -> bool:
@@ -402,7 +398,7 @@ def _same_decision(expected: DecisionRow, row: tuple[Any, ...]) -> bool:
 def _same_send(expected: OutboxRow, row: tuple[Any, ...]) -> bool:
     if expected[:3] != row[:3]:
         return False
-    return _is_same_body(expected.body, row[3], _decode_send)
+    return _is_same_body(expected.body, row[3], decode_outgoing)
 
 
 def _is_same_body(expected: bytes, body: object, decode: Callable[[bytes], object]) -> bool:

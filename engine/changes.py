@@ -16,7 +16,7 @@ from typing import Any, cast
 import msgspec
 
 from engine.consents import name_statement
-from engine.events import Departed, Event, Input, Receipt, Tick
+from engine.events import Answered, Departed, Event, Input, Receipt, Tick
 from engine.evolve import evolve, evolve_input
 from engine.instants import format_instant
 from engine.profile import Profile
@@ -130,7 +130,7 @@ def may_change(given: Input, records: Iterable[Record]) -> bool:
     if isinstance(given, Event):
         if given.traits or given.changes or given.consents or given.context:
             return True
-    elif not isinstance(given, Receipt | Tick):
+    elif not isinstance(given, Receipt | Tick | Answered):
         return True
     return any(type(record) in _TOLD or isinstance(record, _FOLLOWED) for record in records)
 

@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from engine.choice.channel import candidates, check_named
 from engine.events import (
     ANY,
+    Answered,
     ConsentStatement,
     ConsentStatus,
     Event,
@@ -32,7 +33,15 @@ from engine.journeys.agenda import keep_agenda, may_concern
 from engine.journeys.confirmations import Pairs, ask_to_confirm, confirm
 from engine.journeys.exits import leave_by_condition, leave_by_event, leave_by_segment
 from engine.journeys.migrations import is_outdated, migrate
-from engine.journeys.moves import current, has_engaged, leave, resume, run
+from engine.journeys.moves import (
+    current,
+    has_engaged,
+    leave,
+    resume,
+    run,
+    take_answer,
+    time_out,
+)
 from engine.journeys.releases import (
     changes_contact,
     contact_facts,
@@ -51,7 +60,7 @@ from engine.localtime import local_parts
 from engine.origins import find_origin
 from engine.place import find_place
 from engine.profile import Instance, Profile, Sent, Timer
-from engine.program.journey import Op, WaitFor
+from engine.program.journey import WaitFor
 from engine.program.scope import Scope
 from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason
@@ -196,13 +205,15 @@ def decide_tick(turn: Turn, tick: Tick, foresight: Foresight | None) -> None:
 def _end_wait(turn: Turn, number: int, timer: int) -> None:
     """Move on an instance whose time of waiting is over, if it still waits for that."""
     instance = turn.profile.instances.get(number)
-    if instance is None or instance.timer != timer:
-        return
-    instruction = current(turn, instance)
-    timed_out = instruction is not None and instruction.op is Op.WAIT_FOR
-    resume(
-        turn, instance, instruction.target if timed_out and instruction else instance.position + 1
-    )
+    if instance is not None and instance.timer == timer:
+        time_out(turn, instance)
+
+
+def decide_answer(turn: Turn, answered: Answered) -> None:
+    """Decide what follows from what was answered to a journey's call, or from its failure."""
+    catch_up(turn)
+    take_answer(turn, answered)
+    _settle(turn)
 
 
 def decide_receipt(turn: Turn, receipt: Receipt) -> None:

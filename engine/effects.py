@@ -44,4 +44,34 @@ class Unwake(msgspec.Struct, frozen=True, array_like=True, gc=False):
     at: int
 
 
-Effect = Send | Wake | Unwake
+class Call(msgspec.Struct, frozen=True, array_like=True, tag="call", gc=False):
+    """Make this request for a journey, and tell what was answered.
+
+    `secrets` are headers whose values are in environment variables of these names, `signed_with` is
+    the variable of the secret the request is signed with. Nothing is sent from `expires_at` on.
+    """
+
+    call_id: str
+    customer: str
+    journey: str
+    step: str
+    method: str
+    url: str
+    headers: dict[str, str]
+    secrets: dict[str, str]
+    body: str
+    called_at: int
+    expires_at: int
+    signed_with: str = ""
+    takes_answer: bool = False  # what was answered is wanted, not only whether it went well
+    allow_private: bool = False
+
+
+class Recall(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Don't make a call any more that nobody waits for, if it did not leave."""
+
+    customer: str
+    call_id: str
+
+
+Effect = Send | Wake | Unwake | Call | Recall

@@ -61,6 +61,7 @@ class LegalBasis(StrEnum):
     IMPLIED = "implied"
 
 
+SUCCESS_MIN, SUCCESS_END = 200, 300  # the statuses of HTTP that say that it went well
 ANY = "*"  # every purpose, or every channel
 
 
@@ -156,6 +157,31 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, tag="receipt", gc=Fa
     permanent: bool = False
     source: str = ""
     is_history: bool = False  # of a message that was not sent from here
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True, tag="answered", gc=False):
+    """What came of a call that a journey made: the answer, or why there is none.
+
+    `status` is HTTP's, 0 where nothing was answered. `body` is the answer as JSON, where the
+    journey wants it. `code` says what went wrong where that is more than the status.
+    """
+
+    call_id: str
+    user: str
+    status: int
+    at: int
+    body: Any = None
+    code: str = ""
+
+    @property
+    def id(self) -> str:
+        """Name what is taken once: there is one answer to one call."""
+        return f"answer:{self.call_id}"
+
+    @property
+    def is_good(self) -> bool:
+        """Say whether the call went well."""
+        return SUCCESS_MIN <= self.status < SUCCESS_END and not self.code
 
 
 class Tick(msgspec.Struct, frozen=True, array_like=True, tag="tick", gc=False):
@@ -283,4 +309,4 @@ class Abridged(msgspec.Struct, frozen=True, array_like=True, tag="abridged", gc=
 
 
 Belonging = Linked | Unlinked | Merged | Departed | Refused | Restored
-Input = Event | Receipt | Tick | Belonging | Scrubbed | Review | Rebirth | Abridged
+Input = Event | Receipt | Tick | Belonging | Scrubbed | Review | Rebirth | Abridged | Answered

@@ -27,6 +27,7 @@ from engine.consents import note_consent
 from engine.entries import note_entry
 from engine.events import (
     Abridged,
+    Answered,
     Departed,
     Event,
     EventKind,
@@ -60,6 +61,7 @@ from engine.records import (
     Assigned,
     Branched,
     BranchEnded,
+    Called,
     ConsentNoted,
     Counted,
     Decided,
@@ -106,11 +108,11 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
         if profile.first_at or not given.only_existing:
             _evolve_event(profile, given)
         return True
-    if isinstance(given, Receipt):
+    if isinstance(given, Receipt | Answered):
         return note_seen(profile.seen, dedup_key(given.id), now)
     if isinstance(given, Rebirth):
         profile.numbered_from = given.number
-        profile.decision_count = profile.proposal_count = given.number
+        profile.decision_count = profile.proposal_count = profile.call_count = given.number
         return True
     belong = _BELONGINGS.get(type(given))
     return belong is None or belong(profile, given, now)
@@ -346,6 +348,13 @@ def _evolve_moved(profile: Profile, record: Moved, _now: int) -> None:
     instance.position = record.position
     instance.timer = 0
     instance.waiting_until = None
+    instance.call = ""
+
+
+def _evolve_called(profile: Profile, record: Called, _now: int) -> None:
+    profile.call_count += 1
+    if not record.refused:
+        profile.instances[record.instance].call = record.call_id
 
 
 def _evolve_migrated(profile: Profile, record: Migrated, _now: int) -> None:
@@ -448,6 +457,7 @@ _CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     Entered: _evolve_entered,
     Moved: _evolve_moved,
     Migrated: _evolve_migrated,
+    Called: _evolve_called,
     Exited: _evolve_exited,
     Branched: _evolve_branched,
     BranchEnded: _evolve_branch_ended,

@@ -27,6 +27,12 @@ def message_id(customer: str, proposal: int, attempt: int) -> str:
     return "m_" + blake2b(named.encode(), digest_size=12).hexdigest()
 
 
+def call_id(customer: str, number: int) -> str:
+    """Name the `number`-th call made for a customer: the key by which it is known when repeated."""
+    named = f"call\x1f{customer}\x1f{number}"
+    return "c_" + blake2b(named.encode(), digest_size=12).hexdigest()
+
+
 def dedup_key(event_id: str) -> bytes:
     """Shorten an event's id for the customer's list of what was seen.
 

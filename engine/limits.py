@@ -3,7 +3,7 @@
 Sizes are bytes, counts end in `_max`, durations in `_ms`.
 """
 
-from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS
+from engine.instants import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 # What a client may send. The first two are Segment's, which its clients respect.
 BODY_BYTES_MAX = 500 * 1024
@@ -64,6 +64,17 @@ SOLVER_HORIZON_MS = 400 * DAY_MS
 
 SESSION_MS_DEFAULT = 30 * MINUTE_MS
 
+# What a journey may ask of somebody else's service, and be told.
+CALL_TIMEOUT_MS_DEFAULT = 10 * SECOND_MS
+CALL_TIMEOUT_MS_MAX = HOUR_MS
+CALL_URL_MAX = 2_000  # characters, what is filled in included
+CALL_HEADERS_MAX = 20
+CALL_HEADER_MAX = 1_000  # characters of one value
+CALL_BODY_BYTES_MAX = 32 * 1024
+CALL_ANSWER_BYTES_MAX = 8 * 1024  # of an answer a journey keeps
+CALLS_DEPTH_MAX = 50_000  # held in memory; beyond it the shard takes no new inputs
+CALLS_OF_HOST_MAX = 16  # requests to one host at a time
+
 # What waits on its way out, and what waits to be fetched.
 OUTBOX_DEPTH_MAX = 100_000  # messages held in memory; beyond it the shard takes no new inputs
 RETRY_AFTER_MS_MAX = DAY_MS  # a provider that asks for a longer pause than this is not waited for
@@ -123,6 +134,9 @@ assert SEEN_PART_MS < SEEN_KEEP_MS
 assert SEEN_PART_MAX * 8 <= SEEN_MAX
 assert STEP_MOVES_MAX < RECORDS_MAX
 assert SEGMENTS_MAX * 4 < RECORDS_MAX
+assert CALL_TIMEOUT_MS_DEFAULT <= CALL_TIMEOUT_MS_MAX
+assert CALL_ANSWER_BYTES_MAX <= ITEM_BYTES_MAX
+assert CALLS_DEPTH_MAX <= OUTBOX_DEPTH_MAX
 assert (EMITS_MAX + 1) * (MEASURES_MAX + SEGMENTS_MAX) < RECORDS_MAX
 assert SENDS_MAX <= LEDGER_MAX
 assert SENDS_EVENT_MAX <= SENDS_MAX

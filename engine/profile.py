@@ -105,6 +105,7 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
     since_at: int = 0  # when what it began with happened, by its own clock
     parent: int = 0
     vars: dict[str, Any] = {}  # set by its steps, read as `journey.NAME`
+    call: str = ""  # the id of the call whose answer it waits for, or ""
 
 
 class Timer(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -170,3 +171,4 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     agenda_at: int = NEVER_AT  # when that is, or was, to be looked at
     agenda_zone: str = ""  # by whose clock; "" before the first look
     agenda_from: int = 0  # where that clock is behind another: up to when it was looked at
+    call_count: int = 0  # calls that journeys made

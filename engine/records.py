@@ -35,7 +35,7 @@ class Decided(msgspec.Struct, frozen=True, array_like=True, tag="decided", gc=Fa
 
     decision_id: str
     at: int
-    cause_kind: str  # event, receipt or timer
+    cause_kind: str  # event, receipt, answer, timer …
     cause: str
     journey: str
     instance: int
@@ -161,6 +161,37 @@ class Emitted(msgspec.Struct, frozen=True, array_like=True, tag="emitted", gc=Fa
     at: int
     properties: dict[str, Any] = {}
     instance: int = 0
+
+
+class Called(msgspec.Struct, frozen=True, array_like=True, tag="called", gc=False):
+    """A journey decided to call somebody else's service, and waits for the answer.
+
+    `secrets` are the environment variables that hold the values of headers, by header, and
+    `signed_with` that of the secret it is signed with; what they hold is nowhere here. Where the
+    call can't be made, `refused` says why, and nothing is sent.
+    """
+
+    instance: int
+    journey: str
+    step: str
+    call_id: str
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: str  # JSON
+    at: int
+    timeout_ms: int
+    secrets: dict[str, str] = {}
+    signed_with: str = ""
+    takes_answer: bool = False
+    allow_private: bool = False
+    refused: str = ""
+
+
+class CallRecalled(msgspec.Struct, frozen=True, array_like=True, tag="call_recalled", gc=False):
+    """An instance left that waited for an answer: nobody does any more."""
+
+    call_id: str
 
 
 class Moved(msgspec.Struct, frozen=True, array_like=True, tag="moved", gc=False):
@@ -318,4 +349,6 @@ Record = (
     | Duplicated
     | Unmatched
     | Truncated
+    | Called
+    | CallRecalled
 )

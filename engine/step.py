@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from engine.decide import (
+    decide_answer,
     decide_event,
     decide_farewell,
     decide_migration,
@@ -24,9 +25,10 @@ from engine.decide import (
     decide_review,
     decide_tick,
 )
-from engine.effects import Effect, Send, Unwake, Wake
+from engine.effects import Call, Effect, Recall, Send, Unwake, Wake
 from engine.events import (
     Abridged,
+    Answered,
     Belonging,
     Departed,
     Event,
@@ -47,7 +49,16 @@ from engine.journeys.releases import contact_facts
 from engine.limits import RECORDS_MAX
 from engine.profile import Profile
 from engine.program.program import Program
-from engine.records import Decided, Duplicated, Record, Unmatched, WakeCleared, WakeSet
+from engine.records import (
+    Called,
+    CallRecalled,
+    Decided,
+    Duplicated,
+    Record,
+    Unmatched,
+    WakeCleared,
+    WakeSet,
+)
 from engine.segments import Foresight, foresee, keep_up, needs_review, reassess, review
 from engine.turn import Turn
 
@@ -96,21 +107,27 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
 
 def _take(
     profile: Profile,
-    given: Receipt | Tick | Belonging | Scrubbed | Review | Rebirth | Abridged,
+    given: Receipt | Tick | Belonging | Scrubbed | Review | Rebirth | Abridged | Answered,
     program: Program,
     foresight: Foresight | None,
     now: int,
 ) -> Turn | list[Record]:
     """Take an input that is no event; where that leads nowhere, gives what is to be said of it."""
-    if isinstance(given, Receipt):
+    if isinstance(given, Receipt | Answered):
         if not evolve_input(profile, given, now):
             return [Duplicated(given.id)]
-        turn = Turn(profile, program, "receipt", given.id, now)
+        if isinstance(given, Receipt):
+            turn = Turn(profile, program, "receipt", given.id, now)
+        else:
+            turn = Turn(profile, program, "answer", given.call_id, now)
         if foresight is not None:
             review(turn, foresight)
         if is_outdated(profile, program):
             decide_migration(turn)
-        decide_receipt(turn, given)
+        if isinstance(given, Receipt):
+            decide_receipt(turn, given)
+        else:
+            decide_answer(turn, given)
         return turn
     if isinstance(given, Tick):
         turn = Turn(profile, program, "timer", str(given.timer), now)
@@ -202,6 +219,31 @@ def _send(customer: str, decided: Decided) -> Send | None:
     )
 
 
+def _call(customer: str, called: Called) -> Call | None:
+    if called.refused:
+        return None
+    return Call(
+        call_id=called.call_id,
+        customer=customer,
+        journey=called.journey,
+        step=called.step,
+        method=called.method,
+        url=called.url,
+        headers=called.headers,
+        secrets=called.secrets,
+        body=called.body,
+        called_at=called.at,
+        expires_at=called.at + called.timeout_ms,
+        signed_with=called.signed_with,
+        takes_answer=called.takes_answer,
+        allow_private=called.allow_private,
+    )
+
+
+def _recall(customer: str, record: CallRecalled) -> Recall:
+    return Recall(customer, record.call_id)
+
+
 def _wake(customer: str, record: WakeSet) -> Wake:
     return Wake(customer, record.timer, record.at)
 
@@ -214,4 +256,6 @@ _EFFECTS: dict[type[Any], Callable[[str, Any], Effect | None]] = {
     Decided: _send,
     WakeSet: _wake,
     WakeCleared: _unwake,
+    Called: _call,
+    CallRecalled: _recall,
 }

@@ -23,6 +23,7 @@ import msgspec
 from engine.errors import InputError
 from engine.events import (
     Abridged,
+    Answered,
     Departed,
     Event,
     Input,
@@ -44,6 +45,7 @@ from engine.records import (
     Allotted,
     Branched,
     BranchEnded,
+    Called,
     Decided,
     Entered,
     Exited,
@@ -59,7 +61,16 @@ from engine.seen import note_seen
 
 # Records about an instance or a proposal, which go to whose that is.
 _Move = (
-    Decided | Moved | Migrated | Exited | WakeSet | Branched | BranchEnded | Remembered | Allotted
+    Decided
+    | Moved
+    | Migrated
+    | Called
+    | Exited
+    | WakeSet
+    | Branched
+    | BranchEnded
+    | Remembered
+    | Allotted
 )
 
 _decode_profile = msgspec.msgpack.Decoder(Profile).decode
@@ -161,6 +172,8 @@ class _Other:
         """Say whether an input is this one's and nobody else's."""
         if isinstance(given, Tick):
             return given.timer in self.profile.timers
+        if isinstance(given, Answered):
+            return any(one.call == given.call_id for one in self.profile.instances.values())
         if not isinstance(given, Event):
             return False
         return given.user in self._users if given.user else given.anonymous in self._anonymous
@@ -237,7 +250,7 @@ class _Parting:
             return
         owner = next((other for other in self._others.values() if other.did(given)), None)
         evolve_input(self._ours if owner is None else owner.profile, given, now)
-        if isinstance(given, (Event, Receipt)) and self._others:
+        if isinstance(given, (Event, Receipt, Answered)) and self._others:
             for profile in self._everyone():
                 note_seen(profile.seen, dedup_key(given.id), now)
         self._take_records(owner, records, now)
@@ -268,6 +281,7 @@ class _Parting:
         else:
             owner.evolve(record, now)
             self._ours.decision_count += isinstance(record, Decided)  # no id is given twice
+            self._ours.call_count += isinstance(record, Called)
             self._count(record)
         if isinstance(record, Decided) and record.message_id:
             for profile in self._everyone():

@@ -8,7 +8,7 @@ import msgspec
 
 from actors.lanes import Pacing
 from actors.memory import MemoryChannel, MemoryStore, VirtualClock, settle
-from actors.ports import Store
+from actors.ports import Caller, Store
 from actors.rows import Entry, ErasureRow, OutboxRow, SnapshotRow
 from actors.runtime import Runtime, Settings
 from engine.errors import StoreError
@@ -134,6 +134,7 @@ class Shard:
         program: Program | None = None,
         clock: VirtualClock | None = None,
         pacing: Mapping[str, Pacing] | None = None,
+        caller: Caller | None = None,
         **settings: int,
     ) -> None:
         self.store = store if store is not None else MemoryStore()
@@ -148,7 +149,9 @@ class Shard:
             {"email": self.email, "sms": self.sms},
             settings=msgspec.convert(self.settings, Settings),
             pacing=pacing or {},
+            caller=caller,
         )
+        self.caller = caller
         self.decided: list[tuple[str, Decided]] = []
         self.runtime.subscribe(self.decided.extend)
         self.folded = 0
@@ -164,7 +167,12 @@ class Shard:
         """Start another runtime on the same store, which nobody holds any more."""
         changed = {**self.settings, **settings}
         again = Shard(
-            self.store, program=self.runtime.program, clock=self.clock, pacing=None, **changed
+            self.store,
+            program=self.runtime.program,
+            clock=self.clock,
+            pacing=None,
+            caller=self.caller,
+            **changed,
         )
         again.event_count = self.event_count
         return await again.start()

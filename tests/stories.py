@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from actors.replay import Decision, Replay
+from actors.replay import Answers, Decision, Replay
 from engine.events import ConsentStatement, ConsentStatus, Event, EventKind, Receipt, ReceiptStatus
 from engine.instants import DAY_MS, format_instant, parse_instant
 from engine.profile import Profile
@@ -23,6 +23,7 @@ class Story:
         self.customer = customer
         self._inputs: list[Event | Receipt] = []
         self._until: int | None = None
+        self._answers: Answers | None = None
 
     def identify(self, hour: str, **traits: Any) -> "Story":
         """State traits."""
@@ -60,6 +61,11 @@ class Story:
         )
         return self
 
+    def answering(self, answers: Answers) -> "Story":
+        """Have the services answer that journeys call."""
+        self._answers = answers
+        return self
+
     def until(self, hour: str) -> "Story":
         """Let time pass."""
         self._until = at(hour)
@@ -81,6 +87,10 @@ class Story:
         """Replay and give the profile as it is in the end."""
         return self._run()[0].profiles[self.customer]
 
+    def sent(self) -> list[dict[str, str]]:
+        """Replay and give the content of each message that is sent."""
+        return [decided.content for _, decided in self._run()[1] if decided.message_id]
+
     def endings(self) -> dict[str, int]:
         """Replay and give how journeys ended."""
         return self._run()[0].profiles[self.customer].journeys_done
@@ -90,7 +100,7 @@ class Story:
         return sorted(self._inputs, key=lambda given: given.at)
 
     def _run(self) -> tuple[Replay, list[Decision]]:
-        replay = Replay(compile_source(self.workspace))
+        replay = Replay(compile_source(self.workspace), self._answers)
         return replay, list(replay.run(self.inputs(), self._until))
 
     def _add(self, hour: str, kind: EventKind, name: str, **parts: Any) -> "Story":

@@ -211,6 +211,7 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
         journeymodel.TriggerSpec,
         journeymodel.ExitSpec,
         journeymodel.StepSpec,
+        journeymodel.WebhookSpec,
         journeymodel.WaitForSpec,
         identitymodel.IdentitySpec,
         identitymodel.NamespaceSpec,

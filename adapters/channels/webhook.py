@@ -6,10 +6,8 @@ recognised. The address comes from the workspace (`url`), or is the customer's o
 """
 
 import asyncio
-from base64 import b64decode
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import aiohttp
 import msgspec
@@ -17,19 +15,23 @@ from aiohttp.abc import AbstractResolver
 from standardwebhooks import Webhook
 from yarl import URL
 
-from actors.ports import Permanent, Temporary
-from adapters.channels.egress import EgressError, PublicResolver, check_url
+from actors.ports import Permanent
+from adapters.channels.egress import EgressError, check_url
+from adapters.channels.exchange import (
+    SECRET_BYTES_MIN,
+    explain_failure,
+    explain_refusal,
+    is_secret,
+    open_session,
+    read_target,
+    sign,
+)
 from engine.effects import Send
-from engine.instants import SECOND_MS, format_instant
-from engine.limits import RETRY_AFTER_MS_MAX
+from engine.events import SUCCESS_END, SUCCESS_MIN
+from engine.instants import format_instant
 
 _RESPONSE_BYTES_MAX = 64 * 1024
-_CONNECTIONS_MAX = 64
 _ID_LENGTH_MAX = 200
-_SECRET_BYTES_MIN = 24  # as the specification says
-_CONNECT_S_MAX = 5.0
-_OK, _REDIRECT, _GONE, _SERVER_ERROR = 200, 300, 410, 500
-_LATER = (408, 425, 429)  # 4xx that speak of the moment, not of the message
 
 Present = Callable[[], datetime]
 
@@ -49,9 +51,9 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Refuse what could never work, while someone is watching."""
         if not 0 < self.timeout_s <= 60:  # noqa: PLR2004 - a minute
             raise ValueError("timeout_s must be more than 0 and at most 60 seconds")
-        if not _is_secret(self.secret):
+        if not is_secret(self.secret):
             raise ValueError(
-                f"secret must be `whsec_` and {_SECRET_BYTES_MIN} or more bytes in base64"
+                f"secret must be `whsec_` and {SECRET_BYTES_MIN} or more bytes in base64"
             )
         if self.url and not self.allow_private:
             try:
@@ -109,20 +111,9 @@ class WebhookChannel:
         """Open the connection pool; connections are made when they are needed."""
         if self._session is not None:
             return
-        resolver = self._resolver
-        if not self._settings.allow_private:
-            resolver = PublicResolver(resolver)
-        # No DNS cache: each new connection resolves, checks and uses what it checked.
-        connector = aiohttp.TCPConnector(
-            limit=_CONNECTIONS_MAX, resolver=resolver, use_dns_cache=False
-        )
-        connect_s = min(self._settings.timeout_s, _CONNECT_S_MAX)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=self._settings.timeout_s, connect=connect_s),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # nothing is unpacked, so nothing can swell
-            trust_env=False,
+        settings = self._settings
+        self._session = open_session(
+            self._resolver, settings.timeout_s, allow_private=settings.allow_private
         )
 
     async def close(self) -> None:
@@ -145,39 +136,19 @@ class WebhookChannel:
             async with self._session.post(
                 url, data=body, headers=self._headers(send, body), allow_redirects=False
             ) as response:
-                if _OK <= response.status < _REDIRECT:
+                if SUCCESS_MIN <= response.status < SUCCESS_END:
                     return await _provider_id(response) or send.message_id
-                raise _refusal(response)
+                raise explain_refusal(response)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _translate(error) from error
+            raise explain_failure(error) from error
 
     def _target(self, send: Send) -> URL:
         text = self._settings.url or send.address
-        try:
-            return URL(text) if self._settings.allow_private else check_url(text)
-        except ValueError:
-            raise Permanent("the address is not a URL", code="address_refused") from None
-        except EgressError as error:
-            raise Permanent(str(error), code="address_refused") from error
+        return read_target(text, allow_private=self._settings.allow_private)
 
     def _headers(self, send: Send, body: bytes) -> dict[str, str]:
-        present = self._present()
-        return {
-            "Content-Type": "application/json",
-            "User-Agent": "Nextbeat",
-            "webhook-id": send.message_id,
-            "webhook-timestamp": str(int(present.timestamp())),
-            "webhook-signature": self._signer.sign(send.message_id, present, body.decode()),
-        }
-
-
-def _is_secret(secret: str) -> bool:
-    prefix, mark, text = secret.partition("whsec_")
-    try:
-        raw = b64decode(text, validate=True)
-    except ValueError:
-        return False
-    return bool(mark) and not prefix and len(raw) >= _SECRET_BYTES_MIN
+        signature = sign(self._signer, send.message_id, body, self._present())
+        return {"Content-Type": "application/json", "User-Agent": "Nextbeat", **signature}
 
 
 def encode_body(send: Send) -> bytes:
@@ -196,56 +167,6 @@ def encode_body(send: Send) -> bytes:
         expires_at=None if send.expires_at is None else format_instant(send.expires_at),
     )
     return msgspec.json.encode(WebhookBody("message.send", format_instant(send.decided_at), data))
-
-
-def read_retry_after(text: str | None, present: datetime) -> int | None:
-    """Read a Retry-After header, seconds or a date, as milliseconds; None where it says nothing."""
-    if text is None:
-        return None
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        # A number of a thousand digits is still a number; anything past a day is the same to us.
-        pause_ms = int(text[:9]) * SECOND_MS
-    else:
-        try:
-            moment = parsedate_to_datetime(text)
-        except ValueError:
-            return None
-        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        pause_ms = int((moment - present).total_seconds() * SECOND_MS)
-    return min(max(pause_ms, 0), RETRY_AFTER_MS_MAX)
-
-
-def _refusal(response: aiohttp.ClientResponse) -> Temporary | Permanent:
-    """Say what an answer other than 2xx means for the message."""
-    status = response.status
-    if status >= _SERVER_ERROR or status in _LATER:
-        pause_ms = read_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
-        return Temporary(f"the endpoint answered {status}", retry_after_ms=pause_ms)
-    if status == _GONE:
-        return Permanent("the endpoint is gone for good (410)", code="410")
-    if status < _REDIRECT + 100 and status >= _REDIRECT:
-        return Permanent(
-            f"the endpoint redirects ({status}), which is not followed", code=str(status)
-        )
-    return Permanent(f"the endpoint refused the message ({status})", code=str(status))
-
-
-def _translate(error: Exception) -> Temporary | Permanent:
-    """Say what a broken exchange means: only where we never connected is it surely not taken."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(cause, EgressError):
-        return Permanent(str(cause), code="address_refused")
-    if isinstance(error, aiohttp.InvalidURL):
-        return Permanent("the address is not a URL", code="address_refused")
-    if isinstance(error, ValueError):  # refused by the client before anything was sent
-        return Permanent("the message holds text that a request can't carry", code="bad_content")
-    never_connected = isinstance(
-        error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
-    )
-    what = "no connection to" if never_connected else "no clear answer from"
-    name = type(error).__name__
-    return Temporary(f"{what} the endpoint ({name})", maybe_taken=not never_connected)
 
 
 async def _provider_id(response: aiohttp.ClientResponse) -> str:

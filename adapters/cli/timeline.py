@@ -95,6 +95,9 @@ def _describe_records(entry: TimelineEntry) -> Iterator[str]:
             yield f"{record['message']}: {record['outcome']}{where} ({record['reason']})"
         elif record["type"] == "receipt_noted":
             yield f"message {record['message_id']} {record['status']}"
+        elif record["type"] == "called":
+            where = record.get("refused") or f"{record['method']} {record['url']}"
+            yield f"journey {record['journey']}, step {record['step']} called: {where:.200}"
 
 
 def _describe_change(change: ProfileChange) -> str:

@@ -6,7 +6,7 @@ the library's default registry (loop lag, memory, file descriptors) is in the sa
 numbers name no customer, and no key is needed, like the health routes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
@@ -18,6 +18,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from actors.calls import CallOutcome
 from actors.runtime import Counters
 from adapters.gateway.host import Host
 
@@ -42,6 +43,7 @@ _GAUGES = {
     "journal_seq": "The last entry of the journal that is durable.",
     "journal_tail": "Entries a restart would have to read, because no snapshot covers them.",
     "outbox_depth": "Messages on their way out.",
+    "calls_depth": "Calls of journeys to other services that are on their way.",
     "segment_review_left": "Customers to be looked at because segments or journeys changed.",
     "erasures_open": "Erasures of customers that are not done.",
 }
@@ -74,6 +76,7 @@ class HostCollector(Collector):
         counters = self._host.runtime.counters
         yield from _runtime_counters(counters)
         yield _decisions(counters)
+        yield _calls(self._host.runtime.calls.counts)
         yield _lateness(counters)
         yield from _gateway_counters(self._host)
         yield from _gauges(self._host)
@@ -100,6 +103,15 @@ def _decisions(counters: Counters) -> Metric:
     )
     for (outcome, reason, channel), count in sorted(counters.decisions.items()):
         family.add_metric([outcome, reason, channel or "none"], count)
+    return family
+
+
+def _calls(counts: Mapping[CallOutcome, int]) -> Metric:
+    family = CounterMetricFamily(
+        "nextbeat_calls", "Calls of journeys to other services, by outcome.", labels=["outcome"]
+    )
+    for outcome in CallOutcome:
+        family.add_metric([outcome.value], counts.get(outcome, 0))
     return family
 
 

@@ -34,6 +34,7 @@ from engine.consents import is_granted
 from engine.eligibility import ChannelAnswer as ChannelFinding
 from engine.events import (
     Abridged,
+    Answered,
     Belonging,
     ConsentStatement,
     Departed,
@@ -187,7 +188,9 @@ def name_input(given: Input | None) -> tuple[InputKind, str]:
             return _name_own(given)
 
 
-def _name_own(given: Scrubbed | Review | Rebirth | Abridged | Belonging) -> tuple[InputKind, str]:
+def _name_own(
+    given: Scrubbed | Review | Rebirth | Abridged | Answered | Belonging,
+) -> tuple[InputKind, str]:
     """Say what nobody sent."""
     match given:
         case Scrubbed():
@@ -198,6 +201,8 @@ def _name_own(given: Scrubbed | Review | Rebirth | Abridged | Belonging) -> tupl
             return "rebirth", "after erasure"
         case Abridged():
             return "abridged", "entries that told of somebody erased"
+        case Answered():
+            return "answered", given.code or str(given.status)
         case _:
             return _name_belonging(given)
 
@@ -371,9 +376,11 @@ def _instruction(instance: Instance, program: Program) -> Instruction | None:
 
 def _waiting_for(
     instance: Instance, instruction: Instruction | None
-) -> Literal["time", "event", "message", "nothing"]:
+) -> Literal["time", "event", "message", "answer", "nothing"]:
     if instance.proposal:
         return "message"
+    if instance.call:
+        return "answer"
     if instruction is not None and instruction.op is Op.WAIT_FOR:
         return "event"
     return "time" if instance.waiting_until is not None or instance.timer else "nothing"

@@ -20,7 +20,7 @@ from adapters.gateway.parameters import TimelineParameters, write_places
 from adapters.gateway.readable import entry_view, name_input
 from adapters.gateway.views import ProfileChange, TimelineEntry, TimelinePage, Topic
 from engine.changes import Change, Follower, may_change
-from engine.events import Abridged, Event, Input, Rebirth, Receipt, Review, Scrubbed, Tick
+from engine.events import Abridged, Answered, Event, Input, Rebirth, Receipt, Review, Scrubbed, Tick
 from engine.place import find_place
 from engine.profile import Profile
 from engine.program.program import Program
@@ -28,6 +28,8 @@ from engine.records import (
     Allotted,
     Branched,
     BranchEnded,
+    Called,
+    CallRecalled,
     ConsentNoted,
     Decided,
     Emitted,
@@ -47,9 +49,10 @@ SCAN_MAX = 2_000  # entries looked at for one page
 LOOKBACK_MAX = 2_000  # and those before it, for what a profile was
 _BREATH = 200  # entries after which others get their turn
 
+_CALLS = (Called, CallRecalled)
 _JOURNEYS = (Entered, Moved, Migrated, Exited, Branched, BranchEnded, Remembered, Allotted)
 _SEGMENTS = (SegmentEntered, SegmentLeft, SegmentsReviewed)
-_NO_MERGES = (Event, Receipt, Tick, Scrubbed, Review, Rebirth, Abridged)
+_NO_MERGES = (Event, Receipt, Tick, Scrubbed, Review, Rebirth, Abridged, Answered)
 
 
 class Seen(msgspec.Struct):
@@ -233,6 +236,8 @@ def _topics(seen: Seen) -> list[Topic]:
         "consent": (isinstance(given, Event) and bool(given.consents))
         or any(isinstance(record, ConsentNoted) for record in records),
         "journey": any(isinstance(record, _JOURNEYS) for record in records),
+        "call": isinstance(given, Answered)
+        or any(isinstance(record, _CALLS) for record in records),
         "segment": isinstance(given, Review)
         or any(isinstance(record, _SEGMENTS) for record in records),
         "listing": isinstance(given, Scrubbed),
@@ -273,6 +278,8 @@ def _cause(given: Input | None) -> dict[str, str]:
             return {str(given.__struct_config__.tag): given.id}
         case Tick():
             return {"timer": str(given.timer)}
+        case Answered():
+            return {"answer": given.call_id}
         case None:
             return {}
         case _:

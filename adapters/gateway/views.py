@@ -118,7 +118,7 @@ class JourneyStay(msgspec.Struct, frozen=True):
     entered_at: Instant
     entered_by: str
     waiting_until: Instant | None
-    waiting_for: Literal["time", "event", "message", "nothing"]
+    waiting_for: Literal["time", "event", "message", "answer", "nothing"]
 
 
 class PendingMessage(msgspec.Struct, frozen=True):
@@ -207,6 +207,7 @@ InputKind = Literal[
     "review",
     "rebirth",
     "abridged",
+    "answered",
 ]
 
 
@@ -223,6 +224,7 @@ Topic = Literal[
     "merge",
     "rebirth",
     "abridged",
+    "call",
 ]
 
 

@@ -69,7 +69,13 @@ def repeat(turn: Turn, instance: Instance, instruction: Instruction, position: i
 def remember(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int:
     """Set a variable, if there is room for it; absent, it is taken away."""
     assert instruction.condition is not None
-    name, value = instruction.trait, instruction.condition.evaluate(step_scope(turn, instance))
+    value = instruction.condition.evaluate(step_scope(turn, instance))
+    keep(turn, instance, instruction.trait, value)
+    return position + 1
+
+
+def keep(turn: Turn, instance: Instance, name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Set a variable of a stay, if there is room for it; None takes it away."""
     known = variables(turn.profile, instance)
     if value is not None and name not in known and len(known) >= VARIABLES_MAX:
         turn.note(Truncated("variables", f"{instance.journey}.{name}"))
@@ -77,7 +83,6 @@ def remember(turn: Turn, instance: Instance, instruction: Instruction, position:
         turn.note(Truncated("variable_bytes", f"{instance.journey}.{name}"))
     else:
         _put(turn, instance, name, value)
-    return position + 1
 
 
 def _put(turn: Turn, instance: Instance, name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value

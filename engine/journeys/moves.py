@@ -17,8 +17,10 @@ Called by `decide` for instances that entered, whose wait is over or whose messa
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.events import Answered
 from engine.instants import DAY_MS
-from engine.journeys.forks import emit, remember, repeat, split, switch
+from engine.journeys.calls import find_waiting, prepare
+from engine.journeys.forks import emit, keep, remember, repeat, split, switch
 from engine.journeys.scopes import step_scope
 from engine.journeys.triggers import admit
 from engine.limits import INSTANCES_MAX, PENDING_MAX, STEP_MOVES_MAX
@@ -28,7 +30,17 @@ from engine.profile import Instance
 from engine.program.journey import Instruction, Journey, Op, WaitFor
 from engine.proposals import Proposal, propose, propose_best, withdraw
 from engine.reasons import Outcome, Reason
-from engine.records import Branched, BranchEnded, Exited, Moved, Truncated, WakeCleared, WakeSet
+from engine.records import (
+    Branched,
+    BranchEnded,
+    CallRecalled,
+    Exited,
+    Moved,
+    Truncated,
+    Unmatched,
+    WakeCleared,
+    WakeSet,
+)
 from engine.segments import assign
 from engine.turn import Turn
 
@@ -114,8 +126,31 @@ def _stop(turn: Turn, members: Sequence[Instance], dropped: Reason) -> None:
         timer = profile.timers.get(one.timer)
         if timer is not None:
             turn.note(WakeCleared(one.timer, timer.at))
+        if one.call:
+            turn.note(CallRecalled(one.call))
         if one.parent:
             turn.note(BranchEnded(one.id))
+
+
+def time_out(turn: Turn, instance: Instance) -> None:
+    """Go on where the time of waiting is over: with what comes next, or with the `else` steps."""
+    instruction = current(turn, instance)
+    has_failed = instruction is not None and instruction.op in (Op.WAIT_FOR, Op.CALL)
+    resume(
+        turn, instance, instruction.target if has_failed and instruction else instance.position + 1
+    )
+
+
+def take_answer(turn: Turn, answered: Answered) -> None:
+    """Go on with what was answered to a call, if its instance still waits for that."""
+    instance = find_waiting(turn, answered)
+    instruction = current(turn, instance) if instance is not None else None
+    if instance is None or instruction is None or instruction.call is None:
+        turn.note(Unmatched("answer"))
+        return
+    if answered.is_good and instruction.call.into:
+        keep(turn, instance, instruction.call.into, answered.body)
+    resume(turn, instance, instance.position + 1 if answered.is_good else instruction.target)
 
 
 def current(turn: Turn, instance: Instance) -> Instruction | None:
@@ -202,6 +237,19 @@ def _jump(_turn: Turn, _instance: Instance, instruction: Instruction, _position:
     return instruction.target
 
 
+def _call(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int | None:
+    assert instruction.call is not None
+    called = prepare(turn, instance, instruction.step, instruction.call, step_scope(turn, instance))
+    if called.refused:
+        turn.note(called)
+        return instruction.target
+    if position != instance.position:
+        turn.note(Moved(instance.id, position))
+    turn.note(called)
+    _pause(turn, instance, position, turn.now + called.timeout_ms)
+    return None
+
+
 def _start(turn: Turn, instance: Instance, instruction: Instruction, position: int) -> int:
     journey: Journey | None = turn.program.journeys.get(instruction.journey)
     if journey is not None:
@@ -272,6 +320,7 @@ _MOVES: dict[Op, Move] = {
     Op.START: _start,
     Op.SET: _set,
     Op.EXIT: _exit,
+    Op.CALL: _call,
     Op.SWITCH: switch,
     Op.SPLIT: split,
     Op.REPEAT: repeat,

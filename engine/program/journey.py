@@ -5,6 +5,7 @@ Built by `sections` and `steps`, kept in `Program`, read by `engine.journeys`.
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -28,6 +29,7 @@ class Op(StrEnum):
     START = "start"
     SET = "set"
     EXIT = "exit"
+    CALL = "call"  # go on when answered well, else jump to `target`
     SWITCH = "switch"  # jump to the case of the value's text, or to `target`
     SPLIT = "split"  # jump to the arm of the customer, or to `target`
     PARALLEL = "parallel"  # begin the branches; once they are joined, jump to `target`
@@ -36,6 +38,26 @@ class Op(StrEnum):
     REMEMBER = "remember"  # set a variable
     EMIT = "emit"
     DECIDE = "decide"
+
+
+Names = Mapping[str, Any]  # what a text can show
+
+
+class CallPlan(msgspec.Struct, frozen=True):
+    """A request to somebody else's service, as it is made for each customer."""
+
+    url: Callable[[Names], str]
+    method: str
+    headers: tuple[tuple[str, Callable[[Names], str]], ...]
+    secrets: dict[str, str]  # header -> environment variable
+    body: Callable[[Scope, Names], Any] | None
+    traits: tuple[str, ...]  # live traits that its texts show
+    timeout_ms: int
+    origin: str  # of the address: scheme, host and port
+    rule: str  # where it is written
+    into: str = ""  # the variable that holds the answer
+    signed_with: str = ""
+    allow_private: bool = False
 
 
 class WaitFor(msgspec.Struct, frozen=True):
@@ -56,7 +78,8 @@ class Instruction(msgspec.Struct, frozen=True):
     false), JUMP and WAIT_FOR (when time ran out), `journey` for START, `trait` and `condition` for
     SET and REMEMBER, `condition` for IF, SWITCH and REPEAT (if it has one), `reason` for EXIT,
     `cases` for SWITCH, SPLIT and PARALLEL, `weights` for SPLIT, `joins_any` for PARALLEL,
-    `times` for REPEAT, `event` and `properties` for EMIT, `messages` and `channel` for DECIDE.
+    `times` for REPEAT, `event` and `properties` for EMIT, `messages` and `channel` for DECIDE,
+    `call` and `target` (when it failed) for CALL.
     """
 
     op: Op
@@ -78,6 +101,7 @@ class Instruction(msgspec.Struct, frozen=True):
     event: str = ""
     properties: tuple[tuple[str, Condition], ...] = ()
     messages: tuple[str, ...] = ()
+    call: CallPlan | None = None
 
     @property
     def offered(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 The part of `model` for the key `journeys`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
@@ -142,6 +142,45 @@ class WaitForSpec(Struct, frozen=True, forbid_unknown_fields=True):
     ] = UNSET
 
 
+class EnvSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A value that is in an environment variable, and nowhere in a file."""
+
+    env: Annotated[str, Meta(min_length=1, description="The variable's name.")]
+
+
+class WebhookSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request to somebody else's service, made when the step is reached."""
+
+    url: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Where to; what is filled in behind the host is encoded.",
+            examples=["https://crm.example/customers/{{ customer }}/quote"],
+        ),
+    ]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    headers: Annotated[
+        dict[str, str | EnvSpec],
+        Meta(description="Headers in Liquid; `{env: NAME}` reads the environment, for secrets."),
+    ] = {}
+    body: Annotated[
+        dict[str, Any],
+        Meta(description="What is sent as JSON; texts are Liquid, `{cel: …}` is computed."),
+    ] = {}
+    timeout: Annotated[
+        Duration | UnsetType,
+        Meta(description="How long to wait for the answer, at most 1h; absent: 10s."),
+    ] = UNSET
+    secret: Annotated[
+        EnvSpec | UnsetType,
+        Meta(description="What the request is signed with, as Standard Webhooks say."),
+    ] = UNSET
+    allow_private: Annotated[
+        bool, Meta(description="For development: http and private addresses are called, too.")
+    ] = False
+
+
 class StepSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """One step of a journey: exactly one of the actions, with what belongs to it."""
 
@@ -169,6 +208,11 @@ class StepSpec(Struct, frozen=True, forbid_unknown_fields=True):
     else_: Annotated["tuple[StepSpec, ...]", Meta(description="Steps where it did not.")] = field(
         default=(), name="else"
     )
+    webhook: WebhookSpec | UnsetType = UNSET
+    into: Annotated[
+        str,
+        Meta(min_length=1, description="With `webhook`: the variable that holds its answer."),
+    ] = ""
     start: JourneyName = ""
     set: Annotated[
         dict[str, str | int | float | bool | ValueSpec],

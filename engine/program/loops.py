@@ -118,6 +118,8 @@ def _goes_through(placed: Placed, found: list[Placed]) -> bool:
 
 def _surely_waits(step: StepSpec) -> bool:
     """Say whether time passes here. A date may be past and a segment may hold already."""
+    if step.webhook is not UNSET:
+        return True
     if step.wait_for is not UNSET:
         return not step.wait_for.segment
     if isinstance(step.wait, WaitUntilSpec):

@@ -14,7 +14,7 @@ from engine.limits import SESSION_MS_DEFAULT
 from engine.program.catalogue import CatalogueKindSpec
 from engine.program.consentmodel import DoubleOptInSpec, PreferenceCentreSpec, RegistrySpec
 from engine.program.identitymodel import IdentitySpec
-from engine.program.journeymodel import JourneySpec, StepSpec, ValueSpec
+from engine.program.journeymodel import JourneySpec, ValueSpec
 from engine.program.lifecycle import LifecycleSpec
 from engine.program.mappingmodel import MappingSpec
 from engine.program.policymodel import PoliciesSpec
@@ -268,5 +268,4 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
 # rule that is read and not obeyed is worse than one that is refused.
 UNAVAILABLE: dict[type[Struct], tuple[str, ...]] = {
     MessageTypeSpec: ("follow_up",),
-    StepSpec: ("webhook",),
 }

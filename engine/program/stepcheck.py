@@ -4,9 +4,11 @@ Called by `flow` for every step, those within others included.
 """
 
 import re
+from collections.abc import Sequence
 
 from msgspec import UNSET
 
+from engine.program.calls import check_call
 from engine.program.faults import Faults, enumerate_names, quote, suggest
 from engine.program.journeymodel import StepSpec
 from engine.program.nesting import Placed
@@ -20,8 +22,9 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The keys that say more about an action, and the actions they belong to.
 _OWNERS = {
     "channel": ("send", "decide"),
-    "then": ("if", "wait_for"),
-    "else": ("if", "wait_for", "switch"),
+    "then": ("if", "wait_for", "webhook"),
+    "else": ("if", "wait_for", "switch", "webhook"),
+    "into": ("webhook",),
     "cases": ("switch", "split"),
     "join": ("parallel",),
     "while": ("repeat",),
@@ -44,6 +47,7 @@ def check_step(placed: Placed, faults: Faults) -> None:
         faults.add(path, "this `if` has no steps", "give it `then:` or `else:`")
     if step.wait_for is not UNSET:
         _check_wait_for(placed, faults)
+    _check_webhook(step, path, faults)
     _check_cases(step, path, faults)
     _check_parallel(step, path, faults)
     if step.repeat is not UNSET and not step.steps and not faults.touches(path):
@@ -62,11 +66,18 @@ def _check_strays(step: StepSpec, actions: list[str], path: Path, faults: Faults
         "while": step.while_,
         "steps": step.steps,
         "properties": step.properties,
+        "into": step.into,
     }
     for key, owners in _OWNERS.items():
         is_owned = any(owner in actions or faults.touches((*path, owner)) for owner in owners)
         if stated[key] and not is_owned:
-            note_stray(key, " or ".join(owners), path, faults)
+            note_stray(key, _enumerate_owners(owners), path, faults)
+
+
+def _enumerate_owners(owners: Sequence[str]) -> str:
+    """List the actions a key belongs to."""
+    *others, last = owners
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def note_stray(key: str, owner: str, path: Path, faults: Faults) -> None:
@@ -91,6 +102,15 @@ def _check_wait_for(placed: Placed, faults: Faults) -> None:
     if placed.step.else_ and spec.up_to is UNSET and not faults.touches(path):
         message = "these steps can't be reached: the wait has no end"
         faults.add((*placed.path, "else"), message, "give `wait_for` an `up_to:`", at_key=True)
+
+
+def _check_webhook(step: StepSpec, path: Path, faults: Faults) -> None:
+    if step.webhook is not UNSET:
+        check_call(step.webhook, (*path, "webhook"), faults)
+    if step.into and _PLAIN_NAME.fullmatch(step.into) is None:
+        message = f"{quote(step.into)} can't be the name of a variable"
+        hint = "use letters, digits and _, and no digit first"
+        faults.add((*path, "into"), message, hint)
 
 
 def _check_cases(step: StepSpec, path: Path, faults: Faults) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import UNSET
 
+from engine.program.calls import compile_call
 from engine.program.condition import Condition
 from engine.program.journey import Instruction, Op, WaitFor
 from engine.program.journeymodel import StepSpec, ValueSpec, WaitForSpec, WaitUntilSpec
@@ -23,7 +24,7 @@ ENGAGEMENT_DEFAULT = ("opened", "clicked", "replied")
 # The keys that say what a step does; each step has exactly one.
 ACTIONS = (
     *("send", "decide", "wait", "until", "wait_for", "if", "switch", "split", "parallel", "repeat"),
-    *("start", "emit", "set", "exit"),
+    *("start", "webhook", "emit", "set", "exit"),
 )
 VARIABLE = "journey."  # what the names of variables begin with, in `set`
 
@@ -45,6 +46,7 @@ def name_actions(step: StepSpec) -> list[str]:
         "emit": bool(step.emit),
         "set": bool(step.set),
         "exit": bool(step.exit),
+        "webhook": step.webhook is not UNSET,
     }
     return [action for action in ACTIONS if stated[action]]
 
@@ -79,7 +81,10 @@ def _compile_branches(step: StepSpec, path: Path, leaves: Leaves, code: list[Ins
     _compile_list(step.else_, (*path, "else"), leaves, code)
     if step.else_:
         code[skip] = Instruction(Op.JUMP, name, target=len(code))
-    if step.wait_for is UNSET:
+    if step.webhook is not UNSET:
+        plan = compile_call(step.webhook, step.into, (*path, "webhook"), leaves)
+        code[head] = Instruction(Op.CALL, name, call=plan, target=target)
+    elif step.wait_for is UNSET:
         condition = leaves.condition(step.if_, (*path, "if"))
         code[head] = Instruction(Op.IF, name, condition=condition, target=target)
     else:
@@ -235,6 +240,7 @@ _Nesting = Callable[[StepSpec, Path, Leaves, list[Instruction]], None]
 _NESTING: dict[str, _Nesting] = {
     "if": _compile_branches,
     "wait_for": _compile_branches,
+    "webhook": _compile_branches,
     "switch": _compile_cases,
     "split": _compile_cases,
     "parallel": _compile_parallel,

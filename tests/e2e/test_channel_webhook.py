@@ -14,7 +14,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from actors.ports import Permanent, Temporary
 from adapters.channels.egress import EgressError, PublicResolver, check_address, check_url
-from adapters.channels.webhook import WebhookChannel, WebhookSettings, read_retry_after
+from adapters.channels.exchange import read_retry_after
+from adapters.channels.webhook import WebhookChannel, WebhookSettings
 from engine.effects import Send
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"

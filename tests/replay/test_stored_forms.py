@@ -14,9 +14,10 @@ import pytest
 from msgspec.structs import replace
 
 from actors.cuts import Scope
-from engine.effects import Send
+from engine.effects import Call, Send
 from engine.events import (
     Abridged,
+    Answered,
     ChangeKind,
     ConsentStatement,
     ConsentStatus,
@@ -55,6 +56,8 @@ from engine.records import (
     Assigned,
     Branched,
     BranchEnded,
+    Called,
+    CallRecalled,
     Check,
     ConsentNoted,
     Counted,
@@ -167,6 +170,7 @@ VALUES: dict[str, msgspec.Struct] = {
         source="esp",
         is_history=True,
     ),
+    "answered": Answered("c_1", "u1", 200, AT, {"price": 3.5, "tags": ["x"]}, "too_large"),
     "tick": Tick(9, AT),
     "linked": Linked(
         (("anonymous_id", "a1"), ("email", "ada@example.com")),
@@ -241,6 +245,40 @@ VALUES: dict[str, msgspec.Struct] = {
     "entered": Entered(3, "recovery", "v1", AT, {"price": 80}, "Product Added", 1),
     "entered-keyed": Entered(3, "recovery", "v1", AT, {}, "Product Added", 1, "c1", AT - 7),
     "entered-counted": Entered(3, "recovery", "v1", AT, {}, "Go", 1, "c1", AT - 7, 9),
+    "called": Called(
+        3,
+        "recovery",
+        "quote",
+        "c_1",
+        "POST",
+        "https://crm.example/quote",
+        {"X-Team": "growth"},
+        '{"customer":"u1"}',
+        AT,
+        10_000,
+        {"Authorization": "CRM_TOKEN"},
+        "CRM_SECRET",
+        takes_answer=True,
+        allow_private=True,
+        refused="the body is too long",
+    ),
+    "call-recalled": CallRecalled("c_1"),
+    "call": Call(
+        "c_1",
+        "u1",
+        "recovery",
+        "quote",
+        "POST",
+        "https://crm.example/quote",
+        {"X-Team": "growth"},
+        {"Authorization": "CRM_TOKEN"},
+        '{"customer":"u1"}',
+        AT,
+        AT + 10_000,
+        "CRM_SECRET",
+        takes_answer=True,
+        allow_private=True,
+    ),
     "moved": Moved(3, 2),
     "migrated": Migrated(3, "v2", 1),
     "exited": Exited(3, "recovery", "goal_met", AT, converted=True),
@@ -349,6 +387,7 @@ VALUES: dict[str, msgspec.Struct] = {
         agenda_zone="Asia/Kathmandu",
         agenda_from=AT + 75,
     ),
+    "profile-calling": Profile("u4", instances={3: replace(_KEYED, call="c_1")}, call_count=7),
 }
 
 _INPUTS = msgspec.msgpack.Decoder(Input)
@@ -385,7 +424,7 @@ def test_the_form_of_today_is_on_record(name: str) -> None:
 
 def test_every_struct_that_is_stored_has_a_file() -> None:
     kinds = {type(value) for value in VALUES.values()}
-    assert kinds == {*typing.get_args(Input), *typing.get_args(Record), Send, Profile, Scope}
+    assert kinds == {*typing.get_args(Input), *typing.get_args(Record), Send, Call, Profile, Scope}
 
 
 @pytest.mark.parametrize("name", ["event", "profile", "send"])

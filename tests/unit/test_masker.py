@@ -90,3 +90,14 @@ def test_logs_hide_what_the_workspace_in_force_marks() -> None:
     finally:
         mark(Pii())
     assert mask(None, "info", {"loyalty_card": 17}) == {"loyalty_card": 17}
+
+
+def test_what_journeys_ask_and_are_told_is_hidden_as_a_whole(masker: Masker) -> None:
+    called = {"type": "called", "step": "ask", "url": "https://a/ada", "body": "x"}
+    assert masker.mask(called) == {**called, "url": "[url]", "body": "[body]"}
+    answered = {"type": "answered", "status": 200, "body": {"premium": 1}}
+    assert masker.mask(answered) == {**answered, "body": "[body]"}
+    remembered = {"type": "remembered", "name": "quote", "value": {"premium": 1}}
+    assert masker.mask(remembered) == {**remembered, "value": "[value]"}
+    assert masker.mask({"vars": {"quote": 1}}) == {"vars": "[vars]"}
+    assert masker.mask({"body": {"premium": 1}}) == {"body": {"premium": 1}}

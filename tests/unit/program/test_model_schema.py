@@ -50,7 +50,8 @@ def test_keys_are_those_of_the_files() -> None:
 def test_a_step_has_exactly_one_action() -> None:
     choices = workspace_schema()["$defs"]["Step"]["oneOf"]
     assert {"required": ["send"]} in choices
-    assert len(choices) == 14
+    assert {"required": ["webhook"]} in choices
+    assert len(choices) == 15
 
 
 def test_editors_are_offered_adapters_and_countries() -> None:
