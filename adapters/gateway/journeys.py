@@ -5,6 +5,7 @@ functions. Who is where is read from the store, so what is answered is durable.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -88,7 +89,7 @@ def routes(host: Host) -> list[web.RouteDef]:
 def read_program(body: bytes) -> Program:
     """Compile a workspace that was sent as JSON. Raises InputError with what is wrong first."""
     try:
-        return compile_source(msgspec.json.decode(body, type=dict))
+        return compile_source(msgspec.json.decode(body, type=dict[str, Any]))
     except msgspec.MsgspecError as error:
         raise InputError("bad_json", f"expected a workspace as JSON: {error}", "$") from None
     except ProgramError as error:

@@ -32,6 +32,7 @@ from actors.rows import (
     Page,
     QuarantineRow,
     ReviewRow,
+    StayCount,
 )
 from actors.runtime import Counters, DecisionListener, Runtime
 from adapters.gateway import lines
@@ -137,6 +138,12 @@ class ScriptedStore:
 
     async def crossings(self, _since_at: int) -> list[CrossingsRow]:
         return []
+
+    async def stay_counts(self) -> list[StayCount]:
+        return []
+
+    async def journey_sizes(self) -> dict[str, int]:
+        return {}
 
     async def review(self) -> ReviewRow | None:
         return None
