@@ -131,7 +131,8 @@ def _is_heard(turn: Turn, name: str) -> bool:
 def _go_on(turn: Turn, event: Event, scope: Scope) -> None:
     """Move the journeys that were about this event, and start those that begin with it."""
     program, name = turn.program, event.name
-    if turn.profile.instances and (program.watched or name in program.awaited):
+    versions = program.awaited.get(name, program.watched)
+    if versions and any(one.version in versions for one in turn.profile.instances.values()):
         _meet_goals(turn, event, scope)
         leave_by_event(turn, name, event.at, scope)
         _end_waits(turn, event, scope)

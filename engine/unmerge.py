@@ -27,6 +27,7 @@ from engine.ledger import enter_slot, slot_of, strike_slot
 from engine.merge import Offsets
 from engine.profile import Profile
 from engine.records import (
+    AgendaKept,
     Allotted,
     Branched,
     BranchEnded,
@@ -220,6 +221,8 @@ class _Parting:
                         strike_slot(profile.ledger, profile.tallies, record.message_id)
             elif isinstance(record, _Move):
                 self._take_move(record, now)
+            elif isinstance(record, AgendaKept):
+                evolve(self._ours, record, now)  # there is one agenda, of the one who stays
             else:
                 if owner is not None and isinstance(record, Entered):
                     owner.add("instance", record.instance)

@@ -127,7 +127,9 @@ def _hash(
     written = dict_or_none(source.get("journeys")) or {}
     triggers = {one.name: (dict_or_none(written[one.name]) or {}).get("trigger") for one in planned}
     meant = [source.get(key) for key in _MEANT]
-    text = msgspec.json.encode([dict(segments), meant, triggers], order="deterministic")
+    # Without any the number is what it was before there were such journeys.
+    told = [dict(segments), meant, triggers] if triggers else [dict(segments), meant]
+    text = msgspec.json.encode(told, order="deterministic")
     return int.from_bytes(sha256(text).digest()[:_VERSION_BYTES], "big") or 1
 
 

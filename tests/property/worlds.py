@@ -21,6 +21,7 @@ CUSTOMER = "u1"
 _Stored = TypeVar("_Stored", bound=msgspec.Struct)
 MESSAGES = ("a", "b", "c", "n")
 CHANNELS = ("email", "sms", "push")
+EMITTED = "Left"  # an event that only journeys have happen
 
 _WAYS = [["defer"], ["substitute", "defer"], ["fallback", "defer"], ["defer", "fallback"]]
 
@@ -88,6 +89,33 @@ _JOURNEYS: dict[str, Any] = {
         "trigger": {"event": "N"},
         "steps": [{"send": "n", "id": "s"}, {"start": "jb"}],
     },
+    "jt": {
+        "trigger": {"schedule": "0 */7 * * *"},
+        "exit_on": [{"event": "Bought"}],
+        "entries": "3 / 24h",
+        "steps": [{"send": "c", "id": "st"}],
+    },
+    "je": {"trigger": {"event": EMITTED}, "steps": [{"send": "c", "id": "s"}]},
+    "jp": {
+        "trigger": {"event": "P"},
+        "goal": {"event": "Bought"},
+        "steps": [
+            {"set": {"journey.n": 1}},
+            {"split": {"x": 1, "y": 1}, "id": "test", "cases": {"x": [{"emit": EMITTED}]}},
+            {
+                "parallel": {
+                    "mail": [{"send": "a", "id": "pa"}, {"wait": "1h"}],
+                    "text": [{"wait": "20m"}, {"decide": ["b", "c"], "id": "pd"}],
+                },
+                "join": "any",
+            },
+            {
+                "repeat": 2,
+                "while": "journey.n == 1",
+                "steps": [{"send": "n", "id": "pn"}, {"wait": "40m"}],
+            },
+        ],
+    },
 }
 
 
@@ -136,7 +164,22 @@ _wishes: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 )
 
 _kinds = st.sampled_from(
-    ["A", "B", "C", "C", "C", "D", "N", "Bought", "receipt", "receipt", "consent", "identify"]
+    [
+        "A",
+        "B",
+        "C",
+        "C",
+        "C",
+        "D",
+        "N",
+        "P",
+        "P",
+        "Bought",
+        "receipt",
+        "receipt",
+        "consent",
+        "identify",
+    ]
 )
 _gaps = st.one_of(
     st.just(0), st.integers(1, 40 * MINUTE_MS), st.integers(0, 6).map(lambda n: n * HOUR_MS)

@@ -1,14 +1,22 @@
 """A stay and its branches, as records make them."""
 
+import msgspec
 import pytest
 
+from engine.events import Event, EventKind, Input, Merged, Tick
 from engine.evolve import evolve
 from engine.instants import parse_instant
 from engine.lineage import family, stays, topmost, variables
 from engine.profile import Profile
 from engine.program.cel.compiler import CelError, compile_condition
+from engine.program.compile import compile_source
+from engine.program.program import Program
 from engine.program.scope import Scope
-from engine.records import Branched, BranchEnded, Emitted, Entered, Remembered
+from engine.records import Branched, BranchEnded, Emitted, Entered, Exited, Remembered
+from engine.step import step
+from engine.unmerge import Happening, part
+from tests.stories import Story, at
+from tests.unit.test_journeys import story
 
 AT = parse_instant("2026-03-02T06:00:00Z")
 
@@ -88,3 +96,67 @@ def test_other_conditions_are_told_who_has_those_names(name: str) -> None:
     assert caught.value.message == f"{name!r} is not known here"
     assert caught.value.column == 17
     assert "journey" in caught.value.hint
+
+
+PARALLEL = [
+    {"set": {"journey.n": 1}},
+    {
+        "parallel": {
+            "mail": [{"wait": "2h"}, {"send": "a"}],
+            "text": [{"wait": "1h"}, {"set": {"journey.n": 2}}, {"send": "b"}],
+        }
+    },
+    {"send": "c"},
+]
+
+
+def others() -> tuple[Program, Profile, Profile]:
+    """Give two customers who are in the same two-branched journey, the second since later."""
+    workspace = story(PARALLEL).workspace
+    program = compile_source(workspace)
+    one = story(PARALLEL).track("08:00", "Other").profile()
+    two = Story(workspace, customer="u2").identify("07:00", email="b@example.com")
+    return program, one, two.track("08:30", "Go").until("08:30").profile()
+
+
+def test_branches_of_another_customer_go_on_under_new_numbers() -> None:
+    program, one, two = others()
+    told = Merged("u2", 1, msgspec.msgpack.encode(two), (), "test", at("08:40"))
+    step(one, told, program, at("08:40"))
+    parents = {instance.id: instance.parent for instance in one.instances.values()}
+    assert parents == {2: 0, 3: 2, 4: 2}
+    assert sorted(timer.target for timer in one.timers.values()) == [3, 4]
+
+
+def test_branches_that_came_in_go_back_with_what_they_did_meanwhile() -> None:
+    program, _, two = others()
+    one, told = Profile("u1"), list[Happening]()
+
+    def take(given: Input, now: int) -> None:
+        told.append(Happening(given, step(one, given, program, now).records, now))
+
+    for given in story(PARALLEL).track("08:00", "Other").inputs():
+        take(given, given.at)
+    take(Merged("u2", 1, msgspec.msgpack.encode(two), (), "test", at("08:40")), at("08:40"))
+    (number,) = [number for number, timer in one.timers.items() if timer.at == at("09:30")]
+    take(Tick(number, at("09:30")), at("09:30"))
+    ours, theirs = part("u1", "u2", told)
+    assert ours.instances == {}
+    assert {one.id: one.parent for one in theirs.instances.values()} == {1: 0, 2: 1}
+    assert theirs.instances[1].vars == {"n": 2}
+    assert [(sent.message, sent.instance) for sent in theirs.sends.values()] == [("b", 1)]
+
+
+def test_of_two_stays_in_one_journey_the_later_one_leaves_with_its_branches() -> None:
+    program, one, two = others()
+    go = Event("g", EventKind.TRACK, "Go", "u1", None, at("08:00"), at("08:00"))
+    step(one, go, program, at("08:00"))
+    told = Merged("u2", 1, msgspec.msgpack.encode(two), (), "test", at("08:40"))
+    records = step(one, told, program, at("08:40")).records
+    assert [type(record) for record in records if isinstance(record, (Exited, BranchEnded))] == [
+        BranchEnded, BranchEnded, Exited,
+    ]  # fmt: skip
+    assert {instance.id: instance.parent for instance in one.instances.values()} == {
+        2: 0, 3: 2, 4: 2,
+    }  # fmt: skip
+    assert one.journeys_done == {"other/completed": 1, "main/merged": 1}
