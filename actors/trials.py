@@ -29,7 +29,7 @@ from engine.program.program import Program
 from engine.program.scope import Scope
 from engine.program.trials import Happening, Trial, Wanted
 from engine.reasons import Outcome
-from engine.records import Decided, Exited, Record, Unmatched
+from engine.records import Decided, Entered, Exited, Record, Unmatched
 
 _GOES_OUT = (Outcome.SEND, Outcome.SUBSTITUTE)
 _MISSING, _SURPLUS, _OTHER = 30, 30, 1  # what leaving an entry alone costs, and one wrong field
@@ -66,6 +66,7 @@ class Report(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...]
     shortfalls: tuple[Shortfall, ...]
     steps: int
+    entered: tuple[str, ...] = ()  # journeys, in the order of their first entry
 
     @property
     def is_passed(self) -> bool:
@@ -78,18 +79,21 @@ class _RestlessError(Exception):
 
 
 class _Stage(Replay):
-    """A replay that takes note of how journeys end, and of receipts about nothing."""
+    """A replay that takes note of how journeys begin and end, and of receipts about nothing."""
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
         self.ends: dict[tuple[str, str], str] = {}
         self.unmatched: list[str] = []
+        self.entered: dict[str, None] = {}
 
     def note(self, customer: str, given: Input, record: Record) -> None:
         if self.steps > TRIAL_STEPS_MAX:
             raise _RestlessError
         if isinstance(record, Exited):
             self.ends[customer, record.journey] = record.reason
+        elif isinstance(record, Entered):
+            self.entered[record.journey] = None
         elif isinstance(record, Unmatched) and isinstance(given, Receipt):
             self.unmatched.append(given.id)
 
@@ -109,7 +113,7 @@ def play(trial: Trial, program: Program) -> Report:
     if trial.wanted is None:
         lines = [Line(None, None, customer, one) for customer, one in decisions]
         lines = [line for line in lines if line.is_right]  # they are told, and not judged
-    return Report(trial, tuple(lines), tuple(shortfalls), stage.steps)
+    return Report(trial, tuple(lines), tuple(shortfalls), stage.steps, tuple(stage.entered))
 
 
 def _take_in(

@@ -53,6 +53,9 @@ def _describe_line(line: Line, report: Report, places: Places, *, is_near: bool)
         place = locate(wanted.path, places)
         yield f"-  {_describe_wanted(wanted, line.wanted_at, zone)}{whose}  ({place})"
     if decided is None:
+        message = wanted.fields.get("message", "") if wanted is not None else ""
+        if message and not _is_decided(message, report):
+            yield f"     nothing at all was decided about {message}: {_describe_stays(report)}"
         return
     mark = "=" if wanted is not None and line.is_right else " " if line.is_right else "+"
     yield f"{mark}  {_describe_decided(decided, zone)}{whose}"
@@ -60,6 +63,17 @@ def _describe_line(line: Line, report: Report, places: Places, *, is_near: bool)
         for field, was_wanted, found in line.differs:
             yield f"     {field}: wanted {was_wanted[:_SHOWN_MAX]!r}, found {found[:_SHOWN_MAX]!r}"
         yield from _explain(line.customer, decided)
+
+
+def _is_decided(message: str, report: Report) -> bool:
+    decided = [line.decided for line in report.lines if line.decided is not None]
+    return any(one.message == message for one in decided)
+
+
+def _describe_stays(report: Report) -> str:
+    """Say which journeys were entered at all: often it is the trigger that was not met."""
+    entered = ", ".join(report.entered)
+    return f"the journeys that were entered: {entered}" if entered else "no journey was entered"
 
 
 def _describe_wanted(wanted: Wanted, at: int | None, zone: ZoneInfo) -> str:

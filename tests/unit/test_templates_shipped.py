@@ -89,6 +89,14 @@ def test_a_template_is_written_whole(name: str, tmp_path: Path) -> None:
     assert load_workspace(folder).version == load_workspace(ROOT / name).version
 
 
+def test_the_demo_does_what_its_tests_say() -> None:
+    folder = ROOT.parent / "demo" / "workspace"
+    program, source = load_workspace(folder), read_workspace(folder)
+    reports = [play(trial, program) for trial in read_trials(source.raw, source.places)]
+    assert len(reports) > 2
+    assert [line for one in reports for line in describe_report(one, source.places)] == []
+
+
 def test_a_file_that_is_there_keeps_all_of_a_template_away(tmp_path: Path) -> None:
     mine = tmp_path / "tests" / "cart_recovery.yaml"
     mine.parent.mkdir()

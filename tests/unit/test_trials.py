@@ -223,6 +223,14 @@ def test_what_differs_is_told_with_why_and_what_was_nearest() -> None:
     assert any("channels.email.window" in line for line in told)
 
 
+def test_what_was_never_decided_about_is_told_with_the_journeys_that_were_entered() -> None:
+    cheap = {"event": "Product Added", "properties": {"price": 5}}
+    told = list(describe_report(report(given=[cheap], expect=["reminder"]), {}))
+    assert told[-1].endswith("nothing at all was decided about reminder: no journey was entered")
+    told = list(describe_report(report(until="+30m", expect=["reminder"]), {}))
+    assert told[-1].endswith("about reminder: the journeys that were entered: cart")
+
+
 def test_a_workspace_is_the_same_one_whatever_its_tests() -> None:
     tested = {**SHOP, "tests": {"one": {"customer": ANA, "given": [ADDED], "expect": []}}}
     assert compile_source(tested).version == compile_source(SHOP).version

@@ -6,10 +6,13 @@ from typing import Any
 
 from hypothesis import given, settings, strategies as st
 
+from actors.trials import play
 from adapters.files.yaml12 import read_yaml
 from engine.errors import Problem, ProgramError
 from engine.program.compile import compile_source
+from engine.program.doubts import find_doubts
 from engine.program.plain import dict_or_none, list_or_none
+from engine.program.trials import read_trials
 
 SOUND = read_yaml(
     """
@@ -77,6 +80,23 @@ journeys:
       - parallel: {x: [{wait: 1h}, {send: hint}], y: [{wait_for: {event: Seen}}]}
         join: any
       - {repeat: 3, while: journey.n < 9, steps: [{wait: 1d}, {emit: Left, properties: {n: 1}}]}
+tests:
+  greets:
+    customer:
+      traits: {name: Ana}
+      consents: {marketing: {email: granted}}
+      past: [{event: Paid, ago: 3d}]
+    from: "2026-03-02T10:00"
+    given:
+      - {event: Signed Up, properties: {age: 20}}
+      - {at: +1h, receipt: {message: hello, status: opened}}
+      - {at: "Mon 10:00", consent: {purpose: marketing, status: withdrawn}}
+      - {at: "tomorrow 10:00", identify: {name: Ben}}
+    until: +9d
+    expect: [hello, {message: hint, outcome: defer, at: +1h, next_eligible: "09:00"}]
+    ends: {greeting: done}
+    stays_in: [later]
+    traits: {a: 1}
 """,
     "shop.yaml",
 )
@@ -118,7 +138,10 @@ def test_the_workspace_that_is_spoilt_is_sound() -> None:
 
 def find_faults(raw: dict[str, Any]) -> list[Problem]:
     try:
-        compile_source(raw, SOUND.places)
+        program = compile_source(raw, SOUND.places)
+        find_doubts(raw, SOUND.places, program)
+        for trial in read_trials(raw, SOUND.places):
+            play(trial, program)
     except ProgramError as error:
         return error.problems or [Problem("$", "refused without a reason")]
     return []
