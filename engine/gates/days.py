@@ -62,10 +62,10 @@ def pass_closed(case: Case, at: int, count: int) -> list[Block]:
 
     The last of them releases last. In several zones it is only those of the first day.
     """
-    if len(case.place.zones) > 1:
+    zone, *others = case.place.zones
+    if others:
         blocks = check_days(case, at)
         return [max(blocks, key=release_at)] if blocks else []
-    zone = case.place.zones[0]
     day = local_parts(zone, at)[2]
     end_on = day + _DAYS_MAX
     closed: list[tuple[int, Closed]] = []

@@ -369,7 +369,6 @@ VALUES: dict[str, msgspec.Struct] = {
         segments_timer=-8,
         segments_at=AT + 70,
         numbered_from=3 << 20,
-        is_nameless=True,
     ),
     "profile-new": Profile("u2"),
     "profile-branched": Profile(
@@ -382,6 +381,7 @@ VALUES: dict[str, msgspec.Struct] = {
         "u4",
         entries={"recovery": [AT - 9, AT]},
         keyed={"recovery": {"c0": AT - 9, "c1": AT}},
+        is_nameless=True,
         agenda_timer=11,
         agenda_at=AT + 80,
         agenda_zone="Asia/Kathmandu",
