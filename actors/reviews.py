@@ -91,13 +91,15 @@ class Reviews:
 
     async def _look(self) -> None:
         self._is_lost = False
-        program = self._floor.program
-        version = program.edition
+        version = self._floor.program.edition
         row = self.row = await self._store.review()
+        if row is None and not version:
+            return  # there is nothing to look for
         if row is None or row.version != version:
             total = await self._store.customer_count()
-            if row is None and not program.membership.version and not (version and total):
-                return  # there is nothing to look for, or nobody to look at
+            if row is None and not total:
+                self._note_nobody(version)
+                return
             row = ReviewRow(version, "", total, 0, 0, self._clock.now(), 0)
         elif row.ended_at:
             return
@@ -110,6 +112,11 @@ class Reviews:
             names = await self._store.customers(row.cursor, PORTION)
             row = await self._advance(row, names)
             await self._pause()
+
+    def _note_nobody(self, version: int) -> None:
+        """Write down, with what is written first, that there is nobody who has to be looked at."""
+        now = self._clock.now()
+        self._commits.open.commit.review = ReviewRow(version, "", 0, 0, 0, now, now)
 
     async def _advance(self, row: ReviewRow, names: Sequence[str]) -> ReviewRow:
         """Look at a portion and write down that it is done."""

@@ -13,7 +13,7 @@ and puts facts down through the turn.
   comes into a segment by it is in it from now on, as after a review.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
 from engine.choice.channel import candidates, check_named
 from engine.events import (
@@ -28,19 +28,20 @@ from engine.events import (
 )
 from engine.gates.suppress import rouse
 from engine.gathering import gather_event
-from engine.instants import HOUR_MS, format_instant
+from engine.instants import HOUR_MS
 from engine.journeys.agenda import keep_agenda, may_concern
 from engine.journeys.confirmations import Pairs, ask_to_confirm, confirm
-from engine.journeys.exits import leave_by_condition, leave_by_event, leave_by_segment
+from engine.journeys.crossings import end_segment_waits, follow_segments
+from engine.journeys.exits import leave_by_condition, leave_by_event
 from engine.journeys.migrations import is_outdated, migrate
 from engine.journeys.moves import (
-    current,
     has_engaged,
     leave,
     resume,
     run,
     take_answer,
     time_out,
+    waiting,
 )
 from engine.journeys.releases import (
     changes_contact,
@@ -53,14 +54,13 @@ from engine.journeys.releases import (
 from engine.journeys.reunions import leave_doubles, set_missing_wakes
 from engine.journeys.scopes import scope_of
 from engine.journeys.triggers import admit, triggered
-from engine.limits import AGENDA_ROUNDS_MAX, SEGMENT_ROUNDS_MAX
+from engine.limits import AGENDA_ROUNDS_MAX
 from engine.lineage import stays
 from engine.links import CONFIRMED
 from engine.localtime import local_parts
 from engine.origins import find_origin
 from engine.place import find_place
-from engine.profile import Instance, Profile, Sent, Timer
-from engine.program.journey import WaitFor
+from engine.profile import Profile, Sent, Timer
 from engine.program.scope import Scope
 from engine.proposals import follow, give_up, propose, withdraw
 from engine.reasons import Reason
@@ -68,10 +68,7 @@ from engine.records import (
     ConsentNoted,
     Emitted,
     ReceiptNoted,
-    SegmentEntered,
-    SegmentLeft,
     SessionBegan,
-    Truncated,
     Unmatched,
     WakeCleared,
 )
@@ -86,8 +83,6 @@ from engine.segments import (
 )
 from engine.turn import Emission, Turn
 
-ENTERED, LEFT = "entered", "left"
-SEGMENT_EVENTS = {ENTERED: "Segment Entered", LEFT: "Segment Left"}  # what such journeys begin with
 _OF_CONSENT = (Reason.NO_CONSENT, Reason.TYPE_OPT_OUT, Reason.OPT_OUT_REGISTRY)
 ATTENTION = (ReceiptStatus.OPENED, ReceiptStatus.CLICKED)
 ENDINGS = (ReceiptStatus.UNSUBSCRIBED, ReceiptStatus.COMPLAINED)
@@ -246,7 +241,7 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
         if not sent.is_apart:
             _follow(turn, sent)
         reconsider(turn)  # a slot is free again
-    for instance, wait in _waiting(turn):
+    for instance, wait in waiting(turn):
         if wait.engagement and has_engaged(turn, instance, wait):
             resume(turn, instance, instance.position + 1)
     _settle(turn)
@@ -322,28 +317,11 @@ def _meet_goals(turn: Turn, event: Event, scope: Scope) -> None:
 
 
 def _end_waits(turn: Turn, event: Event, scope: Scope) -> None:
-    for instance, wait in _waiting(turn, turn.program.awaited.get(event.name, frozenset())):
+    for instance, wait in waiting(turn, turn.program.awaited.get(event.name, frozenset())):
         if wait.event != event.name or event.at < instance.since_at:
             continue
         if wait.condition is None or wait.condition.test(scope_of(turn, instance, scope)):
             resume(turn, instance, instance.position + 1)
-
-
-def _waiting(
-    turn: Turn, versions: Collection[str] | None = None
-) -> Iterator[tuple[Instance, WaitFor]]:
-    """Give the instances that wait for something; one that goes on may end others meanwhile.
-
-    Where `versions` are named, only those in one of them.
-    """
-    for instance in list(turn.profile.instances.values()):
-        if versions is not None and instance.version not in versions:
-            continue
-        if not instance.timer or instance.id not in turn.profile.instances:
-            continue
-        instruction = current(turn, instance)
-        if instruction is not None and instruction.wait_for is not None:
-            yield instance, instruction.wait_for
 
 
 def _settle(turn: Turn, event: Event | None = None, *, looks: bool = False) -> None:
@@ -386,7 +364,7 @@ def _happen(turn: Turn, emission: Emission) -> None:
         if event.name in program.suppressions:
             _suppress(turn, event, scope)
         _go_on(turn, event, scope)
-    _follow_segments(turn)
+    follow_segments(turn)
     instance = turn.profile.instances.get(number)
     if instance is not None:
         resume(turn, instance, instance.position + 1)
@@ -397,58 +375,12 @@ def _settle_changes(turn: Turn) -> None:
     if turn.program.membership.by_contact:
         follow_sends(turn)
     if turn.crossings:
-        _follow_segments(turn)
+        follow_segments(turn)
     if turn.profile.instances:
         leave_by_condition(turn)
     if turn.profile.pending and any(map(changes_contact, turn.records)):
         reconsider(turn)
-        _follow_segments(turn)
-
-
-def _follow_segments(turn: Turn) -> None:
-    """Act on who came into segments and left them, until nobody does any more."""
-    rounds = 0
-    while turn.crossings:
-        crossings, turn.crossings = turn.crossings, []
-        rounds += 1
-        if rounds > SEGMENT_ROUNDS_MAX:
-            turn.note(Truncated("segment_rounds", crossings[0].segment))
-            break
-        for crossing in crossings:
-            key, scope = _scope_of_crossing(turn, crossing)
-            leave_by_segment(turn, key, scope)
-        _end_segment_waits(turn, [one.segment for one in crossings])
-        for crossing in crossings:
-            _start_by_segment(turn, crossing)
-
-
-def _end_segment_waits(turn: Turn, segments: Iterable[str]) -> None:
-    """End the waits for some segments, where the customer is in them by now."""
-    if not turn.program.awaits_segments:
-        return
-    entered = [name for name in segments if name in turn.profile.segments]
-    for instance, wait in _waiting(turn):
-        if wait.segment in entered:
-            resume(turn, instance, instance.position + 1)
-
-
-def _start_by_segment(turn: Turn, crossing: SegmentEntered | SegmentLeft) -> None:
-    """Start the journeys that coming into a segment, or leaving it, is the trigger of."""
-    key, scope = _scope_of_crossing(turn, crossing)
-    for journey in () if crossing.reviewed else turn.program.membership.starts.get(key, ()):
-        if journey.trigger.condition is None or journey.trigger.condition.test(scope):
-            number = admit(turn, journey, scope, since_at=turn.now)
-            if number is not None:
-                run(turn, number)
-
-
-def _scope_of_crossing(
-    turn: Turn, crossing: SegmentEntered | SegmentLeft
-) -> tuple[tuple[str, str], Scope]:
-    """Name what happened, and show it to conditions as the event at hand."""
-    on = ENTERED if isinstance(crossing, SegmentEntered) else LEFT
-    event = {"segment": crossing.segment, "at": format_instant(crossing.at)}
-    return (crossing.segment, on), turn.scope(event, SEGMENT_EVENTS[on])
+        follow_segments(turn)
 
 
 def _find_sent(profile: Profile, message: str) -> Sent | None:
@@ -487,7 +419,7 @@ def decide_reunion(turn: Turn) -> None:
     if turn.profile.pending:
         _recheck_consent(turn)
         reconsider(turn)
-    _end_segment_waits(turn, turn.profile.segments)
+    end_segment_waits(turn, turn.profile.segments)
     _settle(turn, looks=True)
 
 

@@ -120,7 +120,7 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
 
 def evolve(profile: Profile, record: Record, now: int) -> None:
     """Take one record into the profile."""
-    change = _CHANGES.get(type(record))
+    change = CHANGES.get(type(record))
     if change is not None:
         change(profile, record, now)
 
@@ -449,7 +449,7 @@ def _evolve_agenda_kept(profile: Profile, record: AgendaKept, _now: int) -> None
     profile.agenda_at = record.next_at
 
 
-_CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
+CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     Decided: _evolve_decided,
     Counted: _evolve_counted,
     Gathered: _evolve_gathered,

@@ -20,6 +20,8 @@ def topmost(profile: Profile, instance: Instance) -> Instance:
 
 def family(profile: Profile, instance: Instance) -> list[Instance]:
     """List an instance and its branches, and theirs; parents come before children."""
+    if len(profile.instances) == 1:
+        return [instance]
     found = {instance.id: instance}
     # Numbers only go up, and a branch is made after its parent: one look at each is enough.
     for number, one in sorted(profile.instances.items()):

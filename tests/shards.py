@@ -297,3 +297,14 @@ class Shard:
 def changed(source: Mapping[str, Any], **sections: Mapping[str, Any]) -> dict[str, Any]:
     """Give a workspace with some entries of its sections replaced."""
     return {**source, **{name: {**source.get(name, {}), **new} for name, new in sections.items()}}
+
+
+async def reviewed(shard: Shard) -> None:
+    """Wait until everybody has been looked at, through the pauses there are in between."""
+    version = shard.runtime.program.edition
+    async with asyncio.timeout(20):
+        while True:
+            row = await shard.store.review()
+            if row is not None and row.version == version and row.ended_at:
+                return
+            await asyncio.sleep(0)

@@ -72,7 +72,10 @@ def is_outdated(profile: Profile, program: Program) -> bool:
         is_current = current is not None and current.version == instance.version
         if not is_current and _fate_of(profile, program, instance) != _GOES_ON:
             return True
-    return any(_is_deleted(program, pending) for pending in profile.pending.values())
+    for pending in profile.pending.values():  # noqa: SIM110 - asked with every input
+        if _is_deleted(program, pending):
+            return True
+    return False
 
 
 def migrate(turn: Turn) -> None:

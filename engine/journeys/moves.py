@@ -14,7 +14,7 @@ Called by `decide` for instances that entered, whose wait is over or whose messa
   between are nobody's past.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from engine.events import Answered
@@ -66,30 +66,22 @@ def _advance(turn: Turn, number: int) -> int | None:
     if journey is None:
         leave(turn, instance, "version_gone", Reason.JOURNEY_EXITED)
         return None
+    code = journey.code
     position: int | None = instance.position
     while position is not None and number in turn.profile.instances:
-        instruction = _next_instruction(turn, instance, journey, position)
-        if instruction is None:
+        if position >= len(code):
+            leave(turn, instance, "completed")
             return None
+        turn.moves += 1
+        if turn.moves > STEP_MOVES_MAX:
+            turn.note(Truncated("moves", journey.name))
+            leave(turn, instance, "loop", Reason.JOURNEY_EXITED)
+            return None
+        instruction = code[position]
         if instruction.op is Op.END:
             return _join(turn, instance)
         position = _MOVES[instruction.op](turn, instance, instruction, position)
     return None
-
-
-def _next_instruction(
-    turn: Turn, instance: Instance, journey: Journey, position: int
-) -> Instruction | None:
-    """Give what to do next; None where the instance left, at the end or for too many moves."""
-    if position >= len(journey.code):
-        leave(turn, instance, "completed")
-        return None
-    turn.moves += 1
-    if turn.moves > STEP_MOVES_MAX:
-        turn.note(Truncated("moves", journey.name))
-        leave(turn, instance, "loop", Reason.JOURNEY_EXITED)
-        return None
-    return journey.code[position]
 
 
 def resume(turn: Turn, instance: Instance, position: int) -> None:
@@ -118,10 +110,12 @@ def leave(
 
 def _stop(turn: Turn, members: Sequence[Instance], dropped: Reason) -> None:
     """Drop what instances have pending, forget their timers, and end those that are branches."""
-    profile, numbers = turn.profile, [one.id for one in members]
-    for pending in list(profile.pending.values()):
-        if pending.instance in numbers:
-            withdraw(turn, pending, dropped)
+    profile = turn.profile
+    if profile.pending:
+        numbers = [one.id for one in members]
+        for pending in list(profile.pending.values()):
+            if pending.instance in numbers:
+                withdraw(turn, pending, dropped)
     for one in reversed(members):
         timer = profile.timers.get(one.timer)
         if timer is not None:
@@ -159,6 +153,23 @@ def current(turn: Turn, instance: Instance) -> Instruction | None:
     if journey is None or instance.position >= len(journey.code):
         return None
     return journey.code[instance.position]
+
+
+def waiting(
+    turn: Turn, versions: Collection[str] | None = None
+) -> Iterator[tuple[Instance, WaitFor]]:
+    """Give the instances that wait for something; one that goes on may end others meanwhile.
+
+    Where `versions` are named, only those in one of them.
+    """
+    for instance in list(turn.profile.instances.values()):
+        if versions is not None and instance.version not in versions:
+            continue
+        if not instance.timer or instance.id not in turn.profile.instances:
+            continue
+        instruction = current(turn, instance)
+        if instruction is not None and instruction.wait_for is not None:
+            yield instance, instruction.wait_for
 
 
 def has_engaged(turn: Turn, instance: Instance, wait: WaitFor) -> bool:

@@ -1,7 +1,6 @@
 """What begins by the calendar, in a shard: over restarts, down time, changes of the workspace, and
 customers who turn out to be one."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from actors.reviews import PORTION
 from engine.instants import DAY_MS, HOUR_MS, format_instant
 from engine.program.compile import compile_source
 from engine.program.program import Program
-from tests.shards import WORKSPACE, GatedStore, Shard, changed
+from tests.shards import WORKSPACE, GatedStore, Shard, changed, reviewed
 
 NAMES = [f"u{number:03}" for number in range(2 * PORTION)]
 NOON = {"trigger": {"schedule": "0 12 * * *"}, "steps": [{"send": "paper"}]}
@@ -18,17 +17,6 @@ NOON = {"trigger": {"schedule": "0 12 * * *"}, "steps": [{"send": "paper"}]}
 
 def program(**journeys: Any) -> Program:
     return compile_source(changed(WORKSPACE, journeys=journeys))
-
-
-async def reviewed(shard: Shard) -> None:
-    """Wait until everybody has been looked at."""
-    version = shard.runtime.program.membership.version
-    async with asyncio.timeout(20):
-        while True:
-            row = await shard.store.review()
-            if row is not None and row.version == version and row.ended_at:
-                return
-            await asyncio.sleep(0)
 
 
 async def shop(**journeys: Any) -> Shard:
