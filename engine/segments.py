@@ -172,6 +172,9 @@ def keep_up(turn: Turn, before: Mapping[str, int]) -> None:
     gone = [name for name in before if name not in known]
     for name in came:
         _note(turn, SegmentEntered(name, turn.now, reviewed=True))
+    for name, since_at in before.items():  # of their own, not of the two who were one
+        if since_at != known.get(name, since_at):
+            turn.note(SegmentEntered(name, known[name], reviewed=True))
     for name in gone:
         _note(turn, SegmentLeft(name, turn.now, reviewed=True))
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from actors.rows import MemberRow
 from engine.errors import InputError, StoreError
 from engine.events import ConsentStatement, ConsentStatus, Event, ReceiptStatus
 from engine.instants import HOUR_MS, MINUTE_MS
@@ -273,6 +274,22 @@ async def test_a_device_somebody_else_has_by_now_stays_theirs(shard: Shard) -> N
     assert (await shard.profile("u1")).identities == {}
     await shard.submit(shard.anonymous("a1", "Later"))
     assert "Later" in (await shard.profile("u2")).history
+
+
+async def test_since_when_they_are_in_a_segment_is_their_own_again() -> None:
+    segments = {"keen": 'count("Seen", "1h") >= 2'}
+    shard = await Shard(program=compile_source(changed(WORKSPACE, segments=segments))).start()
+    await shard.submit(shard.known("u1"), shard.known("u2"))
+    await shard.runtime.partings.merge("u1", "u2")
+    await shard.submit(shard.track("u2"), shard.track("u1"))  # keen together, neither of them alone
+    await shard.advance(MINUTE_MS)
+    await shard.submit(shard.anonymous("a1"), shard.anonymous("a1"))
+    since = shard.clock.now()
+    await shard.submit(shard.identify("u1", anonymous="a1"))
+    await shard.runtime.partings.unmerge("u1", "u2")
+    assert (await shard.profile("u1")).segments["keen"] == since
+    assert await shard.store.members("keen", "", 9) == [MemberRow("u1", since)]
+    await shard.runtime.stop()
 
 
 async def test_a_visitor_does_not_take_along_a_device_that_was_given_away(shard: Shard) -> None:
