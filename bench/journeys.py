@@ -13,6 +13,7 @@ import uvloop
 
 from actors.memory import MemoryChannel
 from actors.runtime import Runtime
+from adapters.app import tune_interpreter
 from adapters.clock import WallClock
 from adapters.sqlite.store import SqliteStore
 from bench.figures import Check, median, report
@@ -128,6 +129,7 @@ async def _crowd() -> dict[str, float]:
     runtime = Runtime(SqliteStore(data), clock, program, {"email": MemoryChannel()})
     await runtime.open()
     await runtime.start()
+    tune_interpreter()
     try:
         began = time.perf_counter()
         await _enter(runtime, range(RUSH, WAITING), "Long", "", clock)

@@ -363,6 +363,7 @@ def _evolve_migrated(profile: Profile, record: Migrated, _now: int) -> None:
     instance.position = record.position
     instance.timer = 0
     instance.waiting_until = None
+    instance.call = ""
 
 
 def _evolve_exited(profile: Profile, record: Exited, _now: int) -> None:

@@ -15,7 +15,7 @@ Called by `step` and `decide` before anything else is decided for a customer, an
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from engine.journeys.moves import UNBOUNDED_WAIT_MS, leave, resume, run
+from engine.journeys.moves import UNBOUNDED_WAIT_MS, halt, leave, resume, run
 from engine.journeys.releases import go_on
 from engine.lineage import family, stays
 from engine.profile import Instance, Pending, Profile
@@ -24,7 +24,7 @@ from engine.program.journeymodel import EVERY_STEP, EXIT, STAY
 from engine.program.program import Program
 from engine.proposals import find_deleted, withdraw
 from engine.reasons import Reason
-from engine.records import BranchEnded, Migrated, WakeCleared, WakeSet
+from engine.records import Migrated, WakeCleared, WakeSet
 from engine.turn import Turn
 
 JOURNEY_DELETED, MIGRATED = "journey_deleted", "migrated"  # why people leave
@@ -112,12 +112,7 @@ def _move(turn: Turn, stay: Instance, position: int) -> None:
     waited_from = _waited_from(turn.program, stay)
     instruction = journey.code[position]
     is_kept = _drop_pending(turn, family(profile, stay), instruction)
-    for one in reversed(family(profile, stay)):
-        timer = profile.timers.get(one.timer)
-        if timer is not None:
-            turn.note(WakeCleared(one.timer, timer.at))
-        if one.parent:
-            turn.note(BranchEnded(one.id))
+    halt(turn, family(profile, stay))
     turn.note(Migrated(stay.id, journey.version, position))
     if is_kept:
         return  # it stands there already, before the same message

@@ -109,15 +109,20 @@ def leave(
 
 
 def _stop(turn: Turn, members: Sequence[Instance], dropped: Reason) -> None:
-    """Drop what instances have pending, forget their timers, and end those that are branches."""
+    """Drop what instances have pending, and halt them."""
     profile = turn.profile
     if profile.pending:
         numbers = [one.id for one in members]
         for pending in list(profile.pending.values()):
             if pending.instance in numbers:
                 withdraw(turn, pending, dropped)
+    halt(turn, members)
+
+
+def halt(turn: Turn, members: Sequence[Instance]) -> None:
+    """Forget the timers of instances, take back their calls, and end those that are branches."""
     for one in reversed(members):
-        timer = profile.timers.get(one.timer)
+        timer = turn.profile.timers.get(one.timer)
         if timer is not None:
             turn.note(WakeCleared(one.timer, timer.at))
         if one.call:

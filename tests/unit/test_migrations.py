@@ -5,7 +5,7 @@ import pytest
 from engine.errors import ProgramError
 from engine.program.compile import compile_source
 from engine.reasons import Reason
-from engine.records import Migrated
+from engine.records import CallRecalled, Migrated
 from tests.editions import Customer, Steps, edition
 
 TWO: Steps = [
@@ -227,3 +227,17 @@ def test_nobody_can_be_led_into_a_branch() -> None:
     branches = {"left": [{"send": "a", "id": "in"}], "right": [{"wait": "9h"}]}
     with pytest.raises(ProgramError, match="the step 'in' is in a branch"):
         compile_source(edition({"main": main([{"parallel": branches}], old="in")}))
+
+
+def test_who_is_moved_while_a_call_is_under_way_takes_it_back() -> None:
+    call: Steps = [{"webhook": {"url": "https://crm.example/"}, "id": "ask"}, {"send": "a"}]
+    newer = main([{"wait": "1h", "id": "pause"}, {"send": "b"}], ask="pause")
+    world = standing(call)
+    (waiting,) = world.profile.instances.values()
+    taken = waiting.call
+    world.use(edition({"main": newer})).review()
+    (moved,) = world.profile.instances.values()
+    assert taken
+    assert moved.call == ""
+    assert [one.call_id for one in world.records if isinstance(one, CallRecalled)] == [taken]
+    assert world.advance(2).told[-1] == "1h left main: completed"
