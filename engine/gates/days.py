@@ -137,12 +137,13 @@ def _holiday(case: Case, day: int) -> Iterator[Closed]:
 
 def _law(case: Case, rule: RegionRule, day: int) -> Iterator[Closed]:
     place = case.place
+    found = holiday_name(place.country, place.subdivision, day)
 
     def name(day: int) -> str:
         is_held = rule.is_in_force(day)
         return holiday_name(place.country, place.subdivision, day) if is_held else ""
 
-    if found := name(day):
+    if found:
         seen, until = f"{found} in {place.country}", _reopens_on(name, day)
         yield Closed("region", Reason.REGION_RULE, rule.rule, seen, rule.stamp, until)
 
@@ -160,7 +161,7 @@ def _blackout(blackout: Blackout, day: int) -> Closed:
         is_closed = blackout.first_on <= day <= blackout.last_on and day not in blackout.except_on
         return blackout.name if is_closed else ""
 
-    until = _reopens_on(name, day)
+    until = _reopens_on(name, day) if blackout.except_on else blackout.last_on + 1
     return Closed("blackout", Reason.BLACKOUT, blackout.rule, blackout.name, "", until)
 
 
