@@ -368,7 +368,7 @@ def test_the_names_of_a_template_are_those_it_is_given() -> None:
         given.extend(names)
         return ""
 
-    content = {"sms": {"body": Template("", note)}}
+    content = {"sms": {"body": Template("{{ now }}", note)}}  # it is given to who asks
     message = msgspec.structs.replace(program.messages["a"], content=content)
     render_content(
         Profile("u1"), program, message, "sms", event={}, message_id="m", timezone="UTC", now=0
