@@ -164,6 +164,90 @@ def test_consent_is_by_purpose_and_channel() -> None:
     )
 
 
+QUOTES: dict[str, Any] = {
+    **SHOP,
+    "journeys": {
+        "quote": {
+            "trigger": {"event": "Product Added"},
+            "steps": [
+                {
+                    "id": "price",
+                    "webhook": {"url": "https://crm.example/quote", "timeout": "30s"},
+                    "into": "quote",
+                    "then": [{"set": {"premium": {"cel": "journey.quote.premium"}}}],
+                    "else": [{"send": "offer"}],
+                }
+            ],
+        },
+        "other": {
+            "trigger": {"event": "Seen"},
+            "steps": [
+                {"id": "price", "send": "reminder"},
+                {"webhook": {"url": "https://crm.example/told"}},
+            ],
+        },
+    },
+}
+
+
+def quotes(answers: object, **trial: Any) -> Report:
+    one = {"customer": ANA, "given": [ADDED], "expect": [], "answers": answers, **trial}
+    source = {**QUOTES, "tests": {"one": one}}
+    (trial_read,) = read_trials(source, {})
+    return play(trial_read, compile_source(source))
+
+
+GOOD = {"body": {"premium": 900}}
+
+
+@pytest.mark.parametrize("name", ["price", "quote/price"])
+def test_a_service_answers_as_the_test_says(name: str) -> None:
+    assert quotes({name: GOOD}, traits={"premium": 900}).is_passed
+    assert not quotes({name: GOOD}, traits={"premium": 901}).is_passed
+    assert not quotes({name: GOOD}, expect=["offer"]).is_passed
+
+
+def test_an_answer_takes_its_time() -> None:
+    late = {"price": {**GOOD, "after": "20s"}}
+    assert quotes(late, until="+19s", stays_in=["quote"]).is_passed
+    assert quotes(late, until="+20s", ends={"quote": "completed"}).is_passed
+
+
+@pytest.mark.parametrize(
+    ("answer", "after"),
+    [
+        ({"status": 404, "body": {"premium": 900}}, "+0s"),
+        ({"status": 302}, "+0s"),
+        ({"status": 503, "after": "29s"}, "+29s"),
+        ({**GOOD, "after": "30s"}, "+30s"),
+        ({**GOOD, "after": "1h"}, "+30s"),
+        ("timeout", "+30s"),
+    ],
+)
+def test_what_is_no_success_leads_to_else(answer: object, after: str) -> None:
+    wanted = [{"message": "offer", "at": after}]
+    assert quotes({"price": answer}, expect=wanted).is_passed
+
+
+def test_each_call_of_a_step_is_answered() -> None:
+    people = {name: {**ANA, "traits": {"email": f"{name}@x.example"}} for name in ("ana", "ben")}
+    one = {
+        "customers": people,
+        "given": [{**ADDED, "customer": name} for name in people],
+        "answers": {"price": GOOD},
+        "traits": {name: {"premium": 900} for name in people},
+    }
+    (trial,) = read_trials({**QUOTES, "tests": {"one": one}}, {})
+    assert play(trial, compile_source(QUOTES)).is_passed
+
+
+def test_a_call_nobody_answers_is_told_where_a_test_fails() -> None:
+    told = list(describe_report(quotes({}), {}))
+    assert told[-1] == "nobody answered quote/price, so it timed out: see `answers:`"
+    for answer in (GOOD, "timeout"):
+        assert quotes({"price": answer}).unanswered == ()
+
+
 def test_ends_stays_and_traits_are_compared() -> None:
     assert passes(ends={"cart": "completed"}, traits={"asked": True, "first_name": "Ana"})
     assert not passes(ends={"cart": "engaged"})
