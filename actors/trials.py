@@ -12,7 +12,7 @@ this plays it and tells what differs. The same test gives the same answer, every
 - Nobody is on an opt-out registry here: what those say is not a workspace's to test.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -29,7 +29,7 @@ from engine.profile import Profile
 from engine.program.places import Path
 from engine.program.program import Program
 from engine.program.scope import Scope
-from engine.program.trialanswers import Asking, Saying
+from engine.program.trialanswers import Asking
 from engine.program.trials import Happening, Trial, Wanted
 from engine.reasons import Outcome
 from engine.records import Decided, Entered, Exited, Record, Unmatched
@@ -85,13 +85,18 @@ class _RestlessError(Exception):
 class _Stage(Replay):
     """A replay that answers calls, and notes how journeys begin and end and receipts of nothing."""
 
-    def __init__(self, program: Program, answers: Mapping[Asking, Saying | None]) -> None:
+    def __init__(self, program: Program, trial: Trial) -> None:
         super().__init__(program, self._answer)
-        self._said = answers
+        self._begins_at = trial.begins_at
+        self._said = trial.answers
         self.unanswered: dict[Asking, None] = {}
         self.ends: dict[tuple[str, str], str] = {}
         self.unmatched: list[str] = []
         self.entered: dict[str, None] = {}
+
+    def comes_in_at(self, given: Event | Receipt) -> int:
+        # The past is loaded right before, as history is: nothing came due while it happened.
+        return max(given.at, self._begins_at - 1)
 
     def note(self, customer: str, given: Input, record: Record) -> None:
         if self.steps > TRIAL_STEPS_MAX:
@@ -116,7 +121,7 @@ class _Stage(Replay):
 
 def play(trial: Trial, program: Program) -> Report:
     """Play a test and compare what happened with what was wanted."""
-    stage = _Stage(msgspec.structs.replace(program, registries=()), trial.answers)
+    stage = _Stage(msgspec.structs.replace(program, registries=()), trial)
     shortfalls: list[Shortfall] = []
     inputs = list(_take_in(trial.happenings, program, shortfalls))
     decisions = list(_run(stage, inputs, trial, shortfalls))

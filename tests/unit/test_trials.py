@@ -155,6 +155,22 @@ def test_what_was_before_is_counted_and_begins_nothing() -> None:
     assert passes(customer={**ANA, "past": past}, given=[{"event": "Seen"}], expect=[])
 
 
+def test_nothing_comes_due_before_a_test_begins() -> None:
+    weekly = {
+        "trigger": {"schedule": "0 9 * * mon", "segment": "regular"},
+        "steps": [{"send": "offer"}],
+    }
+    source: dict[str, Any] = {**SHOP, "journeys": {"weekly": weekly}}
+    past = [{"event": "Order Completed", "ago": ago} for ago in ("20d", "9d")]
+    one = {
+        "customer": {**ANA, "past": past},
+        "until": "+8d",
+        "expect": [{"message": "offer", "at": "2026-03-09T09:00"}],
+    }
+    (trial,) = read_trials({**source, "tests": {"one": one}}, {})
+    assert play(trial, compile_source(source)).is_passed
+
+
 def test_consent_is_by_purpose_and_channel() -> None:
     reached = {**ANA["traits"], "phone": "+27820000000"}
     by_sms = {"traits": reached, "consents": {"marketing": {"sms": "granted", "email": "denied"}}}
