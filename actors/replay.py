@@ -51,8 +51,9 @@ class Replay:
         for given in inputs:
             if until_at is not None and given.at > until_at:
                 break
-            yield from self._fire(given.at - 1)
-            self.now = given.at
+            now = self.comes_in_at(given)
+            yield from self._fire(now - 1)
+            self.now = now
             if isinstance(given, Event) and self._program.identity.hashed:
                 given = conceal(given, self._program.identity)  # noqa: PLW2901 - as it came in
             yield from self._identify(given)
@@ -89,6 +90,10 @@ class Replay:
             self.note(customer, given, record)
             if isinstance(record, Decided):
                 yield customer, record
+
+    def comes_in_at(self, given: Event | Receipt) -> int:
+        """Tell when an input is taken: when it happened; for whoever plays some of them later."""
+        return given.at
 
     def note(self, customer: str, given: Input, record: Record) -> None:
         """Hear of each record; for whoever looks at more than decisions."""

@@ -8,6 +8,7 @@ this plays it and tells what differs. The same test gives the same answer, every
   compared only where it is named there.
 - A moment like `+2h` is counted from the entry before: from its own moment, or, where it has none,
   from that of the decision that stands in its place.
+- A call is answered as the test says, each time it is made; one it says nothing of times out.
 - Nobody is on an opt-out registry here: what those say is not a workspace's to test.
 """
 
@@ -17,8 +18,9 @@ from typing import Any
 import msgspec
 
 from actors.replay import Replay
+from engine.effects import Call
 from engine.errors import InputError
-from engine.events import Event, Input, Receipt
+from engine.events import Answered, Event, Input, Receipt
 from engine.instants import format_instant
 from engine.intake.mapping import take_in
 from engine.intake.normalise import read_line
@@ -27,6 +29,7 @@ from engine.profile import Profile
 from engine.program.places import Path
 from engine.program.program import Program
 from engine.program.scope import Scope
+from engine.program.trialanswers import Asking
 from engine.program.trials import Happening, Trial, Wanted
 from engine.reasons import Outcome
 from engine.records import Decided, Entered, Exited, Record, Unmatched
@@ -67,6 +70,7 @@ class Report(msgspec.Struct, frozen=True):
     shortfalls: tuple[Shortfall, ...]
     steps: int
     entered: tuple[str, ...] = ()  # journeys, in the order of their first entry
+    unanswered: tuple[Asking, ...] = ()  # what was called, and the test says nothing of
 
     @property
     def is_passed(self) -> bool:
@@ -79,13 +83,20 @@ class _RestlessError(Exception):
 
 
 class _Stage(Replay):
-    """A replay that takes note of how journeys begin and end, and of receipts about nothing."""
+    """A replay that answers calls, and notes how journeys begin and end and receipts of nothing."""
 
-    def __init__(self, program: Program) -> None:
-        super().__init__(program)
+    def __init__(self, program: Program, trial: Trial) -> None:
+        super().__init__(program, self._answer)
+        self._begins_at = trial.begins_at
+        self._said = trial.answers
+        self.unanswered: dict[Asking, None] = {}
         self.ends: dict[tuple[str, str], str] = {}
         self.unmatched: list[str] = []
         self.entered: dict[str, None] = {}
+
+    def comes_in_at(self, given: Event | Receipt) -> int:
+        # The past is loaded right before, as history is: nothing came due while it happened.
+        return max(given.at, self._begins_at - 1)
 
     def note(self, customer: str, given: Input, record: Record) -> None:
         if self.steps > TRIAL_STEPS_MAX:
@@ -97,10 +108,20 @@ class _Stage(Replay):
         elif isinstance(record, Unmatched) and isinstance(given, Receipt):
             self.unmatched.append(given.id)
 
+    def _answer(self, call: Call) -> Answered | None:
+        asking = (call.journey, call.step)
+        if asking not in self._said:
+            self.unanswered[asking] = None
+        said = self._said.get(asking)
+        if said is None or call.called_at + said.after_ms >= call.expires_at:
+            return None
+        at = call.called_at + said.after_ms
+        return Answered(call.call_id, call.customer, said.status, at, said.body)
+
 
 def play(trial: Trial, program: Program) -> Report:
     """Play a test and compare what happened with what was wanted."""
-    stage = _Stage(msgspec.structs.replace(program, registries=()))
+    stage = _Stage(msgspec.structs.replace(program, registries=()), trial)
     shortfalls: list[Shortfall] = []
     inputs = list(_take_in(trial.happenings, program, shortfalls))
     decisions = list(_run(stage, inputs, trial, shortfalls))
@@ -113,7 +134,14 @@ def play(trial: Trial, program: Program) -> Report:
     if trial.wanted is None:
         lines = [Line(None, None, customer, one) for customer, one in decisions]
         lines = [line for line in lines if line.is_right]  # they are told, and not judged
-    return Report(trial, tuple(lines), tuple(shortfalls), stage.steps, tuple(stage.entered))
+    return Report(
+        trial=trial,
+        lines=tuple(lines),
+        shortfalls=tuple(shortfalls),
+        steps=stage.steps,
+        entered=tuple(stage.entered),
+        unanswered=tuple(stage.unanswered),
+    )
 
 
 def _take_in(

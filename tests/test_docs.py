@@ -227,6 +227,7 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
         trialmodel.GivenSpec,
         trialmodel.ReceiptSpec,
         trialmodel.StatementSpec,
+        trialmodel.AnswerSpec,
         trialmodel.ExpectSpec,
     ],
 )

@@ -36,6 +36,8 @@ def describe_report(report: Report, places: Places) -> Iterator[str]:
             yield from _describe_line(line, report, places, is_near=is_near)
     for shortfall in report.shortfalls:
         yield f"{locate(shortfall.path, places)}: {shortfall.message}"
+    for asking in report.unanswered:
+        yield f"nobody answered {'/'.join(asking)}, so it timed out: see `answers:`"
 
 
 def locate(path: Path, places: Places) -> str:

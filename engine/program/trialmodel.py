@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from engine.events import SUCCESS_END, SUCCESS_MIN
+from engine.program.journeymodel import StepKey
 from engine.program.texts import ChannelName, Duration, EventName, JourneyName, MessageName, Purpose
 from engine.reasons import Reason
 
@@ -81,6 +83,24 @@ class GivenSpec(Struct, frozen=True, forbid_unknown_fields=True):
     consent: StatementSpec | UnsetType = UNSET
 
 
+class AnswerSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a service answers in a test."""
+
+    status: Annotated[
+        int, Meta(ge=200, le=599, description="HTTP's; a success is 2xx. Absent: 200.")
+    ] = 200
+    body: Annotated[Any, Meta(description="The answer as JSON, which `into` keeps.")] = UNSET
+    after: Annotated[
+        Duration | UnsetType,
+        Meta(description="How long it takes; from the step's timeout on nothing is answered."),
+    ] = UNSET
+
+    @property
+    def is_good(self) -> bool:
+        """Say whether the step goes on with `then`."""
+        return SUCCESS_MIN <= self.status < SUCCESS_END
+
+
 class ExpectSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A decision that is to follow. Only what is stated is compared."""
 
@@ -125,6 +145,16 @@ class TrialSpec(Struct, frozen=True, forbid_unknown_fields=True):
         Moment | UnsetType,
         Meta(description="How long time goes on; absent: 30 days after the last of `given`."),
     ] = UNSET
+    answers: Annotated[
+        dict[StepKey, Literal["timeout"] | AnswerSpec],
+        Meta(
+            description=(
+                "What services answer, by the step that calls them: its id, or `journey/id`; "
+                "`timeout`, like a step that is absent: nothing in time."
+            ),
+            examples=[{"price": {"status": 200, "body": {"premium": 900}}}],
+        ),
+    ] = {}
     expect: Annotated[
         tuple[MessageName | ExpectSpec, ...] | UnsetType,
         Meta(

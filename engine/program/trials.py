@@ -25,6 +25,7 @@ from engine.program.nesting import walk_steps
 from engine.program.places import Path, Place, Places
 from engine.program.plain import dict_or_none
 from engine.program.shape import read_shape
+from engine.program.trialanswers import Asking, Saying, read_answers
 from engine.program.trialmodel import ExpectSpec, GivenSpec, PastSpec, PersonSpec, TrialSpec
 from engine.program.wordcheck import check_event
 from engine.reasons import Reason
@@ -72,6 +73,7 @@ class Trial(msgspec.Struct, frozen=True):
     ends: Mapping[tuple[str, str], str]  # by customer and journey
     stays_in: tuple[tuple[str, str], ...]
     traits: Mapping[tuple[str, str], Any]
+    answers: Mapping[Asking, Saying | None] = {}  # of services; what is absent times out
 
     @property
     def path(self) -> Path:
@@ -183,6 +185,7 @@ class _Reading:
         self._name = name
         self._spec = spec
         self._faults = faults
+        self._workspace = workspace
         self._people = dict(spec.customers)
         if not self._people:
             self._people[ONLY] = PersonSpec() if spec.customer is UNSET else spec.customer
@@ -217,6 +220,7 @@ class _Reading:
             ends=ends,
             stays_in=stays_in,
             traits=traits,
+            answers=read_answers(self._spec, self._workspace, self._path, self._faults),
         )
 
     def _check_people(self) -> None:

@@ -155,6 +155,22 @@ def test_what_was_before_is_counted_and_begins_nothing() -> None:
     assert passes(customer={**ANA, "past": past}, given=[{"event": "Seen"}], expect=[])
 
 
+def test_nothing_comes_due_before_a_test_begins() -> None:
+    weekly = {
+        "trigger": {"schedule": "0 9 * * mon", "segment": "regular"},
+        "steps": [{"send": "offer"}],
+    }
+    source: dict[str, Any] = {**SHOP, "journeys": {"weekly": weekly}}
+    past = [{"event": "Order Completed", "ago": ago} for ago in ("20d", "9d")]
+    one = {
+        "customer": {**ANA, "past": past},
+        "until": "+8d",
+        "expect": [{"message": "offer", "at": "2026-03-09T09:00"}],
+    }
+    (trial,) = read_trials({**source, "tests": {"one": one}}, {})
+    assert play(trial, compile_source(source)).is_passed
+
+
 def test_consent_is_by_purpose_and_channel() -> None:
     reached = {**ANA["traits"], "phone": "+27820000000"}
     by_sms = {"traits": reached, "consents": {"marketing": {"sms": "granted", "email": "denied"}}}
@@ -162,6 +178,90 @@ def test_consent_is_by_purpose_and_channel() -> None:
     assert passes(
         customer={"traits": reached}, expect=[{"outcome": "drop", "reason": "no_consent"}]
     )
+
+
+QUOTES: dict[str, Any] = {
+    **SHOP,
+    "journeys": {
+        "quote": {
+            "trigger": {"event": "Product Added"},
+            "steps": [
+                {
+                    "id": "price",
+                    "webhook": {"url": "https://crm.example/quote", "timeout": "30s"},
+                    "into": "quote",
+                    "then": [{"set": {"premium": {"cel": "journey.quote.premium"}}}],
+                    "else": [{"send": "offer"}],
+                }
+            ],
+        },
+        "other": {
+            "trigger": {"event": "Seen"},
+            "steps": [
+                {"id": "price", "send": "reminder"},
+                {"webhook": {"url": "https://crm.example/told"}},
+            ],
+        },
+    },
+}
+
+
+def quotes(answers: object, **trial: Any) -> Report:
+    one = {"customer": ANA, "given": [ADDED], "expect": [], "answers": answers, **trial}
+    source = {**QUOTES, "tests": {"one": one}}
+    (trial_read,) = read_trials(source, {})
+    return play(trial_read, compile_source(source))
+
+
+GOOD = {"body": {"premium": 900}}
+
+
+@pytest.mark.parametrize("name", ["price", "quote/price"])
+def test_a_service_answers_as_the_test_says(name: str) -> None:
+    assert quotes({name: GOOD}, traits={"premium": 900}).is_passed
+    assert not quotes({name: GOOD}, traits={"premium": 901}).is_passed
+    assert not quotes({name: GOOD}, expect=["offer"]).is_passed
+
+
+def test_an_answer_takes_its_time() -> None:
+    late = {"price": {**GOOD, "after": "20s"}}
+    assert quotes(late, until="+19s", stays_in=["quote"]).is_passed
+    assert quotes(late, until="+20s", ends={"quote": "completed"}).is_passed
+
+
+@pytest.mark.parametrize(
+    ("answer", "after"),
+    [
+        ({"status": 404, "body": {"premium": 900}}, "+0s"),
+        ({"status": 302}, "+0s"),
+        ({"status": 503, "after": "29s"}, "+29s"),
+        ({**GOOD, "after": "30s"}, "+30s"),
+        ({**GOOD, "after": "1h"}, "+30s"),
+        ("timeout", "+30s"),
+    ],
+)
+def test_what_is_no_success_leads_to_else(answer: object, after: str) -> None:
+    wanted = [{"message": "offer", "at": after}]
+    assert quotes({"price": answer}, expect=wanted).is_passed
+
+
+def test_each_call_of_a_step_is_answered() -> None:
+    people = {name: {**ANA, "traits": {"email": f"{name}@x.example"}} for name in ("ana", "ben")}
+    one = {
+        "customers": people,
+        "given": [{**ADDED, "customer": name} for name in people],
+        "answers": {"price": GOOD},
+        "traits": {name: {"premium": 900} for name in people},
+    }
+    (trial,) = read_trials({**QUOTES, "tests": {"one": one}}, {})
+    assert play(trial, compile_source(QUOTES)).is_passed
+
+
+def test_a_call_nobody_answers_is_told_where_a_test_fails() -> None:
+    told = list(describe_report(quotes({}), {}))
+    assert told[-1] == "nobody answered quote/price, so it timed out: see `answers:`"
+    for answer in (GOOD, "timeout"):
+        assert quotes({"price": answer}).unanswered == ()
 
 
 def test_ends_stays_and_traits_are_compared() -> None:
