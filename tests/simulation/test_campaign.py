@@ -16,7 +16,7 @@ from actors.simulate.world import Report, simulate
 from tests.reliability.figures import keep
 from tests.simulation.doses import again, dose
 
-SEEDS = 600
+SEEDS = 5_000
 _CHUNK = 50
 _ORIGIN = 1_000  # the planted defects have the seeds before
 
