@@ -15,7 +15,7 @@ from actors.memory import MemoryChannel
 from actors.runtime import Runtime
 from adapters.app import tune_interpreter
 from adapters.clock import WallClock
-from adapters.sqlite.store import SqliteStore
+from adapters.sqlite.store import SqliteStore, WriterKind
 from bench.figures import Check, median, report
 from bench.server import ORIGIN_AT
 from engine.events import Event, EventKind
@@ -35,7 +35,7 @@ RUSH = 100_000  # of them are due in the same second
 RUSH_SECONDS_MAX = 10
 PORTION = 1_000  # events of one submission
 IDLE_SECONDS = 20
-IDLE_SHARE_MAX = 0.02  # of one core, for everything the process does besides waiting
+IDLE_SHARE_MAX = 0.01  # of one core, more than where nobody waits
 
 _NOTE: dict[str, Any] = {
     "workspace": "journeys",
@@ -56,8 +56,8 @@ def run() -> bool:
                 "an event among 200 journeys over one among 10", many / few, 2, "x", at_most=True
             ),
             Check(
-                "a million people waiting: share of one core",
-                crowd["idle_share"],
+                "a million people waiting: share of one core, beside what nobody takes",
+                crowd["idle_share"] - crowd["idle_share_with_nobody"],
                 IDLE_SHARE_MAX,
                 "",
                 at_most=True,
@@ -126,11 +126,13 @@ async def _crowd() -> dict[str, float]:
     }
     program = compile_source({**_NOTE, "journeys": journeys})
     clock = WallClock()
-    runtime = Runtime(SqliteStore(data), clock, program, {"email": MemoryChannel()})
+    store = SqliteStore(data, writer=WriterKind.PROCESS)  # as `serve` does
+    runtime = Runtime(store, clock, program, {"email": MemoryChannel()})
     await runtime.open()
     await runtime.start()
     tune_interpreter()
     try:
+        alone_share = await _idle()
         began = time.perf_counter()
         await _enter(runtime, range(RUSH, WAITING), "Long", "", clock)
         entered = time.perf_counter() - began
@@ -149,6 +151,7 @@ async def _crowd() -> dict[str, float]:
     return {
         "entered_seconds": entered,
         "idle_share": idle_share,
+        "idle_share_with_nobody": alone_share,
         "all_waited_seconds_before": early_s,
         "rush_seconds": rush_s,
         "resident_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024,

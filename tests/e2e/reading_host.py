@@ -7,11 +7,13 @@ fails, is the test's to say. So each test can hold the moment it is about still.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
 from aiohttp import ClientSession, web
 
+from actors.calls import Calls
 from actors.catalogue import Catalogue
 from actors.erasures import Erasures
 from actors.history import History
@@ -203,6 +205,7 @@ class ScriptedRuntime(Runtime):
         self.clock = cast("Clock", StillClock())
         self.program = demo_program()
         self.counters = Counters()
+        self.calls = cast("Calls", SimpleNamespace(counts={}))
         self.profiles: dict[str, Profile] = {}
         self.partings = cast("Partings", ScriptedPartings(self.profiles))
         self.links: dict[tuple[str, str], str] = {}

@@ -176,12 +176,16 @@ CHANGES: dict[tuple[str, str], tuple[str, bytes, tuple[str, str, str]]] = {
 }
 
 
+QUESTIONS = [("post", "/v1/plan")]  # asked by a body: they change nothing
+
+
 async def test_whatever_an_administrator_changes_is_an_act() -> None:
     changing = [
         (one.method, one.path)
         for one in OPERATIONS
         if one.door == "admin" and one.method not in ("get", "head")
     ]
+    changing = [one for one in changing if one not in QUESTIONS]
     assert set(CHANGES) == set(changing)
     store = MemoryStore()
     async with shop(store) as served:
