@@ -204,7 +204,13 @@ async def test_journeys_of_an_earlier_workspace_are_decided_again_by_it(tmp_path
     runtime = shard.runtime
     await store.save_program(runtime.program.version, 1, canonical_bytes(WORKSPACE))
     await shard.submit(shard.known("ana"), shard.track("ana", "Wait"), shard.track("ana", "Later"))
-    later = {"trigger": {"event": "Wait"}, "steps": [{"wait": "9m"}, {"send": "offer", "id": "z"}]}
+    steps = [
+        {"wait": "9m"},
+        {"send": "offer", "id": "z"},
+        {"wait": "1d"},
+        {"send": "paper", "id": "s"},
+    ]
+    later = {"trigger": {"event": "Wait"}, "steps": steps}
     source = changed(WORKSPACE, journeys={"wait": later})
     second = compile_source(source)
     await store.save_program(second.version, 2, canonical_bytes(source))
