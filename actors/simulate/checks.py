@@ -208,7 +208,7 @@ class Auditor:
             given = self._witness.inputs[name]
             is_gone = name in seen.gone_inputs or seen.refuses(given)
             if isinstance(given, Receipt) and given.message not in seen.decided:
-                is_gone = is_gone or given.user in seen.cuts
+                is_gone = is_gone or seen.was_cut(given.user or "")
             if isinstance(given, Receipt) and given.message in seen.gone_messages:
                 is_gone = True
             if not is_gone:

@@ -76,6 +76,7 @@ class Seen:
         self.taken: dict[str, str] = {}  # input id -> customer
         self.cuts: dict[str, int] = {}  # customer who was erased -> their last entry before that
         self.became: dict[str, str] = {}  # customer who departed -> who they are
+        self.ever_became: dict[str, dict[str, None]] = {}  # the same, also of who was parted since
         self.last_seq = 0
         self.graves: dict[tuple[str, str], int] = {}  # identity -> erased up to
         self.grave_seqs: dict[tuple[str, str], int] = {}  # identity -> the last entry before that
@@ -120,6 +121,7 @@ class Seen:
             self._wishes(entry.customer).unite(self._wishes(given.customer))
         elif isinstance(given, Departed):
             self.became[entry.customer] = given.into
+            self.ever_became.setdefault(entry.customer, {})[given.into] = None
         elif isinstance(given, Restored):
             self.became.pop(entry.customer, None)
             profile = _PROFILE.decode(given.profile)
@@ -169,6 +171,16 @@ class Seen:
         self.became.pop(customer, None)
         for key in [key for key in self.links if key[1] == customer]:
             del self.links[key]
+
+    def was_cut(self, customer: str) -> bool:
+        """Say whether somebody was erased who had a name, or was who it stood for at some time."""
+        names = {customer: None}
+        waiting = [customer]
+        while waiting:
+            further = [one for one in self.ever_became.get(waiting.pop(), {}) if one not in names]
+            names |= dict.fromkeys(further)
+            waiting += further
+        return any(name in self.cuts for name in names)
 
     def refuses(self, given: Event | Receipt, seq: int = _LATEST) -> bool:
         """Say whether an input happened before somebody it names was erased.

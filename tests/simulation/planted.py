@@ -370,7 +370,7 @@ def slots_given_back_by_each_failure(patch: Patch) -> None:
             latest = profile.ledger[-1].message_id
             strike_slot(profile.ledger, profile.tallies, latest)
 
-    patch.setitem(_real(engine.evolve, "_CHANGES"), ReceiptNoted, evolve_receipt)
+    patch.setitem(_real(engine.evolve, "CHANGES"), ReceiptNoted, evolve_receipt)
 
 
 @planted
