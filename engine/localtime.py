@@ -174,13 +174,13 @@ def next_week_start(zone: ZoneInfo, at: int) -> int:
 
 def month_start(zone: ZoneInfo, at: int) -> int:
     """Tell when the local month of an instant began."""
-    today = date.fromordinal(local_parts(zone, at)[2] + _EPOCH_ORDINAL)
+    today = day_date(local_parts(zone, at)[2])
     return day_instant(zone, day_number(today.replace(day=1)))
 
 
 def next_month_start(zone: ZoneInfo, at: int) -> int:
     """Tell when the next local month begins."""
-    today = date.fromordinal(local_parts(zone, at)[2] + _EPOCH_ORDINAL)
+    today = day_date(local_parts(zone, at)[2])
     month = today.replace(day=1) + timedelta(days=31)
     return _reach(zone, day_number(month.replace(day=1)) * DAY_MS, at)
 
@@ -188,6 +188,11 @@ def next_month_start(zone: ZoneInfo, at: int) -> int:
 def day_number(day: date) -> int:
     """Count the days from 1970-01-01 to a date."""
     return day.toordinal() - _EPOCH_ORDINAL
+
+
+def day_date(day: int) -> date:
+    """Give the date that is so many days from 1970-01-01."""
+    return date.fromordinal(day + _EPOCH_ORDINAL)
 
 
 def day_instant(zone: ZoneInfo, day: int, minute: int = 0) -> int:

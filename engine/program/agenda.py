@@ -12,19 +12,18 @@ Rules
 
 from calendar import isleap
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from engine.instants import DAY_MS
-from engine.localtime import local_parts, wall_instant
+from engine.localtime import day_date, day_number, local_parts, wall_instant
 from engine.program.cron import Cron, next_due
 from engine.program.scope import Scope
 from engine.program.until import Dated, apply_shift
 
-_EPOCH = date(1970, 1, 1)
 _FEBRUARY, _LEAP_DAY = 2, 29
 _YEAR_LAST = 2099
 
@@ -46,16 +45,18 @@ Occurs = Callable[[Scope, ZoneInfo, Mark], int | None]
 class Plan(msgspec.Struct, frozen=True):
     """A trigger by the calendar: `occurs` gives its first occurrence after a mark, or None.
 
-    It is for who is in `segment`, where one is named; `trait` is what its date is read from.
+    It is for who is in `segment`, where one is named; `trait` is what its date is read from, `text`
+    what people read.
     """
 
     occurs: Occurs
     event_name: str
     segment: str = ""
     trait: str = ""
+    text: str = ""
 
 
-def plan_schedule(cron: Cron, zone: ZoneInfo | None, segment: str) -> Plan:
+def plan_schedule(cron: Cron, zone: ZoneInfo | None, segment: str, text: str) -> Plan:
     """Plan a schedule, on the clock of a zone or, with None, on the customer's."""
 
     def occurs(_scope: Scope, customer_zone: ZoneInfo, mark: Mark) -> int | None:
@@ -63,13 +64,15 @@ def plan_schedule(cron: Cron, zone: ZoneInfo | None, segment: str) -> Plan:
             return next_due(cron, zone, mark.at)
         return next_due(cron, customer_zone, mark.local_at)
 
-    return Plan(occurs, "Schedule Reached", segment)
+    shown = f"on schedule {text}" + (f" for {segment}" if segment else "")
+    return Plan(occurs, "Schedule Reached", segment, text=shown)
 
 
-def plan_date(dated: Dated, *, yearly: bool) -> Plan:
+def plan_date(dated: Dated, text: str, *, yearly: bool) -> Plan:
     """Plan a date of the profile, once or every year."""
     occurs = _yearly(dated) if yearly else _once(dated)
-    return Plan(occurs, "Date Reached", trait=dated.trait)
+    shown = f"on {text}" + (" every year" if yearly else "")
+    return Plan(occurs, "Date Reached", trait=dated.trait, text=shown)
 
 
 def _once(dated: Dated) -> Occurs:
@@ -91,11 +94,11 @@ def _yearly(dated: Dated) -> Occurs:
             return None
         first, day_ms = _on_calendar(value, zone)
         # The year before is looked at, too: what is added may take an occurrence into the next.
-        guess = _day(zone, mark.local_at - dated.shift.elapsed_ms).year - 1
+        guess = day_date(local_parts(zone, mark.local_at - dated.shift.elapsed_ms)[2]).year - 1
         begin = max(first.year, guess)
         for year in range(begin, min(begin + 4, _YEAR_LAST) + 1):
             day = _in_year(first, year)
-            same = day if day_ms is None else wall_instant(zone, _number(day) * DAY_MS + day_ms)
+            same = day if day_ms is None else wall_instant(zone, day_number(day) * DAY_MS + day_ms)
             at = apply_shift(same, dated.shift, zone)
             if at is not None and at > mark.local_at:
                 return at
@@ -109,15 +112,7 @@ def _on_calendar(value: int | date, zone: ZoneInfo) -> tuple[date, int | None]:
     if not isinstance(value, int):
         return value, None
     _, day_ms, number = local_parts(zone, value)
-    return _EPOCH + timedelta(days=number), day_ms
-
-
-def _day(zone: ZoneInfo, at: int) -> date:
-    return _EPOCH + timedelta(days=local_parts(zone, at)[2])
-
-
-def _number(day: date) -> int:
-    return (day - _EPOCH).days
+    return day_date(number), day_ms
 
 
 def _in_year(day: date, year: int) -> date:

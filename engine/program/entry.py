@@ -52,9 +52,9 @@ def _plan(given: TriggerSpec, path: Path, timezone: str, leaves: Leaves) -> Plan
     if given.schedule:
         cron = leaves.parsed(parse_cron, given.schedule, (*path, "schedule"))
         place = zone(timezone) if given.zone == "workspace" else None
-        return None if cron is None else plan_schedule(cron, place, given.segment)
+        return None if cron is None else plan_schedule(cron, place, given.segment, given.schedule)
     dated = leaves.parsed(parse_dated, given.date, (*path, "date"))
-    return None if dated is None else plan_date(dated, yearly=given.every is not UNSET)
+    return None if dated is None else plan_date(dated, given.date, yearly=given.every is not UNSET)
 
 
 def compile_admission(spec: JourneySpec, path: Path, leaves: Leaves) -> Admission:

@@ -167,14 +167,16 @@ _WAYS: Mapping[str, Callable[[Instruction, int], Iterator[tuple[int, str]]]] = {
     Op.PARALLEL: _branch_ways,
     Op.REPEAT: _repeat_ways,
     Op.EXIT: _no_ways,
-    "call": _call_ways,
+    Op.CALL: _call_ways,
 }
 
 
 def _describe_trigger(journey: Journey) -> str:
     trigger = journey.trigger
     text = trigger.event
-    if trigger.segment:
+    if trigger.plan is not None:
+        text = trigger.plan.text
+    elif trigger.segment:
         text = f"{trigger.on} {trigger.segment}"
     if trigger.condition is not None:
         text = f"{text} if {trigger.condition.source}"
@@ -237,4 +239,5 @@ _LABELS: Mapping[str, Callable[[Instruction], str]] = {
     Op.REMEMBER: lambda one: f"remember {one.trait}",
     Op.EMIT: lambda one: f"emit {one.event}",
     Op.DECIDE: lambda one: f"decide {', '.join(one.messages)}",
+    Op.CALL: lambda one: f"call {one.call.origin}" if one.call else "",
 }

@@ -30,6 +30,8 @@ def check_words(spec: WorkspaceSpec, faults: Faults) -> None:
             check_event(journey.trigger.event, (*path, "trigger", "event"), faults)
         if journey.goal is not UNSET:
             check_event(journey.goal.event, (*path, "goal", "event"), faults)
+        for index, ending in enumerate(journey.exit_on):
+            check_event(ending.event, (*path, "exit_on", index, "event"), faults)
         for step in walk_steps(journey.steps, (*path, "steps")):
             wait = step.step.wait_for
             if wait is not UNSET:

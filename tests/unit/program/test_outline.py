@@ -3,6 +3,8 @@
 import xml.etree.ElementTree as ET
 from typing import Any
 
+import pytest
+
 from actors.rows import StayCount
 from adapters.cli.drawing import draw
 from adapters.gateway.journeys import show_journey
@@ -115,3 +117,37 @@ def test_mermaid_text_quotes_what_it_would_read_as_its_own() -> None:
     text = show_journey("main", compile_source(edition({"main": steps})), []).mermaid
     assert "profile.a == #34;#35;1#34;" in text
     assert text.count("-->") == len(drawn(steps).edges)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "text"),
+    [
+        ({"event": "Go", "if": "event.n > 1"}, "Go if event.n > 1"),
+        ({"schedule": "0 9 * * mon"}, "on schedule 0 9 * * mon"),
+        (
+            {"schedule": "0 9 * * mon", "if": "profile.vip"},
+            "on schedule 0 9 * * mon if profile.vip",
+        ),
+        (
+            {"date": "profile.birthday at 09:00", "every": "year"},
+            "on profile.birthday at 09:00 every year",
+        ),
+        ({"date": "profile.renewal_date - 7d"}, "on profile.renewal_date - 7d"),
+        (None, "started by another journey"),
+    ],
+)
+def test_what_begins_a_journey_stands_where_people_enter(
+    trigger: dict[str, Any] | None, text: str
+) -> None:
+    main: dict[str, Any] = {"steps": [{"send": "a"}]}
+    if trigger is not None:
+        main["trigger"] = trigger
+    starter = {"trigger": {"event": "Go"}, "steps": [{"start": "main"}]}
+    made = outline(compile_source(edition({"main": main, "starter": starter})).journeys["main"])
+    assert made.nodes[0].label == text
+
+
+def test_a_call_says_who_is_called() -> None:
+    made = drawn([{"webhook": {"url": "https://crm.example/a?b=1"}, "id": "ask"}])
+    assert [node.label for node in made.nodes if node.id == "ask"] == ["call https://crm.example"]
+    assert ways(made)["ask"] == ["answered>end", "failed>end"]
