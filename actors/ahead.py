@@ -8,18 +8,9 @@ from collections.abc import Sequence
 
 from actors.customer import Customer
 from actors.ports import Store
-from actors.remains import remains_of
-from actors.rows import Entry
+from actors.remains import read_chain, remains_of
 from engine.events import Event
 from engine.limits import FUTURE_SKEW_MS_MAX
-
-PORTION = 100  # entries read, and erased, at once: each is on a page of its own
-
-
-async def read_chain(store: Store, customer: str, last_seq: int) -> list[Entry]:
-    """Read a portion of a customer's entries, the newest first, from `last_seq` back."""
-    entries = await store.entries(last_seq, PORTION)
-    return [entry for entry in entries if entry.customer == customer]
 
 
 async def find_ahead(store: Store, actors: Sequence[Customer], now: int) -> list[Event]:

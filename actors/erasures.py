@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
-from actors.ahead import find_ahead, read_chain
+from actors.ahead import find_ahead
 from actors.calls import Calls
 from actors.carrier import Carrier, Floor
 from actors.commits import Batch
@@ -33,7 +33,7 @@ from actors.intake import Intake
 from actors.mentions import Mentions
 from actors.outbox import Outbox
 from actors.ports import Clock, Keeper, Store
-from actors.remains import Remains, remains_of
+from actors.remains import Remains, read_chain, remains_of
 from actors.rows import Erased, ErasureRow
 from actors.tombstones import EVENT, Gate, identity_of
 from engine.errors import StoreError
@@ -111,6 +111,7 @@ class Erasures:
             intake,
             outbox,
             clock,
+            carrier=carrier,
             floor=floor,
             batch=batch,
             now=now,

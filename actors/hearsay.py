@@ -19,14 +19,15 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Seque
 
 import msgspec
 
-from actors.carrier import Floor
+from actors.carrier import Carrier, Floor
 from actors.commits import Batch
-from actors.customer import Customer, Halt
+from actors.customer import Customer
 from actors.directory import Directory
+from actors.halting import Halting
 from actors.intake import Intake
 from actors.outbox import OPEN_STATES, Outbox
 from actors.ports import Clock, Keeper, Store
-from actors.remains import Remains, remains_of
+from actors.remains import PORTION, Remains, read_chain, remains_of
 from actors.rows import Entry
 from engine.belongings import leave_out, strangers_of
 from engine.errors import StoreError
@@ -47,7 +48,6 @@ from engine.profile import Profile
 from engine.reasons import Reason
 
 _WALK_ROWS = 500
-_PORTION = 100  # entries erased in one commit: each is on a page of its own
 _POLL_MS = 20
 _encode = msgspec.msgpack.Encoder().encode
 _decode_profile = msgspec.msgpack.Decoder(Profile).decode
@@ -132,7 +132,7 @@ class Told:
         """Give the entries that are to be erased, in the order in which they may be."""
         found = [self._found[seq] for seq in sorted(self._found)]
         inner = [one for one in found if one.seq not in self._ends]
-        portions = [inner[at : at + _PORTION] for at in range(0, len(inner), _PORTION)]
+        portions = [inner[at : at + PORTION] for at in range(0, len(inner), PORTION)]
         ends = [one for one in found if one.seq in self._ends]
         return [*portions, ends] if ends else portions
 
@@ -152,6 +152,7 @@ class Hearsay:
         outbox: Outbox,
         clock: Clock,
         *,
+        carrier: Carrier,
         floor: Floor,
         batch: Callable[[], Batch],
         now: Callable[[], int],
@@ -164,6 +165,7 @@ class Hearsay:
         self._intake = intake
         self._outbox = outbox
         self._clock = clock
+        self._carrier = carrier
         self._floor = floor
         self._batch = batch
         self._now = now
@@ -212,24 +214,21 @@ class Hearsay:
     async def _read(self, customer: str, last_seq: int, names: Collection[str]) -> Told:
         told, seq = Told(names), last_seq
         while seq:
-            portion = await self._store.entries(seq, _WALK_ROWS)
+            portion = await read_chain(self._store, customer, seq, _WALK_ROWS)
             for entry in portion:
-                if entry.customer == customer:
-                    told.take(entry)
+                told.take(entry)
             seq = portion[-1].prev if portion else 0
         told.finish()
         return told
 
     async def _abridge(self, customer: str, names: Collection[str], told: Told) -> None:
         """Put all that a customer is into one entry and one snapshot, without the names."""
-        halt = Halt()
-        self._floor.post(customer, halt)
-        actor = await halt.there
+        halting = Halting(self._floor, self._carrier)
         try:
+            actor = await halting.stop(customer)
             is_told = self._tell(actor, names, is_needed=not told.is_abridged())
         finally:
-            actor.is_stopped = False
-            self._floor.schedule(actor)
+            halting.let_go()
         if is_told:
             await self._floor.durable()
 

@@ -8,9 +8,12 @@ import msgspec
 
 from actors.directory import decode_entry
 from actors.identity import NOBODY, Link
+from actors.ports import Store
 from actors.rows import Entry
 from engine.events import Input, Unlinked
 from engine.records import Called, Decided
+
+PORTION = 100  # entries erased in one commit: each is on a page of its own
 
 
 class Remains(msgspec.Struct, frozen=True):
@@ -24,6 +27,14 @@ class Remains(msgspec.Struct, frozen=True):
     decisions: list[str] = []
     messages: list[str] = []
     given_up: list[Link] = []
+
+
+async def read_chain(
+    store: Store, customer: str, last_seq: int, rows: int = PORTION
+) -> list[Entry]:
+    """Read a portion of a customer's entries, the newest first, from `last_seq` back."""
+    entries = await store.entries(last_seq, rows)
+    return [entry for entry in entries if entry.customer == customer]
 
 
 def remains_of(entry: Entry) -> Remains:

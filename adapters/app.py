@@ -47,7 +47,7 @@ from adapters.telemetry.metrics import LoopLag
 from engine.calendars import warm
 from engine.errors import NextbeatError, Problem, ProgramError, StoreError
 from engine.instants import SECOND_MS
-from engine.program.compile import compile_source
+from engine.program.compile import compile_earlier, compile_source
 from engine.program.journey import Journey
 from engine.program.places import Place, Places, format_path
 from engine.program.program import Program
@@ -287,20 +287,15 @@ class App:
             raise workspace.locate(ProgramError(problems))
 
     async def _archive(self, program: Program) -> dict[str, Journey]:
-        """Compile the journeys of earlier workspaces, by version: somebody may still be in one."""
-        archive: dict[str, Journey] = {}
-        for version, _, source in await self.store.programs():
-            if version == program.version:
-                continue
-            try:
-                earlier = compile_source(msgspec.json.decode(source))
-            except ProgramError as error:
-                logger.warning(
-                    "an earlier workspace no longer compiles", version=version, error=str(error)
-                )
-                continue
-            archive.update((journey.version, journey) for journey in earlier.journeys.values())
-        return archive
+        """Compile the journeys of earlier workspaces, by version."""
+
+        def warn(version: str, error: ProgramError) -> None:
+            words = "an earlier workspace no longer compiles"
+            logger.warning(words, version=version, error=str(error))
+
+        programs = await self.store.programs()
+        earlier = ((version, text) for version, _, text in programs if version != program.version)
+        return compile_earlier(earlier, warn)
 
 
 def tune_interpreter() -> None:

@@ -92,15 +92,9 @@ def refusal(key: Key, customer: str) -> str:
     return f"{key[0]}/{customer}"
 
 
-def evolve_restored(profile: Profile, restored: Restored, _now: int) -> bool:
-    """Be what one's own events make one."""
-    _become(profile, _decode_profile(restored.profile))
-    return True
-
-
-def evolve_abridged(profile: Profile, abridged: Abridged, _now: int) -> bool:
-    """Be what the journal said before a part of it was erased."""
-    _become(profile, _decode_profile(abridged.profile))
+def evolve_replaced(profile: Profile, given: Restored | Abridged, _now: int) -> bool:
+    """Be what an input says in whole: one's own events, or what was before some were erased."""
+    _become(profile, _decode_profile(given.profile))
     return True
 
 

@@ -14,14 +14,14 @@ Rules
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 
 from holidays import country_holidays
 from holidays.registry import COUNTRIES
 from holidays.version import __version__
 
-from engine.localtime import day_number
+from engine.localtime import day_date, day_number
 
 HOLIDAYS_VERSION: str = __version__
 
@@ -31,7 +31,6 @@ _RUN_MAX = 60  # holidays in a row; the longest there have been are about two we
 
 _LANGUAGE = "en_US"
 _FIRST_YEAR, _LAST_YEAR = 1950, 2100  # for which the library has days
-_EPOCH = date(1970, 1, 1)
 _CODES = frozenset(code for _, code, *_ in COUNTRIES.values())
 
 # Indian holidays go by moons that the library has tables of for these years only. Outside of them
@@ -46,7 +45,7 @@ def holiday_name(country: str, subdivision: str, day: int) -> str:
     """Name the public holiday of a day, "" when there is none."""
     if not _FIRST_DAY <= day <= _LAST_DAY:
         return ""
-    year = (_EPOCH + timedelta(day)).year
+    year = day_date(day).year
     return _build_year(country, subdivision, year).get(day, "")
 
 

@@ -15,12 +15,11 @@ from itertools import islice
 from typing import Any, cast
 
 from engine.belongings import (
-    evolve_abridged,
     evolve_departed,
     evolve_linked,
     evolve_merged,
     evolve_refused,
-    evolve_restored,
+    evolve_replaced,
     evolve_unlinked,
 )
 from engine.consents import note_consent
@@ -344,8 +343,12 @@ def _evolve_emitted(profile: Profile, record: Emitted, _now: int) -> None:
 
 
 def _evolve_moved(profile: Profile, record: Moved, _now: int) -> None:
-    instance = profile.instances[record.instance]
-    instance.position = record.position
+    _put_before(profile.instances[record.instance], record.position)
+
+
+def _put_before(instance: Instance, position: int) -> None:
+    """Have an instance stand before an instruction, waiting for nothing."""
+    instance.position = position
     instance.timer = 0
     instance.waiting_until = None
     instance.call = ""
@@ -360,10 +363,7 @@ def _evolve_called(profile: Profile, record: Called, _now: int) -> None:
 def _evolve_migrated(profile: Profile, record: Migrated, _now: int) -> None:
     instance = profile.instances[record.instance]
     instance.version = record.version
-    instance.position = record.position
-    instance.timer = 0
-    instance.waiting_until = None
-    instance.call = ""
+    _put_before(instance, record.position)
 
 
 def _evolve_exited(profile: Profile, record: Exited, _now: int) -> None:
@@ -490,6 +490,6 @@ _BELONGINGS: dict[type[Any], Callable[[Profile, Any, int], bool]] = {
     Merged: evolve_merged,
     Departed: evolve_departed,
     Refused: evolve_refused,
-    Restored: evolve_restored,
-    Abridged: evolve_abridged,
+    Restored: evolve_replaced,
+    Abridged: evolve_replaced,
 }

@@ -94,7 +94,6 @@ def _layers(graph: JourneyGraph) -> list[list[str]]:
                 depth[edge.target] = max(depth[edge.target], depth[node.id] + 1)
     for node in graph.nodes:
         if node.kind == "end":
-            depth[node.id] = max(depth.values()) if len(depth) > 1 else 0
             others = [depth[one.id] for one in graph.nodes if one.kind != "end"]
             depth[node.id] = max(depth[node.id], max(others, default=-1) + 1)
     layers: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]

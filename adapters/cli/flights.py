@@ -23,9 +23,8 @@ from adapters.gateway.journeys import (
 from adapters.gateway.journeyviews import CustomerJourneys, JourneyGraph, JourneyList, Plan
 from adapters.gateway.plans import make_plan
 from adapters.gateway.query import UnknownError
-from engine.errors import ProgramError, StoreError
-from engine.program.compile import compile_source
-from engine.program.journey import Journey
+from engine.errors import StoreError
+from engine.program.compile import compile_earlier
 from engine.program.program import Program
 
 _JSON = "application/json"
@@ -97,16 +96,10 @@ async def _find(data: Path, customer: str) -> CustomerJourneys:
 async def running_program(store: Store, state: StoreState) -> Program:
     """Compile the workspace in force, with the journeys of the earlier ones."""
     program = await program_in_force(store, state)
-    archive: dict[str, Journey] = {}
-    for version, _, source in await store.programs():
-        if version == program.version:
-            continue
-        try:
-            earlier = compile_source(msgspec.json.decode(source))
-        except ProgramError:
-            continue  # nobody could go on in it, either
-        archive.update((one.version, one) for one in earlier.journeys.values())
-    return program.with_archive(archive)
+    programs = await store.programs()
+    earlier = ((version, text) for version, _, text in programs if version != program.version)
+    # Of what compiles no more nobody can say who is where, and they could not go on in it, either.
+    return program.with_archive(compile_earlier(earlier, lambda _version, _error: None))
 
 
 def _check(name: str, program: Program) -> None:

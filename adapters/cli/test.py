@@ -13,8 +13,8 @@ from adapters.cli.trialtext import describe_report, locate, view_of
 from adapters.files.workspaces import Source, read_workspace
 from adapters.gateway.views import Decision
 from engine.program.compile import compile_source
-from engine.program.places import Path as SourcePath, format_path
-from engine.program.trials import Trial, place_of, read_trials
+from engine.program.places import NOWHERE, Path as SourcePath, format_path, nearest_place
+from engine.program.trials import Trial, read_trials
 
 _INDENT = 6
 
@@ -111,7 +111,7 @@ def _sum_up(count: int, failed: int, seconds: float) -> str:
 
 
 def _result(report: Report, seconds: float, source: Source) -> Result:
-    place = place_of(report.trial.path, source.places)
+    place = nearest_place(report.trial.path, source.places) or NOWHERE
     decided = [
         view_of(line.customer, line.decided) for line in report.lines if line.decided is not None
     ]
@@ -139,5 +139,5 @@ def _problems(report: Report, source: Source) -> Iterator[Problem]:
 def _problem(
     path: SourcePath, message: str, source: Source, decision: Decision | None = None
 ) -> Problem:
-    place = place_of(path, source.places)
+    place = nearest_place(path, source.places) or NOWHERE
     return Problem(format_path(path), place.file, place.key_line or place.line, message, decision)

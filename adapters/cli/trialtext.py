@@ -13,8 +13,8 @@ import msgspec
 from actors.trials import Line, Report
 from adapters.cli.sentences import describe_reason
 from adapters.gateway.views import Decision
-from engine.program.places import Path, Places
-from engine.program.trials import Wanted, place_of
+from engine.program.places import NOWHERE, Path, Places, nearest_place
+from engine.program.trials import Wanted
 from engine.records import Decided
 from engine.transcript import decision_object
 
@@ -42,7 +42,7 @@ def describe_report(report: Report, places: Places) -> Iterator[str]:
 
 def locate(path: Path, places: Places) -> str:
     """Say where something is, as editors read it."""
-    place = place_of(path, places)
+    place = nearest_place(path, places) or NOWHERE
     return f"{place.file}:{place.key_line or place.line}"
 
 

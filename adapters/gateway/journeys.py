@@ -34,7 +34,7 @@ from adapters.gateway.plans import make_plan
 from adapters.gateway.query import UnknownError, find_customer, guard
 from engine.errors import InputError, ProgramError
 from engine.instants import format_instant
-from engine.journeys.moves import UNBOUNDED_WAIT_MS
+from engine.journeys.moves import waited_from
 from engine.profile import Instance, Profile
 from engine.program.compile import compile_source
 from engine.program.faults import suggest
@@ -194,7 +194,7 @@ def _place(
         until = pending.next_eligible
     if instruction is not None and instruction.op is Op.WAIT_FOR and not instruction.duration_ms:
         until = None
-    since_at = _since(instance, instruction) or since.get(instance.id)
+    since_at = waited_from(instance, instruction) or since.get(instance.id)
     return JourneyPlace(
         journey=instance.journey,
         version=instance.version,
@@ -206,15 +206,6 @@ def _place(
         until=None if until is None else format_instant(until),
         branch=bool(instance.parent),
     )
-
-
-def _since(instance: Instance, instruction: Instruction | None) -> int | None:
-    """Tell since when a wait goes on, the time waited in an older version included."""
-    if instruction is None or instance.waiting_until is None:
-        return None
-    if instruction.op not in (Op.WAIT, Op.WAIT_FOR):
-        return None
-    return instance.waiting_until - (instruction.duration_ms or UNBOUNDED_WAIT_MS)
 
 
 def _describe(instruction: Instruction | None) -> str:

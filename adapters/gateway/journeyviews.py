@@ -68,7 +68,7 @@ class JourneyGraph(msgspec.Struct, frozen=True, kw_only=True):
 class JourneyPlace(msgspec.Struct, frozen=True, kw_only=True):
     """Where somebody is in a journey, and what is awaited there, in words.
 
-    `since` is absent where it is not known; `branch_of` is the step whose branch this is.
+    `since` is absent where it is not known; `branch` says that it is one of several at a time.
     """
 
     journey: str

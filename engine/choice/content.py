@@ -12,9 +12,9 @@ from engine.gates.reach import DEFAULT_CONTENT
 from engine.instants import format_instant
 from engine.links import PREFERENCES, UNSUBSCRIBE, confirm_link
 from engine.profile import Profile
-from engine.program.program import Message, Program, Template
+from engine.program.program import Message, Program
 from engine.program.templates import CONFIRM_NAME, TemplateAbort
-from engine.program.view import worked_out
+from engine.program.view import shown_traits
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -33,8 +33,9 @@ def render(  # noqa: PLR0913 - each is a name that templates can use
 ) -> dict[str, str]:
     """Render every field of the content for a channel. Raises TemplateError or TemplateAbort."""
     templates = message.content.get(channel) or message.content[DEFAULT_CONTENT]
+    shown = [name for template in templates.values() for name in template.traits]
     names: dict[str, Any] = {
-        "profile": _traits(profile, program, templates, now),
+        "profile": shown_traits(shown, profile, program, now),
         "event": event,
         "entry": event,
         "journey": variables,
@@ -60,14 +61,4 @@ def _is_pending(profile: Profile, channel: str, now: int) -> bool:
     said_here = [said for said in profile.consents.values() if said.channel == channel]
     return any(
         said.status is ConsentStatus.PENDING and not has_ended(said, now) for said in said_here
-    )
-
-
-def _traits(
-    profile: Profile, program: Program, templates: Mapping[str, Template], now: int
-) -> Mapping[str, Any]:
-    """Give what is stated, and what the templates show that has to be worked out."""
-    names = [name for template in templates.values() for name in template.traits]
-    return (
-        {**profile.traits, **worked_out(names, profile, program, now)} if names else profile.traits
     )

@@ -23,7 +23,7 @@ from engine.profile import Instance
 from engine.program.journey import CallPlan
 from engine.program.scope import Scope
 from engine.program.templates import TemplateAbort, TemplateError
-from engine.program.view import worked_out
+from engine.program.view import shown_traits
 from engine.records import Called
 from engine.turn import Turn
 
@@ -74,11 +74,8 @@ def find_waiting(turn: Turn, answered: Answered) -> Instance | None:
 
 def _names(turn: Turn, plan: CallPlan, scope: Scope) -> Mapping[str, Any]:
     profile, program = turn.profile, turn.program
-    traits: Mapping[str, Any] = profile.traits
-    if plan.traits:
-        traits = {**traits, **worked_out(plan.traits, profile, program, turn.now)}
     return {
-        "profile": traits,
+        "profile": shown_traits(plan.traits, profile, program, turn.now),
         "event": scope.event,
         "entry": scope.entry,
         "journey": scope.journey,

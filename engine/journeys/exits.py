@@ -9,7 +9,7 @@ that a condition may look at.
   variable changed; one that looks at the event, only with an event.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 
 from engine.journeys.moves import leave
 from engine.journeys.scopes import scope_of
@@ -25,53 +25,48 @@ _CHANGING = (Assigned, Remembered, SegmentEntered, SegmentLeft)
 
 def leave_by_event(turn: Turn, name: str, at: int, scope: Scope) -> None:
     """Take the customer out where an event says so, or a condition that holds with it."""
-    program = turn.program
-    for instance, rules in _ruled(turn, program.awaited.get(name, program.watched)):
-        if at < instance.since_at:
-            continue
-        for rule in rules:
-            if rule.segment or rule.event not in ("", name):
-                continue
-            if rule.condition is None or rule.condition.test(scope_of(turn, instance, scope)):
-                leave(turn, instance, rule.reason)
-                break
+
+    def is_meant(instance: Instance, rule: ExitRule) -> bool:
+        return at >= instance.since_at and not rule.segment and rule.event in ("", name)
+
+    _leave(turn, turn.program.awaited.get(name, turn.program.watched), scope, is_meant)
 
 
 def leave_by_segment(turn: Turn, key: tuple[str, str], scope: Scope) -> None:
     """Take the customer out where coming into a segment, or leaving it, says so."""
-    for instance, rules in _ruled(turn, turn.program.departed.get(key, ())):
-        for rule in rules:
-            if (rule.segment, rule.on) != key:
-                continue
-            if rule.condition is None or rule.condition.test(scope_of(turn, instance, scope)):
-                leave(turn, instance, rule.reason)
-                break
+
+    def is_meant(_instance: Instance, rule: ExitRule) -> bool:
+        return (rule.segment, rule.on) == key
+
+    _leave(turn, turn.program.departed.get(key, frozenset()), scope, is_meant)
 
 
 def leave_by_condition(turn: Turn) -> None:
     """Take the customer out where a condition holds by now, after what this input changed."""
     watched = turn.program.watched
-    if not watched or not any(isinstance(record, _CHANGING) for record in turn.records):
-        return
-    scope = turn.scope()
-    for instance, rules in _ruled(turn, watched):
-        for rule in rules:
-            if rule.event or rule.segment or rule.is_eventful or rule.condition is None:
-                continue
-            if rule.condition.test(scope_of(turn, instance, scope)):
+    if watched and any(isinstance(record, _CHANGING) for record in turn.records):
+        _leave(turn, watched, turn.scope(), _is_about_state)
+
+
+def _is_about_state(_instance: Instance, rule: ExitRule) -> bool:
+    is_alone = rule.condition is not None and not rule.event and not rule.segment
+    return is_alone and not rule.is_eventful
+
+
+def _leave(
+    turn: Turn,
+    versions: Collection[str],
+    scope: Scope,
+    is_meant: Callable[[Instance, ExitRule], bool],
+) -> None:
+    """Have the stays in some versions of journeys end by the first rule that is meant and holds."""
+    for instance in stays(turn.profile) if versions else ():
+        journey = turn.program.journey(instance.journey, instance.version)
+        if instance.version not in versions or journey is None:
+            continue
+        for rule in journey.exits:
+            if is_meant(instance, rule) and (
+                rule.condition is None or rule.condition.test(scope_of(turn, instance, scope))
+            ):
                 leave(turn, instance, rule.reason)
                 break
-
-
-def _ruled(
-    turn: Turn, versions: Collection[str]
-) -> Iterator[tuple[Instance, tuple[ExitRule, ...]]]:
-    """Give the stays in some versions of journeys, with what takes one out of them."""
-    if not versions:
-        return
-    for instance in stays(turn.profile):
-        if instance.version not in versions:
-            continue
-        journey = turn.program.journey(instance.journey, instance.version)
-        if journey is not None:
-            yield instance, journey.exits

@@ -15,7 +15,7 @@ Called by `step` and `decide` before anything else is decided for a customer, an
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from engine.journeys.moves import UNBOUNDED_WAIT_MS, halt, leave, resume, run
+from engine.journeys.moves import UNBOUNDED_WAIT_MS, current, halt, leave, resume, run, waited_from
 from engine.journeys.releases import go_on
 from engine.lineage import family, stays
 from engine.profile import Instance, Pending, Profile
@@ -109,7 +109,7 @@ def _is_deleted(program: Program, pending: Pending) -> bool:
 def _move(turn: Turn, stay: Instance, position: int) -> None:
     """Put a stay before a step of today's version, and go on from there."""
     profile, journey = turn.profile, turn.program.journeys[stay.journey]
-    waited_from = _waited_from(turn.program, stay)
+    since_at = waited_from(stay, current(turn, stay))
     instruction = journey.code[position]
     is_kept = _drop_pending(turn, family(profile, stay), instruction)
     halt(turn, family(profile, stay))
@@ -117,8 +117,8 @@ def _move(turn: Turn, stay: Instance, position: int) -> None:
     if is_kept:
         return  # it stands there already, before the same message
     run(turn, stay.id)
-    if waited_from is not None:
-        _count_waited(turn, stay, instruction, position, waited_from)
+    if since_at is not None:
+        _count_waited(turn, stay, instruction, position, since_at)
 
 
 def _drop_pending(turn: Turn, members: list[Instance], instruction: Instruction) -> bool:
@@ -134,19 +134,8 @@ def _drop_pending(turn: Turn, members: list[Instance], instruction: Instruction)
     return False
 
 
-def _waited_from(program: Program, stay: Instance) -> int | None:
-    """Tell since when a stay waits for time to pass, or up to some time for something."""
-    journey = program.journey(stay.journey, stay.version)
-    if journey is None or stay.waiting_until is None or stay.position >= len(journey.code):
-        return None
-    instruction = journey.code[stay.position]
-    if instruction.op not in _WAITS:
-        return None
-    return stay.waiting_until - (instruction.duration_ms or UNBOUNDED_WAIT_MS)
-
-
 def _count_waited(
-    turn: Turn, stay: Instance, instruction: Instruction, position: int, waited_from: int
+    turn: Turn, stay: Instance, instruction: Instruction, position: int, since_at: int
 ) -> None:
     """Have a wait that took the place of another end as if it had begun when that did."""
     instance = turn.profile.instances.get(stay.id)
@@ -155,7 +144,7 @@ def _count_waited(
     timer = turn.profile.timers.get(instance.timer)
     if timer is None:
         return
-    until_at = waited_from + (instruction.duration_ms or UNBOUNDED_WAIT_MS)
+    until_at = since_at + (instruction.duration_ms or UNBOUNDED_WAIT_MS)
     if until_at <= turn.now:
         is_over = instruction.op is Op.WAIT_FOR
         resume(turn, instance, instruction.target if is_over else position + 1)

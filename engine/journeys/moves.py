@@ -152,6 +152,18 @@ def take_answer(turn: Turn, answered: Answered) -> None:
     resume(turn, instance, instance.position + 1 if answered.is_good else instruction.target)
 
 
+def waited_from(instance: Instance, instruction: Instruction | None) -> int | None:
+    """Tell since when an instance waits for time to pass, or up to some time for something.
+
+    What was waited in an older version counts. None where it does not wait so.
+    """
+    if instruction is None or instance.waiting_until is None:
+        return None
+    if instruction.op not in (Op.WAIT, Op.WAIT_FOR):
+        return None
+    return instance.waiting_until - (instruction.duration_ms or UNBOUNDED_WAIT_MS)
+
+
 def current(turn: Turn, instance: Instance) -> Instruction | None:
     """Give the instruction an instance stands before."""
     journey = turn.program.journey(instance.journey, instance.version)

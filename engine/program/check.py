@@ -19,7 +19,7 @@ from engine.program.identitymodel import check_identity
 from engine.program.journeymodel import StepSpec
 from engine.program.model import ADAPTERS, DEFAULT_CONTENT, ChannelSpec, MessageSpec, WorkspaceSpec
 from engine.program.names import Names
-from engine.program.nesting import walk_steps
+from engine.program.nesting import walk_journeys
 from engine.program.places import Path
 from engine.program.plain import dict_or_none
 from engine.program.policycheck import check_country, check_policies, check_purpose
@@ -51,10 +51,9 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
         _check_message(name, message, spec, names, faults)
         _check_assigned(message.enrich, ("messages", name, "enrich"), spec, faults)
         _check_enriched(message.enrich, ("messages", name, "enrich"), faults)
-    for name, journey in spec.journeys.items():
-        for placed in walk_steps(journey.steps, ("journeys", name, "steps")):
-            _check_references(placed.step, placed.path, spec, names, faults)
-            _check_assigned(placed.step.set, (*placed.path, "set"), spec, faults)
+    for placed in walk_journeys(spec.journeys):
+        _check_references(placed.step, placed.path, spec, names, faults)
+        _check_assigned(placed.step.set, (*placed.path, "set"), spec, faults)
     check_double_opt_in(spec, names, faults)
     check_centre(spec, names, faults)
     check_registries(spec, names, faults)

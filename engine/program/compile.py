@@ -6,7 +6,7 @@ their own. It either gives a whole Program or raises one `ProgramError` with eve
 wrong.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -86,6 +86,24 @@ def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Prog
     if faults:
         raise ProgramError(faults.problems())
     return program
+
+
+def compile_earlier(
+    sources: Iterable[tuple[str, bytes]], refused: Callable[[str, ProgramError], object]
+) -> dict[str, Journey]:
+    """Compile earlier workspaces, by version and text, for their journeys, which are by version.
+
+    Somebody may still be in one. A text that compiles no more is handed to `refused`.
+    """
+    journeys: dict[str, Journey] = {}
+    for version, source in sources:
+        try:
+            program = compile_source(msgspec.json.decode(source))
+        except ProgramError as error:
+            refused(version, error)
+            continue
+        journeys.update((one.version, one) for one in program.journeys.values())
+    return journeys
 
 
 def canonical_bytes(raw: Mapping[str, Any]) -> bytes:

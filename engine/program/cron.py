@@ -20,9 +20,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from engine.instants import DAY_MS, MINUTE_MS
-from engine.localtime import day_instant, day_number, local_parts, stretch_at
+from engine.localtime import day_date, day_instant, day_number, local_parts, stretch_at
+from engine.program.faults import quote
 
-_EPOCH = date(1970, 1, 1)
 _DAYS_AHEAD_MAX = 8 * 366 + 31  # from one 29 February to the next, over a year like 2100
 _PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\w+))?", re.ASCII)
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -30,7 +30,6 @@ _MONTHS = (
     *("jan", "feb", "mar", "apr", "may", "jun"),
     *("jul", "aug", "sep", "oct", "nov", "dec"),
 )
-_SHOWN_MAX = 80
 
 
 class Cron(msgspec.Struct, frozen=True):
@@ -73,7 +72,7 @@ def parse_cron(text: str) -> Cron:
     words = text.lower().split()
     if len(words) != len(_FIELDS):
         message = (
-            f"{_show(text)} is not a schedule: write five fields: minute, hour, day of the month, "
+            f"{quote(text)} is not a schedule: write five fields: minute, hour, day of the month, "
             'month and weekday, like "0 9 * * mon"'
         )
         raise ValueError(message)
@@ -86,8 +85,8 @@ def parse_cron(text: str) -> Cron:
         weekdays=frozenset((number - 1) % 7 for number in weekdays),
         is_either=not words[2].startswith("*") and not words[4].startswith("*"),
     )
-    if _next_day(cron, _EPOCH) is None:
-        message = f"{_show(text)} never comes: write a day that the month has"
+    if _next_day(cron, day_date(0)) is None:
+        message = f"{quote(text)} never comes: write a day that the month has"
         raise ValueError(message)
     return cron
 
@@ -120,13 +119,13 @@ def _read_part(match: re.Match[str], field: _Field) -> range:
         every = int(step)
     else:
         message = (
-            f"{_show(match[0])} is no {field.name}: write a step behind `*` or a range, like "
+            f"{quote(match[0])} is no {field.name}: write a step behind `*` or a range, like "
             f"{field.low}-{field.high}/2"
         )
         raise ValueError(message)
     if high < low:
         message = (
-            f"{_show(match[0])} goes backwards: write the smaller one first, or a list like "
+            f"{quote(match[0])} goes backwards: write the smaller one first, or a list like "
             f"{field.high},{field.low}"
         )
         raise ValueError(message)
@@ -142,12 +141,7 @@ def _read_number(word: str, field: _Field) -> int:
 
 def _explain(word: str, field: _Field) -> str:
     names = f", {next(iter(field.names))} …" if field.names else ""
-    return f"{_show(word)} is no {field.name}: write {field.low} to {field.high}{names} or *"
-
-
-def _show(text: str) -> str:
-    shown = repr(text)
-    return shown if len(shown) <= _SHOWN_MAX else shown[: _SHOWN_MAX - 1] + "…"
+    return f"{quote(word)} is no {field.name}: write {field.low} to {field.high}{names} or *"
 
 
 def next_due(cron: Cron, zone: ZoneInfo, after: int) -> int | None:
@@ -157,7 +151,7 @@ def next_due(cron: Cron, zone: ZoneInfo, after: int) -> int | None:
     # What the clock shows now or has passed today is behind us; in the second turn of a time that
     # happens twice, some of what is still to come on the clock is, too.
     first = bisect_right(cron.minutes, day_ms // MINUTE_MS)
-    day = _next_day(cron, _EPOCH + timedelta(days=today))
+    day = _next_day(cron, day_date(today))
     while day is not None:
         number = day_number(day)
         if number != today:

@@ -7,10 +7,12 @@ alone, whoever its customers are; what only may go wrong is not said here.
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from msgspec import UNSET
 
 from engine.errors import Problem
+from engine.hours import opens_together
 from engine.instants import WEEK_MS, format_duration
 from engine.program.cel.fixed import fixed_truth
 from engine.program.faults import Faults, quote
@@ -18,7 +20,7 @@ from engine.program.journeydoubts import first_send_ms
 from engine.program.journeymodel import JourneySpec, StepSpec
 from engine.program.mappings import listed
 from engine.program.model import DEFAULT_CONTENT, WorkspaceSpec
-from engine.program.nesting import Placed, walk_steps
+from engine.program.nesting import Placed, walk_journeys
 from engine.program.places import Path, Places
 from engine.program.program import Channel, MessageType, Program
 from engine.program.regions import RegionPack, load_packs
@@ -27,6 +29,7 @@ from engine.vocabulary import canonical_name
 from engine.windows import Window
 
 _NEARLY = 0.85  # how like a known event a misspelt one is
+_CLOCK = ZoneInfo("UTC")  # any would do: hours are of a week on whichever clock
 _Use = tuple[Path, str]
 
 
@@ -34,11 +37,7 @@ def find_doubts(raw: Mapping[str, Any], places: Places, program: Program) -> lis
     """List what a sound workspace says that can surely not be meant."""
     doubts = Faults(places)
     spec = read_shape(raw, doubts)
-    placed = [
-        one
-        for name, journey in spec.journeys.items()
-        for one in walk_steps(journey.steps, ("journeys", name, "steps"))
-    ]
+    placed = list(walk_journeys(spec.journeys))
     _doubt_contents(spec, program, placed, doubts)
     _doubt_ways(program, doubts)
     _doubt_hours(spec, program, doubts)
@@ -129,18 +128,9 @@ def _law(pack: RegionPack, kind: MessageType, channel: Channel) -> Iterator[Wind
             yield rule.window
 
 
-def _overlap(windows: list[Window]) -> list[tuple[int, int]]:
-    """Give the parts of the week in which all are open."""
-    open_ms = [(0, WEEK_MS)]
-    for window in windows:
-        parts = list(zip(window.edges[::2], window.edges[1::2], strict=True))
-        open_ms = [
-            (max(start, begin), min(end, finish))
-            for start, end in open_ms
-            for begin, finish in parts
-            if max(start, begin) < min(end, finish)
-        ]
-    return open_ms
+def _overlap(windows: list[Window]) -> bool:
+    """Say whether there is a time of the week at which all are open."""
+    return opens_together([(window, _CLOCK) for window in windows], 0, until=WEEK_MS) is not None
 
 
 def _doubt_unused(spec: WorkspaceSpec, placed: list[Placed], doubts: Faults) -> None:

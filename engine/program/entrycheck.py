@@ -12,6 +12,7 @@ from engine.program.faults import Faults
 from engine.program.journeymodel import ExitSpec, JourneySpec, TriggerSpec
 from engine.program.names import Names
 from engine.program.places import Path
+from engine.program.stepcheck import note_stray
 
 _KINDS = ("event", "segment", "schedule", "date", "score")
 # What belongs to which kind of trigger.
@@ -55,7 +56,7 @@ def _check_trigger(name: str, trigger: TriggerSpec, names: Names, faults: Faults
         faults.add((*path, stated[1]), message, "make it two journeys", at_key=True)
     for key, owner in _OWNERS.items():
         if getattr(trigger, key) is not UNSET and stated and owner not in stated:
-            faults.add((*path, key), f"{key!r} belongs to {owner}", "", at_key=True)
+            note_stray(key, owner, path, faults)
     if stated == ["score"]:
         _check_score(name, trigger, names, faults)
 
@@ -92,4 +93,4 @@ def _check_exit(rule: ExitSpec, path: Path, names: Names, faults: Faults) -> Non
     elif not (rule.event or rule.segment or rule.if_):
         faults.add(path, "this ending never comes", "name an `event`, a `segment` or an `if`")
     if rule.on is not UNSET and not rule.segment:
-        faults.add((*path, "on"), "'on' belongs to segment", "", at_key=True)
+        note_stray("on", "segment", path, faults)

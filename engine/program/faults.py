@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 from engine.errors import Problem
-from engine.program.places import Path, Places, format_path
+from engine.program.places import NOWHERE, Path, Places, format_path, nearest_place
 
 _QUOTE_LENGTH_MAX = 80
 _LISTED_MAX = 8
@@ -32,7 +32,8 @@ class Faults:
         elif place is not None:
             self._note(path, message, hint, (place.file, place.line, place.column))
         else:
-            self._note(path, message, hint, self._locate_parent(path))
+            parent = nearest_place(path, self._places) or NOWHERE
+            self._note(path, message, hint, (parent.file, parent.line, parent.column))
 
     def add_within(self, path: Path, message: str, hint: str, *, line: int, column: int) -> None:
         """Note a fault at a position inside the text at `path`, both counted from 1."""
@@ -58,13 +59,6 @@ class Faults:
         problem = Problem(format_path(path), message, hint, file=file, line=line, column=column)
         if (path, problem) not in self._found:
             self._found.append((path, problem))
-
-    def _locate_parent(self, path: Path) -> tuple[str, int, int]:
-        for length in range(len(path) - 1, -1, -1):
-            place = self._places.get(path[:length])
-            if place is not None:
-                return place.file, place.line, place.column
-        return "", 0, 0
 
 
 def quote(value: object) -> str:

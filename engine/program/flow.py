@@ -20,6 +20,7 @@ from engine.program.nesting import (
     name_step,
     nested_steps,
     place_steps,
+    walk_journeys,
     walk_steps,
 )
 from engine.program.places import Path, format_path
@@ -130,12 +131,7 @@ def _explain_engagement(
 
 
 def _check_entries(journeys: Mapping[str, JourneySpec], faults: Faults) -> None:
-    started = {
-        one.step.start: None
-        for name, journey in journeys.items()
-        for one in walk_steps(journey.steps, ("journeys", name, "steps"))
-        if one.step.start
-    }
+    started = {one.step.start: None for one in walk_journeys(journeys) if one.step.start}
     for name, journey in journeys.items():
         path = ("journeys", name)
         if journey.trigger is UNSET and name not in started and not faults.touches(path):

@@ -3,12 +3,12 @@
 Used by whoever walks a journey's steps: `steps` to compile them, `flow` and `check` to check them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import UNSET
 
-from engine.program.journeymodel import StepSpec
+from engine.program.journeymodel import JourneySpec, StepSpec
 from engine.program.places import Path, format_path
 
 
@@ -48,6 +48,12 @@ def walk_steps(steps: Sequence[StepSpec], path: Path) -> Iterator[Placed]:
         yield placed
         for nested in nested_steps(*placed):
             yield from walk_steps(*nested)
+
+
+def walk_journeys(journeys: Mapping[str, JourneySpec]) -> Iterator[Placed]:
+    """Give each step of all journeys; the second part of its path is the journey's name."""
+    for name, journey in journeys.items():
+        yield from walk_steps(journey.steps, ("journeys", name, "steps"))
 
 
 def nested_steps(step: StepSpec, path: Path) -> list[Nested]:

@@ -30,6 +30,16 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 Places = Mapping[Path, Place]
+NOWHERE = Place("", 0, 0)
+
+
+def nearest_place(path: Path, places: Places) -> Place | None:
+    """Find where in the files something is, or else the nearest thing that it is a part of."""
+    for length in range(len(path), -1, -1):
+        place = places.get(path[:length])
+        if place is not None:
+            return place
+    return None
 
 
 def format_path(path: Path) -> str:

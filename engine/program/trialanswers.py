@@ -3,7 +3,7 @@
 Called by `trials`; `actors.trials` gives the answers while a test is played.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from engine.instants import parse_duration
 from engine.limits import CALL_ANSWER_BYTES_MAX
 from engine.program.faults import Faults, enumerate_names, quote, suggest
 from engine.program.model import WorkspaceSpec
-from engine.program.nesting import Placed, walk_steps
+from engine.program.nesting import Placed, walk_journeys
 from engine.program.places import Path
 from engine.program.trialmodel import AnswerSpec, TrialSpec
 
@@ -35,7 +35,7 @@ def read_answers(
     answers: dict[Asking, Saying | None] = {}
     if not trial.answers:
         return answers
-    known = dict(_list_steps(workspace))
+    known = {(str(one.path[1]), one.name): one for one in walk_journeys(workspace.journeys)}
     for name, said in trial.answers.items():
         where = (*path, "answers", name)
         asking = _find(name, known, where, faults)
@@ -48,12 +48,6 @@ def read_answers(
         if isinstance(said, AnswerSpec):
             answers[asking] = _read(said, known[asking], where, faults)
     return answers
-
-
-def _list_steps(workspace: WorkspaceSpec) -> Iterator[tuple[Asking, Placed]]:
-    for name, journey in workspace.journeys.items():
-        for placed in walk_steps(journey.steps, ("journeys", name, "steps")):
-            yield (name, placed.name), placed
 
 
 def _find(name: str, known: Mapping[Asking, Placed], path: Path, faults: Faults) -> Asking | None:

@@ -21,10 +21,11 @@ from engine.program.faults import Faults, enumerate_names, quote, suggest
 from engine.program.model import WorkspaceSpec
 from engine.program.moments import Moment, parse_moment, read_wall
 from engine.program.names import Names
-from engine.program.nesting import walk_steps
-from engine.program.places import Path, Place, Places
+from engine.program.nesting import walk_journeys
+from engine.program.places import Path, Places
 from engine.program.plain import dict_or_none
 from engine.program.shape import read_shape
+from engine.program.stepcheck import note_stray
 from engine.program.trialanswers import Asking, Saying, read_answers
 from engine.program.trialmodel import ExpectSpec, GivenSpec, PastSpec, PersonSpec, TrialSpec
 from engine.program.wordcheck import check_event
@@ -36,7 +37,6 @@ ONLY = "customer"  # what the customer of a test with one customer is called
 _FROM = "2026-03-02T10:00"  # a Monday
 _UNTIL_MS = 30 * DAY_MS
 _WHAT_HAPPENS = ("event", "identify", "receipt", "consent")
-_NO_PLACE = Place("", 0, 0)
 
 
 class Happening(msgspec.Struct, frozen=True):
@@ -91,24 +91,11 @@ def read_trials(raw: Mapping[str, Any], places: Places) -> list[Trial]:
     return trials
 
 
-def place_of(path: Path, places: Places) -> Place:
-    """Find where in the files something is, or what it is a part of."""
-    for length in range(len(path), 0, -1):
-        place = places.get(path[:length])
-        if place is not None:
-            return place
-    return _NO_PLACE
-
-
 def check_trials(spec: WorkspaceSpec, names: Names, faults: Faults) -> None:
     """Note tests that can't be played, and what they name that there is not."""
     if find_zone(spec.defaults.timezone) is None:
         return  # which is a fault of its own, and without a zone there is no time
-    steps = {
-        one.name: None
-        for name, journey in spec.journeys.items()
-        for one in walk_steps(journey.steps, ("journeys", name, "steps"))
-    }
+    steps = {one.name: None for one in walk_journeys(spec.journeys)}
     for name, trial in spec.tests.items():
         path: Path = (TESTS, name)
         _Reading(name, trial, spec, faults).read()
@@ -282,7 +269,7 @@ class _Reading:
                 continue
             for key in ("properties", "context"):
                 if getattr(given, key) and stated != ["event"]:
-                    self._faults.add((*path, key), f"{key!r} belongs to event", "", at_key=True)
+                    note_stray(key, "event", path, self._faults)
             yield Happening(before, customer, _CALLS[stated[0]](given), path)
 
     def _refuse_given(self, stated: list[str], path: Path) -> None:

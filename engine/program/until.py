@@ -28,6 +28,7 @@ from engine.instants import (
 )
 from engine.localtime import day_instant, day_number, local_parts, next_wall
 from engine.program.dates import read_epoch, read_iso, to_instant
+from engine.program.faults import quote
 from engine.program.scope import Scope
 
 Until = Callable[[Scope, ZoneInfo], int | None]
@@ -44,7 +45,6 @@ _VALUE = re.compile(
     r"(?:\s+at\s+(?P<hours>\d{1,2}):(?P<minutes>\d\d))?"
 )
 _PATH = re.compile(r"(?:profile|event|context)(?:\.[A-Za-z_]\w*)+")
-_SHOWN_MAX = 80
 _FORMS = (
     'write "09:00", "Mon 09:00", "tomorrow 09:00", an instant like "2026-03-01T09:00:00Z", or '
     '"profile.renewal_date", with "- 7d" or "+ 2h" and "at 09:00" after it as needed'
@@ -92,7 +92,7 @@ def parse_dated(text: str) -> Dated:
     root, *path = match["base"].split(".") if match is not None else [""]
     if match is None or root != "profile" or not _PATH.fullmatch(match["base"]):
         message = (
-            f"{_show(text)} is not a date of the profile: write "
+            f"{quote(text)} is not a date of the profile: write "
             '"profile.renewal_date", with "- 7d" or "+ 2h" and "at 09:00" after it as needed'
         )
         raise ValueError(message)
@@ -119,7 +119,7 @@ def _parse_shift(match: re.Match[str], text: str) -> Shift:
         except (ValueError, OverflowError):
             raise ValueError(_explain(text)) from None
         if elapsed_ms > INSTANT_MAX:
-            message = f"{_show(text)} is more than a century away"
+            message = f"{quote(text)} is more than a century away"
             raise ValueError(message)
         if match["sign"] == "-":
             elapsed_ms = -elapsed_ms
@@ -130,7 +130,7 @@ def _parse_shift(match: re.Match[str], text: str) -> Shift:
 
 def _parse_minute(hours: str, minutes: str, text: str) -> int:
     if int(hours) > 23 or int(minutes) > 59:  # noqa: PLR2004 - the last hour and minute of a day
-        message = f"{_show(text)}: {hours}:{minutes} is not a time of day, write 00:00 to 23:59"
+        message = f"{quote(text)}: {hours}:{minutes} is not a time of day, write 00:00 to 23:59"
         raise ValueError(message)
     return int(hours) * 60 + int(minutes)
 
@@ -198,9 +198,4 @@ def apply_shift(value: int | date, shift: Shift, zone: ZoneInfo) -> int | None:
 
 
 def _explain(text: str) -> str:
-    return f"{_show(text)} is not a moment to wait for: {_FORMS}"
-
-
-def _show(text: str) -> str:
-    shown = repr(text)
-    return shown if len(shown) <= _SHOWN_MAX else shown[: _SHOWN_MAX - 1] + "\u2026"
+    return f"{quote(text)} is not a moment to wait for: {_FORMS}"

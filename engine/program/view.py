@@ -4,7 +4,7 @@ Called by `engine.choice.content` for what a message shows, and by whoever shows
 Instants and durations are written as text, the way events hold them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from engine.profile import Profile
@@ -32,6 +32,15 @@ def worked_out(
         writer = _WRITERS.get(kind_of(declared)) if declared is not None else None
         found[name] = value if writer is None else writer(value)
     return found
+
+
+def shown_traits(
+    names: Collection[str], profile: Profile, program: Program, now: int
+) -> Mapping[str, Any]:
+    """Give what is stated, with the traits of these names that have to be worked out."""
+    if not names:
+        return profile.traits
+    return {**profile.traits, **worked_out(names, profile, program, now)}
 
 
 def live_traits(profile: Profile, program: Program, now: int) -> dict[str, Any]:
