@@ -1,7 +1,7 @@
 """A virtual event loop: time jumps, and what is ready runs in an order the seed chooses.
 
-Made by `world` for one simulation. There is nothing outside to wait for, so when nothing is ready
-the time of the next timer is now.
+Made by `world` for one simulation. The loop is its own selector: there is nothing outside to wait
+for, so when nothing is ready the time of the next timer is now.
 
 *Rules*
 - No threads and no sockets: both would bring in an order that no seed decides.
@@ -13,14 +13,12 @@ import asyncio
 from asyncio.base_events import BaseEventLoop
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context, ContextVar
-from heapq import heappop, heappush
-from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
+from contextvars import ContextVar
+from typing import Any, NoReturn, TypeVar
 
 from actors.simulate.dice import Dice
 
 _T = TypeVar("_T")
-_Parts = TypeVarTuple("_Parts")
 
 # The process a task or a callback belongs to; 0 is the world outside.
 PROCESS: ContextVar[int] = ContextVar("process", default=0)
@@ -34,13 +32,12 @@ class SimLoop(BaseEventLoop):
     """An event loop without an outside."""
 
     _ready: deque[asyncio.Handle]
-    _scheduled: list[asyncio.TimerHandle]  # a heap
-    _stopping: bool
 
     def __init__(self, dice: Dice) -> None:
         super().__init__()
         self._dice = dice
         self._at = 0.0
+        self._selector = self
         self._clock_resolution = 1e-9
         self._tasks: dict[asyncio.Task[Any], int] = {}
         self._killed: dict[int, None] = {}
@@ -52,39 +49,20 @@ class SimLoop(BaseEventLoop):
         """Tell how many seconds have passed since the simulation began."""
         return self._at
 
-    def _jump(self, next_at: float | None) -> None:
-        """Have it be the time at which the next thing happens."""
+    def select(self, timeout: float | None) -> list[object]:
+        """Wait, as a selector would: time jumps to when the next thing happens."""
+        if timeout is not None and timeout <= 0:
+            return []
         idle_at = self.idle()
+        next_at = None if timeout is None else self._at + timeout
         if idle_at is not None and (next_at is None or idle_at < next_at):
             self._at = max(self._at, idle_at)
             self.wake()
         elif next_at is None:
             raise DeadlockError(f"nothing is ready, and nothing is planned after {self._at:.3f} s")
         else:
-            self._at = max(self._at, next_at)
-
-    def call_soon(
-        self,
-        callback: Callable[[Unpack[_Parts]], object],
-        *args: *_Parts,
-        context: Context | None = None,
-    ) -> asyncio.Handle:
-        """Have something called in the next round."""
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
-
-    def call_at(
-        self,
-        when: float,
-        callback: Callable[[Unpack[_Parts]], object],
-        *args: *_Parts,
-        context: Context | None = None,
-    ) -> asyncio.TimerHandle:
-        """Have something called at a time."""
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
-        heappush(self._scheduled, timer)
-        return timer
+            self._at = next_at
+        return []
 
     def create_task(
         self,
@@ -134,30 +112,14 @@ class SimLoop(BaseEventLoop):
     # What the base class calls; its own implementation is elsewhere in asyncio.
 
     def _run_once(self) -> None:
-        """Run what is ready now; where nothing is, time jumps first.
-
-        The base class would do, but for what it does about the outside, 3,000 times in each world.
-        """
-        ready, timers = self._ready, self._scheduled
-        if len(ready) > 1:
-            handles = list(ready)
+        if len(self._ready) > 1:
+            handles = list(self._ready)
             self._dice.shuffle(handles)
-            ready.clear()
-            ready.extend(handles)
-        while timers and timers[0].cancelled():
-            heappop(timers)
-        if not (ready or self._stopping):
-            self._jump(timers[0].when() if timers else None)
-        until = self._at + self._clock_resolution
-        while timers and timers[0].when() < until:
-            ready.append(heappop(timers))
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if not handle.cancelled():
-                handle._run()  # noqa: SLF001 - as every loop does
+            self._ready = deque(handles)
+        super()._run_once()  # type: ignore[misc]
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """A timer that was cancelled is left out when its time comes."""
+    def _process_events(self, events: list[object]) -> None:
+        assert not events
 
     def _write_to_self(self) -> None:
         """Nobody has to be woken: the loop never really waits."""
