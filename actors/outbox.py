@@ -62,6 +62,7 @@ class _Ending(msgspec.Struct, frozen=True):
     state: OutboxState
     detail: str = ""
     code: str = ""
+    failure: str = ""
 
 
 class Outbox:
@@ -313,7 +314,8 @@ class Outbox:
             async with asyncio.timeout(lane.pacing.timeout_ms / SECOND_MS):
                 return _Ending(OutboxState.SENT, await lane.channel.deliver(send))
         except Permanent as error:
-            return _Ending(OutboxState.FAILED, str(error), error.code or "refused")
+            failure = error.failure or ""
+            return _Ending(OutboxState.FAILED, str(error), error.code or "refused", failure)
         except Temporary as error:
             trouble = error
         except TimeoutError:
@@ -343,7 +345,8 @@ class Outbox:
         )
         if is_last:
             # Told now and not when the time is over: another channel may still be in time.
-            return _Ending(OutboxState.FAILED, str(error), "retries_exhausted")
+            failure = error.failure or ""
+            return _Ending(OutboxState.FAILED, str(error), "retries_exhausted", failure)
         self._count(lane.name, "retried")
         self._note(parcel, OutboxState.QUEUED, str(error))
         return due_at
@@ -433,6 +436,7 @@ def _receipt(customer: str, message_id: str, ending: _Ending, now: int) -> Recei
         code=ending.code,
         permanent=status == ReceiptStatus.FAILED,
         source="outbox",
+        failure=ending.failure,
     )
 
 

@@ -35,6 +35,7 @@ from actors.rows import (
     TimerRow,
 )
 from engine.effects import Call, Send
+from engine.events import Failure
 
 
 class Clock(Protocol):
@@ -229,7 +230,7 @@ class Temporary(Exception):  # noqa: N818 - named for what the caller does next,
     """The provider can't take it now; try again after `retry_after_ms` (None: as you see fit).
 
     `maybe_taken` is True where the provider may have taken the message all the same, `code` is the
-    provider's, where it gave one.
+    provider's, where it gave one, `failure` what its code asks for, where the channel can tell.
     """
 
     def __init__(
@@ -239,19 +240,22 @@ class Temporary(Exception):  # noqa: N818 - named for what the caller does next,
         retry_after_ms: int | None = None,
         maybe_taken: bool = False,
         code: str = "",
+        failure: Failure | None = None,
     ) -> None:
         super().__init__(message)
         self.retry_after_ms = retry_after_ms
         self.maybe_taken = maybe_taken
         self.code = code
+        self.failure = failure
 
 
 class Permanent(Exception):  # noqa: N818 - see Temporary
-    """The channel will never take this message; `code` is the provider's."""
+    """The channel will never take this message; `code` and `failure` are as in `Temporary`."""
 
-    def __init__(self, message: str, *, code: str = "") -> None:
+    def __init__(self, message: str, *, code: str = "", failure: Failure | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.failure = failure
 
 
 class OptOutRegistry(Protocol):

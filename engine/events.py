@@ -138,6 +138,25 @@ class ReceiptStatus(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
     COMPLAINED = "complained"
     IN_DOUBT = "in_doubt"  # from our own outbox: the provider may or may not have taken it
+    MACHINE_OPENED = "machine_opened"  # by a mail privacy proxy or a scanner: nobody has read it
+
+
+class Failure(StrEnum):
+    """What a failure asks for; each code of a provider stands for exactly one of these.
+
+    The first six are definitive: the message did not go out, and never will on this channel. The
+    last three speak of the moment or of the account, and the message may still go.
+    """
+
+    ADDRESS_DEAD = "address_dead"  # nobody is there: the address is given up
+    NOT_THERE = "not_there"  # the address is good, but not on this channel: not on WhatsApp, no RCS
+    UNREACHABLE = "unreachable"  # not now: a handset that is off, a mailbox that is full, no answer
+    CONSENT = "consent"  # the person has stopped us at the provider
+    WINDOW = "window"  # the time to answer freely is over: only a template goes
+    CONTENT = "content"  # refused as it is written: its author has to mend it
+    RATE = "rate"  # too much at once
+    TRANSIENT = "transient"  # the provider is in trouble
+    CONFIG = "config"  # the account is: a key, a payment, a sender; nothing goes until it is mended
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True, tag="receipt", gc=False):
@@ -157,6 +176,7 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, tag="receipt", gc=Fa
     permanent: bool = False
     source: str = ""
     is_history: bool = False  # of a message that was not sent from here
+    failure: str = ""  # of a failure: one of `Failure`, where the channel could tell
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True, tag="answered", gc=False):

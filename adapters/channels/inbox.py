@@ -5,6 +5,7 @@ which of them it came by, so that the client shows it in the right place.
 """
 
 from actors.ports import Permanent, Temporary
+from adapters.channels.adapter import Adapter, NoSettings
 from adapters.inbox import Inbox, InboxMessage
 from engine.effects import Send
 from engine.errors import StoreError
@@ -45,3 +46,6 @@ class InboxChannel:
             # Nothing was stored, and where something was all the same, the id is known.
             raise Temporary(str(error)) from error
         return send.message_id
+
+
+ADAPTER = Adapter(NoSettings, lambda _name, _settings, workshop: InboxChannel(workshop.inbox))

@@ -9,6 +9,7 @@ import re
 import msgspec
 import structlog
 
+from adapters.channels.adapter import Adapter
 from engine.effects import Send
 
 _PHONE = re.compile(r"\+?[\d\s().-]{7,20}")
@@ -73,3 +74,6 @@ def mask_customer(customer: str) -> str:
     """Write a customer's id as it is, unless it is an address, as it is in many shops."""
     is_address = "@" in customer or _PHONE.fullmatch(customer) is not None
     return mask_address(customer) if is_address else customer
+
+
+ADAPTER = Adapter(LogSettings, lambda name, settings, _workshop: LogChannel(name, settings))

@@ -5,21 +5,22 @@ comes out. All faults of all channels are reported together, each with the place
 and the environment variable that would mend it.
 
 A value in `settings` may be `{env: NAME}`; secrets must be. What `settings` does not say is taken
-from the variables in `_DEFAULTS`.
+from the variables an adapter's `defaults` name.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
 from actors.lanes import ATTEMPTS, Pacing
 from actors.ports import Channel
+from adapters.channels import inbox, log, smtp, webhook
+from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
-from adapters.channels.log import LogChannel, LogSettings
-from adapters.channels.smtp import SmtpChannel, SmtpSettings
-from adapters.channels.webhook import WebhookChannel, WebhookSettings
+from adapters.channels.links import URL_VARIABLE
+from adapters.channels.wire import Wire
 from adapters.inbox import Inbox, tell_time
 from adapters.signing import SECRET_VARIABLE, Signer
 from engine.errors import Problem, ProgramError
@@ -30,22 +31,6 @@ INBOX_FILE = "inbox.db"
 _REFERENCE = "env"
 _PACING = "pacing"
 _PER_SECOND_MAX = 1_000_000
-
-# What a setting is taken from where the workspace does not say it.
-_DEFAULTS: Mapping[str, Mapping[str, str]] = {
-    "smtp": {
-        "host": "NEXTBEAT_SMTP_HOST",
-        "port": "NEXTBEAT_SMTP_PORT",
-        "username": "NEXTBEAT_SMTP_USERNAME",
-        "password": "NEXTBEAT_SMTP_PASSWORD",
-        "tls": "NEXTBEAT_SMTP_TLS",
-        "from": "NEXTBEAT_SMTP_FROM",
-        "from_name": "NEXTBEAT_SMTP_FROM_NAME",
-        "unsubscribe_url": "NEXTBEAT_PUBLIC_URL",
-    },
-    "webhook": {"url": "NEXTBEAT_WEBHOOK_URL", "secret": "NEXTBEAT_WEBHOOK_SECRET"},
-}
-_SECRETS: Mapping[str, tuple[str, ...]] = {"smtp": ("password",), "webhook": ("secret",)}
 
 
 class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,23 +54,11 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         parse_duration(self.retry_for)
 
 
-class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The inbox has nothing to set."""
-
-
-class Workshop(msgspec.Struct, frozen=True):
-    """What adapters are made with, besides their settings."""
-
-    inbox: Inbox
-    signer: Signer | None
-
-
-_Build = Callable[[str, Any, Workshop], Channel]
-_ADAPTERS: Mapping[str, tuple[type[msgspec.Struct], _Build]] = {
-    "inbox": (NoSettings, lambda _name, _settings, workshop: InboxChannel(workshop.inbox)),
-    "log": (LogSettings, lambda name, settings, _workshop: LogChannel(name, settings)),
-    "smtp": (SmtpSettings, lambda name, settings, shop: SmtpChannel(name, settings, shop.signer)),
-    "webhook": (WebhookSettings, lambda _name, settings, _workshop: WebhookChannel(settings)),
+_ADAPTERS: Mapping[str, Adapter] = {
+    "inbox": inbox.ADAPTER,
+    "log": log.ADAPTER,
+    "smtp": smtp.ADAPTER,
+    "webhook": webhook.ADAPTER,
 }
 
 
@@ -101,10 +74,11 @@ def build_channels(
     """
     problems: list[Problem] = []
     signer = _read_signer(environment, problems)
-    inbox = Inbox(None if data_dir is None else data_dir / INBOX_FILE, present)
+    box = Inbox(None if data_dir is None else data_dir / INBOX_FILE, present)
+    workshop = Workshop(box, signer, Wire(), environment.get(URL_VARIABLE, "").rstrip("/"))
     built: dict[str, Channel] = {}
     for name, channel in channels.items():
-        made = _build_channel(channel, Workshop(inbox, signer), environment, problems)
+        made = _build_channel(channel, workshop, environment, problems)
         if made is not None:
             built[name] = made
     if problems:
@@ -154,41 +128,41 @@ def _build_channel(
         message = f"there is no adapter {channel.adapter[:80]!r}"
         problems.append(Problem(f"{place}.adapter", message, f"one of {', '.join(_ADAPTERS)}"))
         return None
-    settings_type, build = known
     before = len(problems)
-    written = _read_settings(channel, environment, problems)
+    written = _read_settings(channel, known, environment, problems)
     settings = None
     if len(problems) == before:
-        settings = _convert(written, settings_type, f"{place}.settings", problems)
+        settings = _convert(written, known.settings, f"{place}.settings", problems)
     if settings is None:
-        _hint(channel.adapter, problems, before)
+        _hint(known, problems, before)
         return None
-    if (
-        isinstance(settings, SmtpSettings)
-        and settings.unsubscribe == "link"
-        and not workshop.signer
-    ):
-        message = "unsubscribe links need a secret to sign them with"
-        hint = f"set {SECRET_VARIABLE}, or `unsubscribe: none` if it carries service messages only"
-        problems.append(Problem(f"{place}.settings.unsubscribe", message, hint))
+    try:
+        return known.build(channel.name, settings, workshop)
+    except ProgramError as error:
+        problems += [_within(problem, f"{place}.settings") for problem in error.problems]
         return None
-    return build(channel.name, settings, workshop)
+
+
+def _within(problem: Problem, place: str) -> Problem:
+    path = f"{place}.{problem.path}" if problem.path else place
+    return msgspec.structs.replace(problem, path=path)
 
 
 def _read_settings(
-    channel: ChannelProgram, environment: Mapping[str, str], problems: list[Problem]
+    channel: ChannelProgram,
+    adapter: Adapter,
+    environment: Mapping[str, str],
+    problems: list[Problem],
 ) -> dict[str, object]:
     """Put together what the workspace says and what the environment says instead."""
     place = f"channels.{channel.name}.settings"
-    for name in _SECRETS.get(channel.adapter, ()):
+    for name in adapter.secrets:
         if isinstance(channel.settings.get(name), str):
             message = "a secret does not belong into a workspace, which is kept in git"
-            hint = (
-                f"write {{env: NAME}}, or leave it out and set {_DEFAULTS[channel.adapter][name]}"
-            )
+            hint = f"write {{env: NAME}}, or leave it out and set {adapter.defaults[name]}"
             problems.append(Problem(f"{place}.{name}", message, hint))
     written: dict[str, object] = {}
-    for name, variable in _DEFAULTS.get(channel.adapter, {}).items():
+    for name, variable in adapter.defaults.items():
         value = environment.get(variable, "")
         if value and name not in channel.settings:
             written[name] = value
@@ -230,11 +204,11 @@ def _convert(
         return None
 
 
-def _hint(adapter: str, problems: list[Problem], since: int) -> None:
+def _hint(adapter: Adapter, problems: list[Problem], since: int) -> None:
     """Say which variables would do, where a setting was left out."""
     for number in range(since, len(problems)):
         problem = problems[number]
-        for name, variable in _DEFAULTS.get(adapter, {}).items():
+        for name, variable in adapter.defaults.items():
             if f"missing required field `{name}`" in problem.message:
                 hint = f"write it in settings, or set {variable}"
                 problems[number] = msgspec.structs.replace(problem, hint=hint)

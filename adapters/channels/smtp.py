@@ -18,7 +18,8 @@ from enum import StrEnum
 import aiosmtplib
 import msgspec
 
-from actors.ports import Permanent, Temporary
+from actors.ports import Channel, Permanent, Temporary
+from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.letter import (
     AddressError,
     Mailbox,
@@ -29,6 +30,7 @@ from adapters.channels.letter import (
 )
 from adapters.signing import SECRET_VARIABLE, Signer
 from engine.effects import Send
+from engine.errors import Problem, ProgramError
 from engine.instants import MINUTE_MS
 
 _IDLE_S_MAX = 60.0  # servers hang up on idle clients after a few minutes
@@ -292,3 +294,28 @@ def _check_mailbox(name: str, address: str) -> None:
 
 def _is_local(host: str) -> bool:
     return host in ("localhost", "127.0.0.1", "::1")
+
+
+def _build(name: str, settings: SmtpSettings, workshop: Workshop) -> Channel:
+    if settings.unsubscribe == "link" and workshop.signer is None:
+        message = "unsubscribe links need a secret to sign them with"
+        hint = f"set {SECRET_VARIABLE}, or `unsubscribe: none` if it carries service messages only"
+        raise ProgramError([Problem("unsubscribe", message, hint)])
+    return SmtpChannel(name, settings, workshop.signer)
+
+
+ADAPTER = Adapter(
+    SmtpSettings,
+    _build,
+    {
+        "host": "NEXTBEAT_SMTP_HOST",
+        "port": "NEXTBEAT_SMTP_PORT",
+        "username": "NEXTBEAT_SMTP_USERNAME",
+        "password": "NEXTBEAT_SMTP_PASSWORD",
+        "tls": "NEXTBEAT_SMTP_TLS",
+        "from": "NEXTBEAT_SMTP_FROM",
+        "from_name": "NEXTBEAT_SMTP_FROM_NAME",
+        "unsubscribe_url": "NEXTBEAT_PUBLIC_URL",
+    },
+    secrets=("password",),
+)

@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 from yarl import URL
 
 from actors.ports import Permanent
+from adapters.channels.adapter import Adapter
 from adapters.channels.egress import EgressError, check_url
 from adapters.channels.exchange import (
     SECRET_BYTES_MIN,
@@ -189,3 +190,11 @@ class _Answer(msgspec.Struct, frozen=True):
     """All we look for in what the receiver says."""
 
     id: str = ""
+
+
+ADAPTER = Adapter(
+    WebhookSettings,
+    lambda _name, settings, _workshop: WebhookChannel(settings),
+    {"url": "NEXTBEAT_WEBHOOK_URL", "secret": "NEXTBEAT_WEBHOOK_SECRET"},
+    secrets=("secret",),
+)

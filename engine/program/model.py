@@ -36,7 +36,10 @@ from engine.program.texts import (
 from engine.program.traitmodel import RfmSpec, TraitSpec
 from engine.program.trialmodel import TrialSpec
 
-ADAPTERS = ("log", "smtp", "webhook", "inbox")
+ADAPTERS = (
+    "log", "smtp", "webhook", "inbox", "twilio", "vonage", "messagebird", "africastalking",
+    "whatsapp_cloud", "fcm", "apns", "webpush", "apprise", "audience", "ussd", "desk",
+)  # fmt: skip
 DEFAULT_CONTENT = "default"  # the content that serves every channel without its own
 PURPOSES_KNOWN = ("marketing", "service")
 
