@@ -3,15 +3,21 @@
 A part of `actors.memory`; `adapters.sqlite` says the same in SQL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
+
+import msgspec
 
 from actors.aging import DONE_STATES
 from actors.outgoing import CALLS
 from actors.rows import LetterQuery, OutboxRow
+from engine.effects import Send
 
 DEAD_STATES = ("failed", "expired", "in_doubt")  # done, and as far as we know not there
+LOOKBACK_MAX = 200_000  # messages that are looked through for an address
 assert set(DEAD_STATES) < set(DONE_STATES)
+
+_decode = msgspec.msgpack.Decoder(Send).decode
 
 
 class LetterTables(Protocol):
@@ -42,6 +48,12 @@ class LetterReads:
         known = (row for row in rows if row.provider == provider and row.provider_id)
         return {row.provider_id: row for row in known if row.provider_id in wanted}
 
+    async def addressees(self, address: str, channels: Sequence[str]) -> list[str]:
+        """Name the customers whom messages went to at an address lately, the latest first."""
+        rows = list(self.letter_tables().outbox.values())[-LOOKBACK_MAX:]
+        bodies = ((row.customer, row.body) for row in reversed(rows) if row.channel in channels)
+        return written_to(bodies, address)
+
     async def dead_letters(self, query: LetterQuery) -> list[OutboxRow]:
         """List messages that did not arrive as far as we know, newest first."""
         outbox = self.letter_tables().outbox
@@ -55,6 +67,19 @@ class LetterReads:
         """Tell what was spent on a day, by channel, in millionths."""
         spent = self.letter_tables().spent
         return {channel: micros for (on, channel), micros in spent.items() if on == day}
+
+
+def written_to(bodies: Iterable[tuple[str, bytes]], address: str) -> list[str]:
+    """Name the customers, once each, whose messages in these rows went to an address."""
+    found: dict[str, None] = {}
+    for customer, body in bodies:
+        try:
+            send = _decode(body)
+        except msgspec.MsgspecError:
+            continue  # a row of another time is of nobody who could be found by it
+        if send.address == address:
+            found[customer] = None
+    return list(found)
 
 
 def _is_asked_for(row: OutboxRow, query: LetterQuery) -> bool:

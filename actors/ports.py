@@ -195,6 +195,10 @@ class Store(Protocol):
         """Find messages by what a provider calls them; unknown ones are left out."""
         ...
 
+    async def addressees(self, address: str, channels: Sequence[str]) -> list[str]:
+        """Name the customers whom messages went to at an address lately, the latest first."""
+        ...
+
     async def dead_letters(self, query: LetterQuery) -> list[OutboxRow]:
         """List messages that did not arrive as far as we know, newest first; no calls."""
         ...

@@ -24,17 +24,20 @@ from actors.ports import Channel, Clock, Store
 from actors.rows import ActQuery
 from actors.runtime import Runtime, Settings
 from adapters.channels.calls import HttpCaller, check_calls
-from adapters.channels.links import check_links, link_channels
+from adapters.channels.hook_registry import HOOKS, build_hooks
+from adapters.channels.links import URL_VARIABLE, check_links, link_channels
+from adapters.channels.reception import Reception, fetch_over
 from adapters.channels.registry import (
     INBOX_FILE,
     build_channels,
     build_pacing,
     find_inbox,
 )
+from adapters.channels.wire import Wire
 from adapters.clock import WallClock
 from adapters.files.registries import load_registries
 from adapters.files.workspaces import read_workspace, source_bytes
-from adapters.gateway import centre, confirm, inbox, unsubscribe
+from adapters.gateway import centre, confirm, hooks, inbox, unsubscribe
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
 from adapters.inbox import Inbox
@@ -146,8 +149,16 @@ class App:
             pace = workspace.pace()
             check_links(program, environ)
             check_calls(program, environ)
+            built = build_hooks(environ)
         except ProgramError as error:
             raise workspace.locate(error) from None
+        self._wire = Wire()
+        self._reception = Reception(
+            built,
+            {name: kind.variables for name, kind in HOOKS.items()},
+            fetch=fetch_over(self._wire),
+            public_url=environ.get(URL_VARIABLE, ""),
+        )
         self.runtime = Runtime(
             self.store,
             clock,
@@ -195,7 +206,7 @@ class App:
 
     def _mounts(self) -> list[Routes]:
         """Give the routes that need more than the runtime."""
-        mounts: list[Routes] = []
+        mounts: list[Routes] = [lambda host: hooks.routes(host, self._reception)]
         signer = Signer.from_environment(self._environ)
         box = find_inbox(self.channels)
         if box is not None:
@@ -223,6 +234,7 @@ class App:
             ending.append(self._gateway.stop())
         await asyncio.gather(*ending)
         await self.runtime.stop(STORE_S)
+        await self._wire.close()
 
     async def use(self, workspace: Workspace) -> None:
         """Decide by a workspace from now on; people in its older journeys finish them.

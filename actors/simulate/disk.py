@@ -452,6 +452,10 @@ class SimStore:
         """Find messages by what a provider calls them; unknown ones are left out."""
         return await self.kept.messages_by_provider(provider, provider_ids)
 
+    async def addressees(self, address: str, channels: Sequence[str]) -> list[str]:
+        """Name the customers whom messages went to at an address lately, the latest first."""
+        return await self.kept.addressees(address, channels)
+
     async def dead_letters(self, query: LetterQuery) -> list[OutboxRow]:
         """List messages that did not arrive as far as we know, newest first."""
         return await self.kept.dead_letters(query)

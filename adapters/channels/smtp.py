@@ -20,9 +20,11 @@ import msgspec
 
 from actors.ports import Channel, Permanent, Temporary
 from adapters.channels.adapter import Adapter, Workshop
+from adapters.channels.bounces import judge_bounce
 from adapters.channels.letter import (
     AddressError,
     Mailbox,
+    Relay,
     Sender,
     letter_id,
     read_mailbox,
@@ -31,6 +33,7 @@ from adapters.channels.letter import (
 from adapters.signing import SECRET_VARIABLE, Signer
 from engine.effects import Send
 from engine.errors import Problem, ProgramError
+from engine.events import Failure
 from engine.instants import MINUTE_MS
 
 _IDLE_S_MAX = 60.0  # servers hang up on idle clients after a few minutes
@@ -71,6 +74,7 @@ class SmtpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unsubscribe_url: str = ""  # where the gateway is reached from outside
     timeout_s: float = 20.0
     connections: int = 4
+    relay: Relay | None = None  # whose relay the host is, where receipts are to come from it
 
     def __post_init__(self) -> None:
         """Refuse what could never work, while someone is watching."""
@@ -112,7 +116,9 @@ class SmtpChannel:
         self._name = name
         self._settings = settings
         self._signer = signer
-        self._sender = Sender(read_mailbox(settings.from_address), settings.from_name, reply_to)
+        self._sender = Sender(
+            read_mailbox(settings.from_address), settings.from_name, reply_to, settings.relay
+        )
         self._places = asyncio.Semaphore(settings.connections)
         self._idle: list[tuple[float, aiosmtplib.SMTP]] = []  # (since, connection)
 
@@ -132,7 +138,8 @@ class SmtpChannel:
             letter = write_letter(send, self._sender, to, self._unsubscribe_url(send))
         except UnicodeEncodeError:
             message = "the message holds text that is no Unicode"
-            raise Permanent(message, code="bad_content") from None
+            failure = Failure.CONTENT
+            raise Permanent(message, code="bad_content", failure=failure) from None
         async with self._places:
             connection = self._reuse()
             if connection is not None:
@@ -148,7 +155,9 @@ class SmtpChannel:
         try:
             return read_mailbox(send.address)
         except AddressError as error:
-            raise Permanent(f"mail can't go to this address: {error}", code="bad_address") from None
+            message = f"mail can't go to this address: {error}"
+            failure = Failure.ADDRESS_DEAD
+            raise Permanent(message, code="bad_address", failure=failure) from None
 
     def _unsubscribe_url(self, send: Send) -> str:
         if send.purpose == _SERVICE:
@@ -191,7 +200,8 @@ class SmtpChannel:
         except aiosmtplib.SMTPAuthenticationError as error:
             connection.close()
             message = f"the mail server refused our login ({error.code})"
-            raise Temporary(message, retry_after_ms=MINUTE_MS) from error
+            failure = Failure.CONFIG
+            raise Temporary(message, retry_after_ms=MINUTE_MS, failure=failure) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             connection.close()
             raise Temporary(f"no connection to the mail server ({type(error).__name__})") from error
@@ -253,7 +263,7 @@ def _options(connection: aiosmtplib.SMTP, to: Mailbox) -> list[str]:
         return []
     if not connection.supports_extension("smtputf8"):
         message = "the mail server does not take addresses with letters beyond ASCII"
-        raise Permanent(message, code="553 5.6.7")
+        raise Permanent(message, code="553 5.6.7", failure=Failure.UNREACHABLE)
     return ["SMTPUTF8", "BODY=8BITMIME"]
 
 
@@ -268,12 +278,15 @@ def _judge(
     stage = "message" if is_content_sent else "envelope"
     message = f"the mail server refused the {stage}: {error.code} {words}"
     if error.code in _LOGIN:
-        return Temporary(message, retry_after_ms=MINUTE_MS)
+        return Temporary(message, retry_after_ms=MINUTE_MS, failure=Failure.CONFIG)
     if error.code == _CLOSING:
         return _LostError(message)
-    if error.code >= _PERMANENT:
-        return Permanent(message, code=code)
-    return Temporary(message)
+    is_final = error.code >= _PERMANENT
+    stated = enhanced[0] if enhanced else str(error.code)
+    failure = judge_bounce(stated, error.message, is_final=is_final)
+    if is_final:
+        return Permanent(message, code=code, failure=failure)
+    return Temporary(message, code=code, failure=failure)
 
 
 async def _quit(connection: aiosmtplib.SMTP) -> None:

@@ -60,6 +60,12 @@ FROM json_each(?2) AS wanted CROSS JOIN outbox AS o
 ON o.provider_id = wanted.value AND o.provider_id <> ''
 WHERE o.provider = ?1;
 
+-- name: addressees
+SELECT customer, body FROM outbox
+WHERE number > (SELECT coalesce(max(number), 0) FROM outbox) - ?3
+AND channel IN (SELECT value FROM json_each(?2)) AND instr(body, CAST(?1 AS BLOB)) > 0
+ORDER BY number DESC;
+
 -- name: dead_letters
 SELECT message_id, customer, channel, state, attempts, body, detail, code, provider, provider_id
 FROM outbox WHERE state IN ('failed', 'expired', 'in_doubt') AND channel NOT LIKE '/%'

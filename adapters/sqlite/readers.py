@@ -14,6 +14,7 @@ import aiosqlite
 import msgspec
 
 from actors.aging import is_sent_before
+from actors.letters import LOOKBACK_MAX, written_to
 from actors.rows import (
     ActQuery,
     ActRow,
@@ -285,6 +286,12 @@ class Readers:
         names = _encode(list(provider_ids)).decode()
         rows = await self.rows(query("messages_by_provider"), (provider, names))
         return {row[-1]: OutboxRow(*row) for row in rows}
+
+    async def addressees(self, address: str, channels: Sequence[str]) -> list[str]:
+        """Name the customers whom messages went to at an address lately, the latest first."""
+        names = _encode(list(channels)).decode()
+        rows = await self.rows(query("addressees"), (address, names, LOOKBACK_MAX))
+        return written_to(((row[0], row[1]) for row in rows), address)
 
     async def dead_letters(self, wanted: LetterQuery) -> list[OutboxRow]:
         """List messages that did not arrive as far as we know, newest first."""

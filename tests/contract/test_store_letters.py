@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from actors.letters import DEAD_STATES
@@ -10,6 +11,7 @@ from actors.outbox import OutboxState
 from actors.outgoing import CALLS
 from actors.ports import Store
 from actors.rows import Commit, Erased, LetterQuery, OutboxChange, OutboxRow, Spent
+from engine.effects import Send
 from tests.contract.test_store_contract import KINDS, make_store
 
 pytestmark = pytest.mark.asyncio
@@ -83,3 +85,24 @@ async def test_what_was_spent_on_a_day_adds_up_and_comes_back(store: Store) -> N
     assert await store.spending(20_000) == {"sms": 700_000}
     assert await store.spending(20_001) == {"email": 800}
     assert await store.spending(19_999) == {}
+
+
+def a_send(message_id: str, customer: str, channel: str, address: str) -> OutboxRow:
+    send = Send(message_id, "d", customer, channel, address, "m", "t", "p", "", "", {}, 1, None)
+    return OutboxRow(message_id, customer, channel, "queued", 0, msgspec.msgpack.encode(send))
+
+
+async def test_whom_messages_went_to_at_an_address_the_latest_first(store: Store) -> None:
+    assert await store.addressees("+27820000001", ["sms"]) == []
+    rows = [
+        a_send("m1", "u1", "sms", "+27820000001"),
+        a_send("m2", "u2", "sms", "+27820000001"),
+        a_send("m3", "u1", "sms", "+27820000001"),
+        a_send("m4", "u3", "email", "+27820000001"),
+        a_send("m5", "u4", "sms", "+278200000012"),  # longer, and not the same
+        a_row(6, "u5"),
+    ]
+    await store.commit(Commit(outbox=rows))
+    assert await store.addressees("+27820000001", ["sms"]) == ["u1", "u2"]
+    assert await store.addressees("+27820000001", ["sms", "email"]) == ["u3", "u1", "u2"]
+    assert await store.addressees("+27820000001", []) == []
