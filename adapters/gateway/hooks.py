@@ -26,6 +26,7 @@ from engine.events import Event, Receipt
 
 _PATH = "/v1/receipts/{provider}"
 _STORE_RETRY_S = 1
+_BODY_BYTES_MAX = 1024 * 1024  # SendGrid gathers events up to 768 KB
 
 
 class Taken(Protocol):
@@ -69,7 +70,7 @@ def routes(host: Host, reception: Reception) -> list[web.RouteDef]:
         if unknown is not None:
             return _answer(host, unknown)
         try:
-            body = await read_body(request, host.settings.deadlines.body_s)
+            body = await read_body(request, host.settings.deadlines.body_s, _BODY_BYTES_MAX)
         except InputError as error:
             return refuse_whole(host, error)
         except SlowBodyError:

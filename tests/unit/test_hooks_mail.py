@@ -36,8 +36,8 @@ HOOK = build_hooks(ENVIRONMENT)
 DEAD, CONTENT, CONSENT = Failure.ADDRESS_DEAD, Failure.CONTENT, Failure.CONSENT
 UNREACHABLE, CONFIG = Failure.UNREACHABLE, Failure.CONFIG
 
-# What was told, and what it comes to: the status, and of a failure the code, whether it is final, and
-# what it asks for.
+# What was told, and what it comes to: the status, and of a failure the code, whether it is final,
+# and what it asks for.
 Case = tuple[HookRequest, str]
 
 SENDGRID: list[Case] = [
