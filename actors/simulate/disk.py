@@ -35,6 +35,7 @@ from actors.rows import (
     Erased,
     ErasureRow,
     Graves,
+    LetterQuery,
     MemberRow,
     Mentioning,
     OutboxRow,
@@ -444,6 +445,20 @@ class SimStore:
     async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
         """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
         return await self.kept.messages(ids)
+
+    async def messages_by_provider(
+        self, provider: str, provider_ids: Sequence[str]
+    ) -> dict[str, OutboxRow]:
+        """Find messages by what a provider calls them; unknown ones are left out."""
+        return await self.kept.messages_by_provider(provider, provider_ids)
+
+    async def dead_letters(self, query: LetterQuery) -> list[OutboxRow]:
+        """List messages that did not arrive as far as we know, newest first."""
+        return await self.kept.dead_letters(query)
+
+    async def spending(self, day: int) -> dict[str, int]:
+        """Tell what was spent on a day, by channel, in millionths."""
+        return await self.kept.spending(day)
 
     async def acts(self, query: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""
