@@ -32,6 +32,7 @@ from adapters.channels.registry import (
     build_channels,
     build_pacing,
     find_inbox,
+    name_providers,
 )
 from adapters.channels.wire import Wire
 from adapters.clock import WallClock
@@ -53,7 +54,7 @@ from engine.instants import SECOND_MS
 from engine.program.compile import compile_earlier, compile_source
 from engine.program.journey import Journey
 from engine.program.places import Place, Places, format_path
-from engine.program.program import Program
+from engine.program.program import Channel as ChannelProgram, Program
 from engine.program.regions import countries_of
 
 logger = structlog.get_logger("nextbeat")
@@ -167,6 +168,7 @@ class App:
             settings=settings,
             pacing=pacing,
             pace=pace,
+            providers=name_providers(program.channels),
             # Also of a workspace that has no inbox any more: it may have had one.
             keepers=[find_inbox(self.channels) or Inbox(data / INBOX_FILE)],
             caller=HttpCaller(environ),
@@ -292,7 +294,7 @@ class App:
             made = self._made.get(name)
             if made is None:
                 problems.append(Problem(f"channels.{name}", "this channel is new", hint))
-            elif (made.adapter, made.settings) != (channel.adapter, channel.settings):
+            elif _carriers(made) != _carriers(channel):
                 message = "another adapter or other settings than at start"
                 problems.append(Problem(f"channels.{name}", message, hint))
         if problems:
@@ -308,6 +310,11 @@ class App:
         programs = await self.store.programs()
         earlier = ((version, text) for version, _, text in programs if version != program.version)
         return compile_earlier(earlier, warn)
+
+
+def _carriers(channel: ChannelProgram) -> tuple[object, ...]:
+    """Give what a channel's providers were made from."""
+    return channel.adapter, channel.settings, channel.backup
 
 
 def tune_interpreter() -> None:

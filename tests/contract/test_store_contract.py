@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from actors.endings import OPEN_STATES, OutboxState
 from actors.memory import MemoryStore
-from actors.outbox import OPEN_STATES, OutboxState
 from actors.ports import Store
 from actors.rows import (
     ActQuery,

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from actors.endings import OutboxState
 from actors.letters import DEAD_STATES
-from actors.outbox import OutboxState
 from actors.outgoing import CALLS
 from actors.ports import Store
 from actors.rows import Commit, Erased, LetterQuery, OutboxChange, OutboxRow, Spent
