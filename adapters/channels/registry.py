@@ -16,7 +16,7 @@ import msgspec
 
 from actors.lanes import ATTEMPTS, Pacing
 from actors.ports import Channel
-from adapters.channels import inbox, log, smtp, webhook
+from adapters.channels import inbox, log, smtp, twilio, webhook
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.links import URL_VARIABLE
@@ -58,6 +58,7 @@ _ADAPTERS: Mapping[str, Adapter] = {
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
     "smtp": smtp.ADAPTER,
+    "twilio": twilio.ADAPTER,
     "webhook": webhook.ADAPTER,
 }
 
