@@ -6,7 +6,7 @@ variables are not all set has no hook: a request that can't be told from a forge
 
 from collections.abc import Mapping
 
-from adapters.channels import mailgun, postmark, sendgrid, ses
+from adapters.channels import mailgun, postmark, sendgrid, ses, twilio_hooks, vonage_hooks
 from adapters.channels.hooks import Hook, HookKind
 from engine.errors import Problem, ProgramError
 
@@ -15,6 +15,8 @@ HOOKS: Mapping[str, HookKind] = {
     "postmark": postmark.HOOK,
     "sendgrid": sendgrid.HOOK,
     "ses": ses.HOOK,
+    "twilio": twilio_hooks.HOOK,
+    "vonage": vonage_hooks.HOOK,
 }
 
 

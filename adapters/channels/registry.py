@@ -17,7 +17,7 @@ import msgspec
 from actors.lanes import ATTEMPTS, Pacing
 from actors.outbox import BACKUP
 from actors.ports import Channel
-from adapters.channels import inbox, log, smtp, webhook
+from adapters.channels import inbox, log, smtp, twilio, vonage, webhook
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.links import URL_VARIABLE
@@ -59,6 +59,8 @@ _ADAPTERS: Mapping[str, Adapter] = {
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
     "smtp": smtp.ADAPTER,
+    "twilio": twilio.ADAPTER,
+    "vonage": vonage.ADAPTER,
     "webhook": webhook.ADAPTER,
 }
 
