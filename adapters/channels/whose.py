@@ -88,8 +88,12 @@ def foreign_id(told: Told) -> str:
 
 
 def channels_of(program: Program, provider: str) -> tuple[Channel, ...]:
-    """List the channels that a provider carries."""
-    return tuple(one for one in program.channels.values() if one.adapter == provider)
+    """List the channels that a provider carries, be it as their backup."""
+    return tuple(
+        one
+        for one in program.channels.values()
+        if one.adapter == provider or (one.backup is not None and one.backup.adapter == provider)
+    )
 
 
 def _receipt(notice: Notice, row: OutboxRow, provider: str, now: int) -> Receipt:
