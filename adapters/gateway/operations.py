@@ -220,6 +220,18 @@ _OTHERS = (
     _take("/v1/cloudevents", "Take CloudEvents: binary, structured or batched", AnyObject),
     _take("/", "Take CloudEvents at the plainest address", AnyObject),
     _take("/v1/receipts", "Take what became of messages", ReceiptRequest | list[ReceiptRequest]),
+    *(
+        Operation(
+            method=method,
+            path="/v1/receipts/{provider}",
+            summary="Take what a provider tells of messages, as it signs it",
+            tag="Events in",
+            door="open",
+            answer_type="text/plain",
+            statuses=(400, 403, 404, 408, 503),
+        )
+        for method in ("get", "post")
+    ),
     _take(
         "/v1/customers/{id}/preferences", "Take what a customer wants", PreferencesRequest, "put"
     ),
@@ -455,18 +467,6 @@ _INBOX = (
     *(
         Operation(
             method=method,
-            path="/v1/unsubscribe/{token}",
-            summary=summary,
-            tag="Inbox",
-            door="open",
-            answer_type="text/html",
-            also=((404, None), (503, None)),
-        )
-        for method, summary in (("get", "Ask before unsubscribing"), ("post", "Unsubscribe"))
-    ),
-    *(
-        Operation(
-            method=method,
             path=path,
             summary=summary,
             tag="Pages for customers",
@@ -475,6 +475,8 @@ _INBOX = (
             also=tuple((status, None) for status in also),
         )
         for method, path, summary, also in (
+            ("get", "/v1/unsubscribe/{token}", "Ask before unsubscribing", (404, 503)),
+            ("post", "/v1/unsubscribe/{token}", "Unsubscribe", (404, 503)),
             ("get", "/c/{token}", "Ask before confirming consent", (404, 410, 503)),
             ("post", "/c/{token}", "Confirm consent", (404, 410, 503)),
             ("get", "/p/{token}", "Show a customer's preferences", (404, 503)),
