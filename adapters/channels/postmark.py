@@ -109,9 +109,9 @@ class PostmarkHook:
         )
         return [notice]
 
-    def greet(self, request: HookRequest) -> bytes | None:
+    def greet(self, request: HookRequest) -> bytes | None:  # noqa: ARG002 - as hooks are asked
         """Postmark asks nothing."""
-        del request
+        return None
 
 
 def _read_plain(record: Fields, status: ReceiptStatus) -> Notice | None:

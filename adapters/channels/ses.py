@@ -148,9 +148,9 @@ class SesHook:
         status = _STATUSES.get(kind)
         return [] if status is None else _read_event(event, kind, status)
 
-    def greet(self, request: HookRequest) -> bytes | None:
+    def greet(self, request: HookRequest) -> bytes | None:  # noqa: ARG002 - as hooks are asked
         """SNS asks by a message of its own; see `visits`."""
-        del request
+        return None
 
     def _open(self, request: HookRequest) -> Fields:
         """Read the envelope of a topic that is configured. Raises ForgedError for others."""

@@ -1,5 +1,7 @@
 """STOP over HTTP: what it takes back, of whom, how soon, and what START gives back."""
 
+from typing import Any
+
 import pytest
 
 from actors.lanes import Pacing
@@ -60,7 +62,7 @@ async def test_what_was_put_off_is_dropped_by_a_stop() -> None:
     types = {"promo": {"purpose": "marketing", "channels": ["sms"]}}
     messages = {"offer": {"type": "promo", "content": {"default": {"body": "offer"}}}}
     journeys = {"buy": {"trigger": {"event": "Buy"}, "steps": [{"send": "offer"}]}}
-    changes = {"message_types": types, "messages": messages, "journeys": journeys}
+    changes: dict[str, Any] = {"message_types": types, "messages": messages, "journeys": journeys}
     async with open_shop(channels=channels, **changes) as shop:
         await shop.know()
         await shop.call("track", event="Buy")

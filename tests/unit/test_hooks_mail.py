@@ -277,7 +277,7 @@ def test_a_message_is_known_by_its_message_id_where_nothing_else_came_back() -> 
     plain = sendgrid_event("delivered")
     del plain["message_id"]
     assert read(sendgrid(plain))[0].message_id == MESSAGE_ID
-    event = mailgun_event("delivered", **{"user-variables": {}})
+    event = mailgun_event("delivered", **{"user-variables": None})
     assert read(mailgun(event))[0].message_id == MESSAGE_ID
     notice = ses_event("Delivery", delivery={})
     notice["mail"] |= {
