@@ -18,13 +18,18 @@ PRESENT = datetime(2026, 3, 2, 5, 12, tzinfo=UTC)
 PUBLIC_URL = "https://nextbeat.example.com"
 MESSAGE = "m_0123456789abcdef01234567"
 ENVIRONMENT = {
+    "NEXTBEAT_AFRICASTALKING_KEY": sha256(b"africastalking").hexdigest(),
+    "NEXTBEAT_MESSAGEBIRD_SIGNING_KEY": "PlLrKaqvZNRR5zAjm42ZT6q1SQxgbbGd",
     "NEXTBEAT_TWILIO_AUTH_TOKEN": "12345",
     "NEXTBEAT_VONAGE_SIGNATURE_SECRET": "a signature secret of Vonage's",
 }
 COVERED: dict[str, frozenset[str]] = {
+    "africastalking": frozenset({"url"}),
+    "messagebird": frozenset({"url", "body"}),
     "twilio": frozenset({"url", "body"}),
-    "vonage": frozenset({"body"}),
+    "vonage": frozenset({"url", "body"}),  # of the URL only the fields of the SMS API
 }
+TIMED = frozenset({"messagebird", "vonage"})  # whose proof says when it was made
 
 _FORM = "application/x-www-form-urlencoded; charset=UTF-8"
 _ACCOUNT = "AC00000000000000000000000000000000"
@@ -171,7 +176,8 @@ def vonage_short(fields: Mapping[str, str], method: str = "POST", age_s: int = 2
     told["sig"] = new(key, signed.encode(), sha256).hexdigest()
     path = "/v1/receipts/vonage"
     if method == "GET":
-        return request_of(method, f"{path}?{urlencode(told)}", {})
+        headers = {"accept": "*/*", "user-agent": "Nexmo/MessagingHUB/v1.0"}
+        return request_of(method, f"{path}?{urlencode(told)}", headers)
     return request_of(method, path, {"content-type": _FORM}, urlencode(told).encode())
 
 
@@ -193,7 +199,101 @@ def vonage_receipt(status: str, code: str, method: str = "POST") -> HookRequest:
     return vonage_short(fields, method)
 
 
+def messagebird(
+    query: Mapping[str, str] | None = None, body: bytes = b"", secret: str = "", **claims: object
+) -> HookRequest:
+    """Sign a request as MessageBird does; one without a body is a GET."""
+    path = "/v1/receipts/messagebird" + (f"?{urlencode(query)}" if query else "")
+    told: dict[str, object] = {
+        "iss": "MessageBird",
+        "nbf": int(PRESENT.timestamp()),
+        "exp": int(PRESENT.timestamp()) + 60,
+        "jti": "e9ab9a4c-0a1f-4a30-bb1e-0b3d5c0b8c0e",
+        "url_hash": sha256((PUBLIC_URL + path).encode()).hexdigest(),
+    }
+    if body:
+        told["payload_hash"] = sha256(body).hexdigest()
+    told = {name: value for name, value in (told | claims).items() if value is not None}
+    token = token_of(told, secret or ENVIRONMENT["NEXTBEAT_MESSAGEBIRD_SIGNING_KEY"])
+    headers = {"messagebird-signature-jwt": token}
+    if body:
+        headers["content-type"] = "application/json" if body.startswith(b"{") else _FORM
+    return request_of("POST" if body else "GET", path, headers, body)
+
+
+def messagebird_status(status: str, reason: str = "", code: str = "") -> HookRequest:
+    """Tell a status, in the query."""
+    query = {
+        "id": "e8077d803532c0b5937c639b60216938",
+        "reference": MESSAGE,
+        "recipient": "31612345678",
+        "status": status,
+        "statusDatetime": "2026-03-02T05:11:58+00:00",
+        "mccmnc": "20408",
+    }
+    if reason:
+        query["statusReason"] = reason
+    return messagebird(query | ({"statusErrorCode": code} if code else {}))
+
+
+def messagebird_said(text: str, *, is_json: bool = False) -> HookRequest:
+    """Bring what somebody wrote."""
+    fields = {
+        "id": "58beb3a5b34b4f8a8a1f3b1e6f7a7a11",
+        "recipient": "31612345670",
+        "originator": "31612345678",
+        "body": text,
+        "createdDatetime": "2026-03-02T05:11:58+00:00",
+    }
+    written = json.dumps(fields) if is_json else urlencode(fields)
+    return messagebird(body=written.encode())
+
+
+def africastalking(fields: Mapping[str, str], key: str = "") -> HookRequest:
+    """Send a form to the address that has the key."""
+    key = key or ENVIRONMENT["NEXTBEAT_AFRICASTALKING_KEY"]
+    path = f"/v1/receipts/africastalking?key={key}"
+    return request_of("POST", path, {"content-type": _FORM}, urlencode(fields).encode())
+
+
+def africastalking_report(status: str, reason: str = "") -> HookRequest:
+    """Tell a status."""
+    fields = {
+        "id": "ATPid_SampleTxnId123",
+        "status": status,
+        "phoneNumber": "+254711000111",
+        "networkCode": "63902",
+        "retryCount": "0",
+    }
+    return africastalking(fields | ({"failureReason": reason} if reason else {}))
+
+
+def africastalking_said(text: str) -> HookRequest:
+    """Bring what somebody wrote."""
+    fields = {
+        "linkId": "28a92cdf-2d63-4ee3-93df-4233d3de0356",
+        "text": text,
+        "to": "40404",
+        "id": "b68d0989-d856-494f-92ee-7c439e96e1d9",
+        "date": "2026-03-02 05:11:58",
+        "from": "+254711000111",
+    }
+    return africastalking(fields)
+
+
 SAMPLES: dict[str, list[Callable[[], HookRequest]]] = {
+    "africastalking": [
+        lambda: africastalking_report("Success"),
+        lambda: africastalking_report("Failed", "UserInBlackList"),
+        lambda: africastalking_said("STOP"),
+        lambda: africastalking({"senderId": "ACME", "phoneNumber": "+254711000111"}),
+    ],
+    "messagebird": [
+        lambda: messagebird_status("delivered"),
+        lambda: messagebird_status("delivery_failed", "opted out", "103"),
+        lambda: messagebird_said("STOP"),
+        lambda: messagebird_said("Olá ✓", is_json=True),
+    ],
     "twilio": [
         lambda: twilio_status("delivered"),
         lambda: twilio_status("undelivered", "30003"),

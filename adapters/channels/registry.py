@@ -17,7 +17,16 @@ import msgspec
 from actors.lanes import ATTEMPTS, Pacing
 from actors.outbox import BACKUP
 from actors.ports import Channel
-from adapters.channels import inbox, log, smtp, twilio, vonage, webhook
+from adapters.channels import (
+    africastalking,
+    inbox,
+    log,
+    messagebird,
+    smtp,
+    twilio,
+    vonage,
+    webhook,
+)
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.links import URL_VARIABLE
@@ -56,8 +65,10 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _ADAPTERS: Mapping[str, Adapter] = {
+    "africastalking": africastalking.ADAPTER,
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
+    "messagebird": messagebird.ADAPTER,
     "smtp": smtp.ADAPTER,
     "twilio": twilio.ADAPTER,
     "vonage": vonage.ADAPTER,

@@ -24,6 +24,7 @@ _FAILURES = {
         21215,  # likewise, calls
         21608,  # trial account: `To` is not verified, messages
         21219,  # likewise, calls
+        21216,  # the account may not call this number
         63003,  # the channel did not find `To`
         63015,  # WhatsApp sandbox: they have not joined
         63024,  # invalid recipient: not on WhatsApp, or with too old an app
@@ -31,7 +32,6 @@ _FAILURES = {
     ),
     Failure.UNREACHABLE: (
         21214,  # a call: `To` can't be reached
-        21216,  # a call: blocked
         30003,  # the handset is off or out of reach
         30004,  # blocked: by the handset's owner, or by the carrier
         30007,  # filtered by the carrier
@@ -85,7 +85,6 @@ _FAILURES = {
         30008,  # unknown error
         30017,  # the carrier's network is congested
         30410,  # time-out at the provider behind
-        30500,  # internal error at the provider behind
         63009,  # the channel answered with an error
         63010,  # internal error
         63012,  # internal error of the channel
@@ -117,7 +116,6 @@ _FAILURES = {
         63008,  # the channel is misconfigured
         63020,  # not accepted as a WhatsApp business
         63022,  # invalid certificate of the business name
-        63051,  # the WhatsApp business account is restricted
     ),
 }
 

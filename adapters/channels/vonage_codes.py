@@ -73,12 +73,15 @@ _MESSAGES: Mapping[Failure, Sequence[int | str]] = {
         1241,  # too many requests
         1460,  # the daily limit
         1472,  # a burst that looks like fraud
+        "throttled",
     ),
     Failure.TRANSIENT: (
         1030,  # internal error
         1100,  # communication failed
         1230,  # network error
         1331,  # the provider behind is in trouble
+        "internal",
+        "unavailable",
     ),
     Failure.CONFIG: (
         1060,  # the account is barred

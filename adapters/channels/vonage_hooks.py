@@ -75,13 +75,13 @@ class VonageHook:
             raise ForgedError("there is no body, and only a body is signed")
 
     def read(self, request: HookRequest) -> list[Notice | Said]:
-        """Read a status, or what somebody wrote."""
-        if "authorization" in request.headers:
+        """Read a status, or what somebody wrote; a token may also stand over what is flat."""
+        fields: Fields = _read_flat(request)
+        if "message_uuid" in fields:
             fields = read_fields(read_json(request.body))
             read = _read_status(fields) if "status" in fields else _read_said(fields)
         else:
-            flat = _read_flat(request)
-            read = _read_receipt(flat) if "status" in flat else _read_short(flat)
+            read = _read_receipt(fields) if "status" in fields else _read_short(fields)
         return [] if read is None else [read]
 
     def greet(self, request: HookRequest) -> bytes | None:  # noqa: ARG002 - Vonage asks nothing
@@ -108,8 +108,8 @@ _HIDDEN = str.maketrans("&=", "__")
 
 
 def _read_flat(request: HookRequest) -> dict[str, str]:
-    """Read what the SMS API tells: in the query, a form or JSON, as the account has it set."""
-    if request.method != "POST":
+    """Read what is told in words: in the body, or in the query where there is none."""
+    if not request.body:
         return dict(request.query)
     if "json" in request.headers.get("content-type", ""):
         fields = read_fields(read_json(request.body))

@@ -331,6 +331,15 @@ def test_a_receipt_of_the_sms_api_is_read(
     ]
 
 
+def test_a_token_may_stand_over_a_receipt_of_the_sms_api() -> None:
+    fields = {"messageId": "M1", "status": "failed", "err-code": "9", "client-ref": "m_1"}
+    request = samples.vonage(fields)
+    HOOKED.verify(request, PRESENT)
+    [read] = HOOKED.read(msgspec.structs.replace(request, query={"status": "delivered"}))
+    assert isinstance(read, Notice)
+    assert (read.message_id, read.failure) == ("m_1", Failure.CONSENT)
+
+
 def test_a_status_that_tells_nothing_is_left_out() -> None:
     assert HOOKED.read(samples.vonage_status("new word")) == []
     assert HOOKED.read(samples.vonage_receipt("buffered", "0")) == []
