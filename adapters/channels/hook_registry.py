@@ -6,12 +6,23 @@ variables are not all set has no hook: a request that can't be told from a forge
 
 from collections.abc import Mapping
 
-from adapters.channels import mailgun, postmark, sendgrid, ses, twilio_hooks, vonage_hooks
+from adapters.channels import (
+    africastalking,
+    mailgun,
+    messagebird,
+    postmark,
+    sendgrid,
+    ses,
+    twilio_hooks,
+    vonage_hooks,
+)
 from adapters.channels.hooks import Hook, HookKind
 from engine.errors import Problem, ProgramError
 
 HOOKS: Mapping[str, HookKind] = {
+    "africastalking": africastalking.HOOK,
     "mailgun": mailgun.HOOK,
+    "messagebird": messagebird.HOOK,
     "postmark": postmark.HOOK,
     "sendgrid": sendgrid.HOOK,
     "ses": ses.HOOK,
