@@ -17,8 +17,8 @@ from actors.lanes import Pacing
 from actors.memory import MemoryChannel, VirtualClock, settle
 from actors.rows import Commit, OutboxChange
 from actors.runtime import Runtime
-from adapters.channels.hooks import ForgedError, HookRequest, Notice, Said
-from adapters.channels.reception import LOOKS_S, Reception
+from adapters.channels.hooks import ForgedError, Hook, HookRequest, Notice, Said
+from adapters.channels.reception import LOOKS_S, Fetch, Reception
 from adapters.gateway import hooks
 from adapters.gateway.app import serve
 from engine.effects import Send
@@ -180,12 +180,18 @@ def taken(answer: Answer) -> None:
     assert (answer.status, answer.body) == (200, b"")
 
 
+async def fetch_nothing(url: str) -> bytes:
+    raise AssertionError(url)
+
+
 @asynccontextmanager
 async def open_shop(
     *,
     store: GatedStore | None = None,
     pacing: Mapping[str, Pacing] | None = None,
     looks_s: Sequence[float] = LOOKS_S,
+    others: Mapping[str, Hook] = {},
+    fetch: Fetch = fetch_nothing,
     **changes: Any,
 ) -> AsyncGenerator[Shop]:
     """Run the shop on a free port of this machine."""
@@ -199,10 +205,8 @@ async def open_shop(
     await runtime.start()
     variables = {PROVIDER: ("PROVIDER_KEY",), "other": ("OTHER_KEY", "OTHER_URL")}
 
-    async def nothing(url: str) -> bytes:
-        raise AssertionError(url)
-
-    reception = Reception({PROVIDER: PlainHook()}, variables, fetch=nothing, looks_s=looks_s)
+    known = {PROVIDER: PlainHook(), **others}
+    reception = Reception(known, variables, fetch=fetch, looks_s=looks_s)
     gateway = await serve(runtime, OPEN, [lambda host: hooks.routes(host, reception)])
     try:
         async with ClientSession(auto_decompress=False) as session:

@@ -18,6 +18,7 @@ from tests.e2e.reception_host import (
     PROVIDER,
     PlainHook,
     Shop,
+    fetch_nothing,
     open_shop,
     proof,
     taken,
@@ -220,7 +221,7 @@ async def test_a_header_that_is_there_twice_fits_no_proof() -> None:
 async def test_a_provider_is_told_to_come_again_where_nothing_could_be_stored() -> None:
     runtime = KeepingRuntime()
     runtime.store = MemoryStore()
-    reception = Reception({PROVIDER: PlainHook()}, {}, fetch=_nothing)
+    reception = Reception({PROVIDER: PlainHook()}, {}, fetch=fetch_nothing)
     gateway = await serve(runtime, OPEN, [lambda host: hooks.routes(host, reception)])
     async with ClientSession(auto_decompress=False) as session:
         served = Served(gateway, session)
@@ -232,10 +233,6 @@ async def test_a_provider_is_told_to_come_again_where_nothing_could_be_stored() 
             answer.refused(503, code)
             assert int(answer.headers["Retry-After"]) > 0
     await gateway.stop()
-
-
-async def _nothing(url: str) -> bytes:
-    raise AssertionError(url)
 
 
 async def test_a_body_beyond_the_limit_is_refused() -> None:

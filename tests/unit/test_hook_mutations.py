@@ -111,10 +111,11 @@ def test_no_changed_request_tells_anything_else(source: object, provider: str, n
     present = samples.get("PRESENT", datetime.now(UTC))
     hook = build_hooks(samples["ENVIRONMENT"])[provider]
     genuine = open_request(hook, request, certificates, present)
-    assert genuine
+    assert genuine is not None
     assert open_request(hook, request, certificates, present) == genuine  # told again, the same
     count, believed = 0, 0
-    for changed in mutations(request, samples["COVERED"][provider]):
+    covered = samples.get("COVERED", {}).get(provider, ("body",))
+    for changed in mutations(request, covered):
         if changed == request:
             continue
         count += 1
