@@ -24,6 +24,7 @@ from aiohttp import web
 from actors.ports import Permanent, Temporary
 from actors.rows import QuarantineRow
 from adapters.channels.hooks import AskingHook, ForgedError, Hook, HookRequest
+from adapters.channels.links import URL_VARIABLE
 from adapters.channels.whose import Found, Shard, Told, channels_of, find_owners, foreign_id
 from adapters.channels.wire import Request, Wire
 from engine.errors import InputError
@@ -32,6 +33,7 @@ from engine.events import Event, Receipt
 HELD_MAX = 200  # requests that wait for their messages to become known
 LOOKS_S = (0.1, 0.4, 1.0, 2.0)  # the pauses between looks
 _BUSY_RETRY_S = 10
+_FETCHES_MAX = 4
 _OK = 200
 _FORM = "application/x-www-form-urlencoded"
 
@@ -75,6 +77,7 @@ class Reception:
         self._present = present
         self._looks_s = looks_s
         self._held = 0
+        self._fetches = asyncio.Semaphore(_FETCHES_MAX)  # nobody is known yet who asks for one
 
     def refuse_unknown(self, provider: str) -> Taken | None:
         """Say why nothing is taken from a provider of this name, before its body is read."""
@@ -128,7 +131,8 @@ class Reception:
             else:
                 hook.verify(given, self._present())
         except ForgedError as error:
-            return Taken(403, "forged", str(error))
+            hint = "" if self._public_url else f" ({URL_VARIABLE} is not set)"
+            return Taken(403, "forged", f"{error}{hint}")
         except (Temporary, Permanent) as error:
             message = f"what proves this request could not be fetched: {error}"
             return Taken(503, "not_verified", message, retry_after_s=_BUSY_RETRY_S)
@@ -140,7 +144,8 @@ class Reception:
         """Have a request verified by what is elsewhere; answer where it asks for that."""
         url = hook.wants(given)
         if url:
-            hook.learn(url, await self._fetch(url))
+            async with self._fetches:
+                hook.learn(url, await self._fetch(url))
         hook.verify(given, self._present())
         visited = hook.visits(given)
         if visited:
@@ -182,10 +187,11 @@ def fetch_over(wire: Wire) -> Fetch:
 
 def _keep_request(given: HookRequest, provider: str, error: InputError, now: int) -> QuarantineRow:
     """Keep a request that was not understood, in JSON, so that names in it are found."""
-    body: object = given.body.decode("utf-8", "replace")
+    told: object = given.body.decode("utf-8", "replace")
     if given.headers.get("content-type", "").startswith(_FORM):
-        body = dict(parse_qsl(str(body), keep_blank_values=True))
-    payload = msgspec.json.encode({"query": given.query, "body": body})
+        told = dict(parse_qsl(str(told), keep_blank_values=True))
+    # A query beside a body is what the request was proved by: some have a secret of ours in it.
+    payload = msgspec.json.encode(told or given.query)
     return _keep(payload, provider, error, now)
 
 

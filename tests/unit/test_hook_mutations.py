@@ -13,6 +13,7 @@ import pytest
 
 from adapters.channels.hook_registry import HOOKS, build_hooks
 from adapters.channels.hooks import AskingHook, ForgedError, Hook, HookRequest, Notice, Said
+from adapters.channels.sendgrid import SendgridHook
 from engine.errors import InputError
 from tests import hooks_samples_mail, hooks_samples_telco
 
@@ -153,3 +154,19 @@ def test_what_is_signed_with_its_time_is_refused_once_it_is_old(
     for away in (timedelta(days=2), timedelta(minutes=-10)):
         present = samples.get("PRESENT", datetime.now(UTC)) + away
         assert open_request(hook, request, certificates, present) is None
+
+
+class Credulous(SendgridHook):
+    """A hook that believes whatever comes."""
+
+    def verify(self, request: HookRequest, present: datetime) -> None:
+        """Look at nothing."""
+
+
+def test_a_hook_that_believes_everything_would_be_found_out() -> None:
+    [sample, *_] = hooks_samples_mail.SAMPLES["sendgrid"]
+    request, present = sample(), datetime.now(UTC)
+    hook = Credulous(hooks_samples_mail.ENVIRONMENT["NEXTBEAT_SENDGRID_WEBHOOK_KEY"])
+    genuine = open_request(hook, request, {}, present)
+    told = [open_request(hook, changed, {}, present) for changed in mutations(request, ("body",))]
+    assert sum(one is not None and one != genuine for one in told) > 10
