@@ -90,8 +90,8 @@ class HookKind(msgspec.Struct, frozen=True):
 
 
 @runtime_checkable
-class Asking(Protocol):
-    """What a hook has besides that must look something up, or answer at another address.
+class AskingHook(Hook, Protocol):
+    """A hook that must look something up, or answer at another address.
 
     The gateway does that for it: hooks open no connections.
     """
