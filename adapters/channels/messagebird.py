@@ -14,6 +14,7 @@ import msgspec
 
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.bodies import JSON, expect_field, read_answer, read_flat, write_json
+from adapters.channels.claims import check_body, check_hash, find_moment, read_token
 from adapters.channels.hooks import ForgedError, HookKind, HookRequest, Notice, Said
 from adapters.channels.phone import (
     USER_AGENT,
@@ -32,7 +33,6 @@ from adapters.channels.proofs import (
     find_text,
 )
 from adapters.channels.provider import HttpChannel, Refusal
-from adapters.channels.tokens import check_body, check_hash, find_moment, read_token
 from adapters.channels.wire import Reply, Request
 from engine.effects import Send
 from engine.events import Failure, ReceiptStatus

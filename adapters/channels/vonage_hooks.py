@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from adapters.channels.bodies import expect_field, read_flat
+from adapters.channels.claims import check_body, find_moment, read_token
 from adapters.channels.hooks import ForgedError, HookKind, HookRequest, Notice, Said
 from adapters.channels.phone import find_number
 from adapters.channels.proofs import (
@@ -26,7 +27,6 @@ from adapters.channels.proofs import (
     read_fields,
     read_json,
 )
-from adapters.channels.tokens import check_body, find_moment, read_token
 from adapters.channels.vonage import find_code
 from adapters.channels.vonage_codes import MESSAGES, RECEIPTS
 from engine.errors import InputError
