@@ -16,7 +16,7 @@ from datetime import datetime
 import msgspec
 
 from adapters.channels.adapter import Adapter, Workshop
-from adapters.channels.bodies import FORM, JSON, read_form, write_form
+from adapters.channels.bodies import FORM, JSON, expect_field, read_answer, read_flat, write_form
 from adapters.channels.hooks import ForgedError, HookKind, HookRequest, Notice, Said
 from adapters.channels.phone import (
     USER_AGENT,
@@ -31,7 +31,6 @@ from adapters.channels.proofs import is_same
 from adapters.channels.provider import HttpChannel, Refusal
 from adapters.channels.wire import Reply, Request
 from engine.effects import Send
-from engine.errors import InputError
 from engine.events import Failure, ReceiptStatus
 from engine.instants import parse_instant
 
@@ -136,10 +135,7 @@ class AfricastalkingProvider:
 
     def classify(self, reply: Reply, present: datetime) -> str | Refusal:
         """Read what became of the one recipient: 201 is answered whatever became of them."""
-        try:
-            data = msgspec.json.decode(reply.body, type=_Answer).data
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            data = _Data()
+        data = read_answer(reply.body, _Answer).data
         if not data.recipients:
             word = data.message if data.message in ANSWERS.failures else ""
             return ANSWERS.refuse(word, reply, present)
@@ -157,7 +153,7 @@ class _Recipient(msgspec.Struct, frozen=True):
     message_id: str = msgspec.field(name="messageId", default="")
 
 
-class _Data(msgspec.Struct, frozen=True):
+class _Outcome(msgspec.Struct, frozen=True):
     """The recipients, and a sentence about all of them."""
 
     message: str = msgspec.field(name="Message", default="")
@@ -167,7 +163,7 @@ class _Data(msgspec.Struct, frozen=True):
 class _Answer(msgspec.Struct, frozen=True):
     """All we look for in what Africa's Talking says."""
 
-    data: _Data = msgspec.field(name="SMSMessageData", default=_Data())
+    data: _Outcome = msgspec.field(name="SMSMessageData", default=_Outcome())
 
 
 class AfricastalkingHook:
@@ -189,10 +185,7 @@ class AfricastalkingHook:
 
     def read(self, request: HookRequest) -> list[Notice | Said]:
         """Read a delivery report, what somebody wrote, or that they want no more."""
-        try:
-            form = dict(read_form(request.body))
-        except ValueError:
-            raise InputError("unreadable_form", "the body is not a form") from None
+        form = read_flat(request)
         if "status" in form:
             read = _read_report(form)
             return [] if read is None else [read]
@@ -205,7 +198,7 @@ class AfricastalkingHook:
 
 def _read_report(form: Mapping[str, str]) -> Notice | None:
     told = form["status"]
-    name = _expect(form, "id")
+    name = expect_field(form, "id")
     status = _STATUSES.get(told)
     if status is None:
         return None
@@ -223,14 +216,17 @@ def _read_report(form: Mapping[str, str]) -> Notice | None:
 
 def _read_said(form: Mapping[str, str]) -> Said:
     return Said(
-        _expect(form, "id"), find_number(_expect(form, "from")), form["text"], at=_read_time(form)
+        expect_field(form, "id"),
+        find_number(expect_field(form, "from")),
+        form["text"],
+        at=_read_time(form),
     )
 
 
 def _read_stop(form: Mapping[str, str]) -> Said:
     """Read that somebody opted out: that alone names a number and a sender, and no message."""
-    address = find_number(_expect(form, "phoneNumber"))
-    sender = _expect(form, "senderId")
+    address = find_number(expect_field(form, "phoneNumber"))
+    sender = expect_field(form, "senderId")
     return Said(f"stop:{address}:{sender}", address, _STOP, keyword=_STOP)
 
 
@@ -239,13 +235,6 @@ def _read_time(form: Mapping[str, str]) -> int:
         return parse_instant(form.get("date", ""))
     except ValueError:
         return 0
-
-
-def _expect(form: Mapping[str, str], name: str) -> str:
-    found = form.get(name, "")
-    if not found:
-        raise InputError("missing_field", f"expected {name}", f"$.{name}")
-    return found
 
 
 def _build(_name: str, settings: AfricastalkingSettings, workshop: Workshop) -> HttpChannel:

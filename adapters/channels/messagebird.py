@@ -9,12 +9,12 @@ as a whole and of the body.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from urllib.parse import urlsplit
 
 import msgspec
 
 from adapters.channels.adapter import Adapter, Workshop
-from adapters.channels.bodies import JSON, read_form, write_json
+from adapters.channels.bodies import JSON, expect_field, read_answer, read_flat, write_json
+from adapters.channels.claims import check_body, check_hash, find_moment, read_token
 from adapters.channels.hooks import ForgedError, HookKind, HookRequest, Notice, Said
 from adapters.channels.phone import (
     USER_AGENT,
@@ -31,14 +31,10 @@ from adapters.channels.proofs import (
     check_age,
     expect_header,
     find_text,
-    read_fields,
-    read_json,
 )
 from adapters.channels.provider import HttpChannel, Refusal
-from adapters.channels.tokens import check_body, check_hash, find_moment, read_token
 from adapters.channels.wire import Reply, Request
 from engine.effects import Send
-from engine.errors import InputError
 from engine.events import Failure, ReceiptStatus
 from engine.instants import DAY_MS, MINUTE_MS, SECOND_MS, parse_instant
 
@@ -149,10 +145,7 @@ class MessagebirdProvider:
 
     def classify(self, reply: Reply, present: datetime) -> str | Refusal:
         """Read the message's `id`, or the first of what is wrong."""
-        try:
-            answer = msgspec.json.decode(reply.body, type=_Answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            answer = _Answer()
+        answer = read_answer(reply.body, _Answer)
         if is_taken(reply) and answer.id:
             return answer.id
         return _ANSWERS.refuse(_find_code(answer.errors), reply, present)
@@ -200,7 +193,7 @@ class MessagebirdHook:
 
     def read(self, request: HookRequest) -> list[Notice | Said]:
         """Read a status, or what somebody wrote."""
-        fields = _read_flat(request)
+        fields = read_flat(request)
         read = _read_status(fields) if "status" in fields else _read_said(fields)
         return [] if read is None else [read]
 
@@ -209,22 +202,9 @@ class MessagebirdHook:
         return None
 
 
-def _read_flat(request: HookRequest) -> Mapping[str, str]:
-    """Read what is told: reports come in the query, the rest in a form or as JSON."""
-    if request.body and "json" in request.headers.get("content-type", ""):
-        fields = read_fields(read_json(request.body))
-        return {name: find_text(fields, name) for name in fields}
-    # The query is read from the URL, which is what is signed.
-    form = request.body or urlsplit(request.url).query.encode()
-    try:
-        return dict(read_form(form))
-    except ValueError:
-        raise InputError("unreadable_form", "neither body nor query is a form") from None
-
-
 def _read_status(fields: Mapping[str, str]) -> Notice | None:
     told = fields["status"]
-    name = _expect(fields, "id")
+    name = expect_field(fields, "id")
     status = _STATUSES.get(told)
     if status is None:
         return None
@@ -245,8 +225,8 @@ def _read_status(fields: Mapping[str, str]) -> Notice | None:
 
 def _read_said(fields: Mapping[str, str]) -> Said:
     return Said(
-        _expect(fields, "id"),
-        find_number(_expect(fields, "originator")),
+        expect_field(fields, "id"),
+        find_number(expect_field(fields, "originator")),
         fields.get("body", ""),
         at=_read_time(fields, "createdDatetime"),
     )
@@ -258,13 +238,6 @@ def _read_time(fields: Mapping[str, str], name: str) -> int:
         return parse_instant(fields.get(name, "").replace(" ", "+"))
     except ValueError:
         return 0
-
-
-def _expect(fields: Mapping[str, str], name: str) -> str:
-    found = fields.get(name, "")
-    if not found:
-        raise InputError("missing_field", f"expected {name}", f"$.{name}")
-    return found
 
 
 def _build(_name: str, settings: MessagebirdSettings, workshop: Workshop) -> HttpChannel:

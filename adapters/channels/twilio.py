@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from adapters.channels.adapter import Adapter, Workshop
-from adapters.channels.bodies import FORM, JSON, write_form
+from adapters.channels.bodies import FORM, JSON, read_answer, write_form
 from adapters.channels.phone import (
     USER_AGENT,
     Kind,
@@ -99,10 +99,7 @@ class TwilioProvider:
 
     def classify(self, reply: Reply, present: datetime) -> str | Refusal:
         """Read the `sid`, or the code of what is wrong."""
-        try:
-            answer = msgspec.json.decode(reply.body, type=_Answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            answer = _Answer()
+        answer = read_answer(reply.body, _Answer)
         if is_taken(reply) and answer.sid:
             return answer.sid
         return CODES.refuse("" if answer.code is None else str(answer.code), reply, present)

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from adapters.channels.adapter import Adapter, Workshop
-from adapters.channels.bodies import FORM, JSON, write_form, write_json
+from adapters.channels.bodies import FORM, JSON, read_answer, write_form, write_json
 from adapters.channels.phone import (
     USER_AGENT,
     Kind,
@@ -138,10 +138,7 @@ class MessagesProvider:
 
     def classify(self, reply: Reply, present: datetime) -> str | Refusal:
         """Read the `message_uuid`, or what is wrong."""
-        try:
-            answer = msgspec.json.decode(reply.body, type=_Answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            answer = _Answer()
+        answer = read_answer(reply.body, _Answer)
         if is_taken(reply) and answer.message_uuid:
             return answer.message_uuid
         return MESSAGES.refuse(find_code(answer.type, answer.title), reply, present)
@@ -219,10 +216,7 @@ class SmsProvider:
 
     def classify(self, reply: Reply, present: datetime) -> str | Refusal:
         """Read what became of the first part: 200 is answered whatever became of it."""
-        try:
-            parts = msgspec.json.decode(reply.body, type=_Parts).messages
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            parts = []
+        parts = read_answer(reply.body, _Parts).messages
         part = parts[0] if parts else _Part()
         if is_taken(reply) and part.status == _TAKEN and part.message_id:
             return part.message_id

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from adapters.channels.bodies import read_form
+from adapters.channels.bodies import expect_field, read_flat
+from adapters.channels.claims import check_body, find_moment, read_token
 from adapters.channels.hooks import ForgedError, HookKind, HookRequest, Notice, Said
 from adapters.channels.phone import find_number
 from adapters.channels.proofs import (
@@ -26,7 +27,6 @@ from adapters.channels.proofs import (
     read_fields,
     read_json,
 )
-from adapters.channels.tokens import check_body, find_moment, read_token
 from adapters.channels.vonage import find_code
 from adapters.channels.vonage_codes import MESSAGES, RECEIPTS
 from engine.errors import InputError
@@ -60,7 +60,7 @@ class VonageHook:
         """Raise ForgedError unless the body, or its fields, are signed with the secret."""
         if "authorization" not in request.headers:
             try:
-                fields = _read_flat(request)
+                fields = read_flat(request)
             except InputError:
                 raise ForgedError("the body holds nothing that could be signed") from None
             self._verify_fields(fields, present)
@@ -76,7 +76,7 @@ class VonageHook:
 
     def read(self, request: HookRequest) -> list[Notice | Said]:
         """Read a status, or what somebody wrote; a token may also stand over what is flat."""
-        fields: Fields = _read_flat(request)
+        fields: Fields = read_flat(request)
         if "message_uuid" in fields:
             fields = read_fields(read_json(request.body))
             read = _read_status(fields) if "status" in fields else _read_said(fields)
@@ -107,22 +107,9 @@ class VonageHook:
 _HIDDEN = str.maketrans("&=", "__")
 
 
-def _read_flat(request: HookRequest) -> dict[str, str]:
-    """Read what is told in words: in the body, or in the query where there is none."""
-    if not request.body:
-        return dict(request.query)
-    if "json" in request.headers.get("content-type", ""):
-        fields = read_fields(read_json(request.body))
-        return {name: find_text(fields, name) for name in fields}
-    try:
-        return dict(read_form(request.body))
-    except ValueError:
-        raise InputError("unreadable_form", "the body is not a form") from None
-
-
 def _read_status(fields: Fields) -> Notice | None:
     told = find_text(fields, "status")
-    uuid = _expect(find_text(fields, "message_uuid"), "message_uuid")
+    uuid = expect_field(fields, "message_uuid")
     status = _STATUSES.get(told)
     if status is None:
         return None
@@ -144,7 +131,7 @@ def _read_status(fields: Fields) -> Notice | None:
 
 
 def _read_said(fields: Fields) -> Said | None:
-    uuid = _expect(find_text(fields, "message_uuid"), "message_uuid")
+    uuid = expect_field(fields, "message_uuid")
     text = (
         find_text(fields, "text")
         or find_text(find_fields(fields, "button"), "text")
@@ -152,7 +139,7 @@ def _read_said(fields: Fields) -> Said | None:
     )
     return Said(
         uuid,
-        find_number(_expect(find_text(fields, "from"), "from")),
+        find_number(expect_field(fields, "from")),
         text,
         at=find_instant(fields, "timestamp"),
         answers=find_text(find_fields(fields, "context"), "message_uuid"),
@@ -161,7 +148,7 @@ def _read_said(fields: Fields) -> Said | None:
 
 def _read_receipt(fields: Mapping[str, str]) -> Notice | None:
     told = fields["status"]
-    uuid = _expect(fields.get("messageId", ""), "messageId")
+    uuid = expect_field(fields, "messageId")
     status = _STATUSES.get(told)
     if status is None:
         return None
@@ -183,8 +170,8 @@ def _read_receipt(fields: Mapping[str, str]) -> Notice | None:
 
 
 def _read_short(fields: Mapping[str, str]) -> Said:
-    uuid = _expect(fields.get("messageId", ""), "messageId")
-    sender = find_number(_expect(fields.get("msisdn", ""), "msisdn"))
+    uuid = expect_field(fields, "messageId")
+    sender = find_number(expect_field(fields, "msisdn"))
     return Said(uuid, sender, fields.get("text", ""), at=_read_time(fields))
 
 
@@ -195,12 +182,6 @@ def _read_time(fields: Mapping[str, str]) -> int:
         return parse_instant(moment.replace(tzinfo=UTC).isoformat())
     except ValueError:
         return 0
-
-
-def _expect(text: str, name: str) -> str:
-    if not text:
-        raise InputError("missing_field", f"expected {name}", f"$.{name}")
-    return text
 
 
 HOOK = HookKind((_SECRET_VARIABLE,), lambda environment: VonageHook(environment[_SECRET_VARIABLE]))
