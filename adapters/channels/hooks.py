@@ -5,7 +5,7 @@ forged ones, and brings them into our words. `adapters.gateway.receipts` mounts 
 `/v1/receipts/{provider}`, finds whose the messages are, and hands on receipts and events.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -80,3 +80,10 @@ class Hook(Protocol):
     def greet(self, request: HookRequest) -> bytes | None:
         """Answer what a provider asks before it tells anything; None: it asks nothing."""
         ...
+
+
+class HookKind(msgspec.Struct, frozen=True):
+    """How a provider's hook is made: from which environment variables, and by what."""
+
+    variables: tuple[str, ...]  # all must be set for the hook to be mounted
+    make: Callable[[Mapping[str, str]], Hook]  # from the environment

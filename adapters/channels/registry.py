@@ -16,7 +16,7 @@ import msgspec
 
 from actors.lanes import ATTEMPTS, Pacing
 from actors.ports import Channel
-from adapters.channels import inbox, log, smtp, webhook
+from adapters.channels import inbox, log, smtp, webhook, whatsapp_cloud
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.links import URL_VARIABLE
@@ -59,6 +59,7 @@ _ADAPTERS: Mapping[str, Adapter] = {
     "log": log.ADAPTER,
     "smtp": smtp.ADAPTER,
     "webhook": webhook.ADAPTER,
+    "whatsapp_cloud": whatsapp_cloud.ADAPTER,
 }
 
 

@@ -1,0 +1,99 @@
+"""What providers' modules share to write JSON and to read what is answered, whatever that is.
+
+*Rules*
+- Nothing here raises for what a provider answers: an answer that can't be read is an answer too.
+- What can't be read and yet says that all is well may have been taken, and so may what broke
+  while it was worked on. What was turned away was not taken.
+"""
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from actors.ports import Permanent
+from adapters.channels.exchange import read_retry_after
+from adapters.channels.provider import Refusal
+from adapters.channels.wire import Reply
+from engine.effects import Send
+from engine.events import SUCCESS_END, SUCCESS_MIN, Failure
+
+_REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 300, 400, 500
+_UNAVAILABLE = 503  # said before anything was done
+_ACCOUNT = (401, 402, 403, 404, 405)  # a key, a payment, or an address of the API that is wrong
+_TOO_MANY = 429
+_TEXT_LENGTH_MAX = 200
+
+_Answer = TypeVar("_Answer")
+
+
+def write_json(value: object) -> bytes:
+    """Write a body. Raises Permanent where it holds text that is no Unicode."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        raise refuse_content("it holds text that is no Unicode") from None
+
+
+def read_json(body: bytes, kind: type[_Answer]) -> _Answer | None:
+    """Read a body; None where it is not what was expected."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+        return None
+
+
+def is_success(reply: Reply) -> bool:
+    """Say whether the request went well."""
+    return SUCCESS_MIN <= reply.status < SUCCESS_END
+
+
+def refuse_content(why: str) -> Permanent:
+    """Say that a message can't be said on a channel as it is written."""
+    return Permanent(
+        f"the message can't be sent here: {why}", code="bad_content", failure=Failure.CONTENT
+    )
+
+
+def refuse_address(why: str) -> Permanent:
+    """Say that an address is none on this channel, and never will be."""
+    return Permanent(
+        f"the address is none here: {why}", code="bad_address", failure=Failure.ADDRESS_DEAD
+    )
+
+
+def judge_status(reply: Reply, present: datetime) -> Refusal:
+    """Say what an answer means of which no more than the status can be understood."""
+    status = reply.status
+    failure = Failure.TRANSIENT
+    if status in _ACCOUNT or _REDIRECT <= status < _CLIENT_ERROR:
+        failure = Failure.CONFIG
+    elif status == _TOO_MANY:
+        failure = Failure.RATE
+    turned_away = _REDIRECT <= status < _SERVER_ERROR or status == _UNAVAILABLE
+    return Refusal(
+        failure,
+        str(status),
+        f"the provider answered {status}, and nothing else that could be read",
+        retry_after_ms=read_pause(reply, present),
+        maybe_taken=not turned_away,
+    )
+
+
+def read_pause(reply: Reply, present: datetime) -> int | None:
+    """Read how long the provider asks us to wait."""
+    return read_retry_after(reply.headers.get("retry-after"), present)
+
+
+def shorten(text: str) -> str:
+    """Cut what a provider says to what fits into a line."""
+    return " ".join(text.split())[:_TEXT_LENGTH_MAX]
+
+
+def find_data(send: Send, prefix: str = "data_") -> dict[str, str]:
+    """Gather what the receiving app is given: the content's fields `data_NAME`, by name."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in send.content.items()
+        if name.startswith(prefix) and name != prefix
+    }
