@@ -6,8 +6,9 @@
   while it was worked on. What was turned away was not taken.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,12 +18,14 @@ from adapters.channels.provider import Refusal
 from adapters.channels.wire import Reply
 from engine.effects import Send
 from engine.events import SUCCESS_END, SUCCESS_MIN, Failure
+from engine.gates.consent import SERVICE
 
 _REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 300, 400, 500
 _UNAVAILABLE = 503  # said before anything was done
 _ACCOUNT = (401, 402, 403, 404, 405)  # a key, a payment, or an address of the API that is wrong
 _TOO_MANY = 429
 _TEXT_LENGTH_MAX = 200
+_COLLAPSE_LENGTH_MAX = 64  # what Apple takes, and Google hands on to Apple
 
 _Answer = TypeVar("_Answer")
 
@@ -97,3 +100,30 @@ def find_data(send: Send, prefix: str = "data_") -> dict[str, str]:
         for name, value in send.content.items()
         if name.startswith(prefix) and name != prefix
     }
+
+
+def find_collapse_key(send: Send) -> str:
+    """Find what a push takes the place of on the device: what has the same key.
+
+    Without `collapse_key` that is the message itself, so that one sent twice is seen once.
+    """
+    key = send.content.get("collapse_key") or send.message_id
+    if len(key) > _COLLAPSE_LENGTH_MAX or not (key.isascii() and key.isprintable()):
+        raise refuse_content(f"`collapse_key` is not up to {_COLLAPSE_LENGTH_MAX} plain characters")
+    return key
+
+
+def is_urgent(send: Send) -> bool:
+    """Say whether a device is to be woken: by `priority: high`, or because it is service."""
+    return send.content.get("priority", "high" if send.purpose == SERVICE else "") == "high"
+
+
+def read_badge(content: Mapping[str, str]) -> dict[str, int]:
+    """Read the number at an app's icon, as part of `aps`; nothing where there is none."""
+    badge = content.get("badge", "").strip()
+    return {"badge": int(badge[:9])} if badge.isascii() and badge.isdigit() else {}
+
+
+def pick(content: Mapping[str, str], names: Mapping[str, str]) -> dict[str, Any]:
+    """Pick fields that are not empty: what the provider calls them, by what we do."""
+    return {name: content[field] for name, field in names.items() if content.get(field)}

@@ -20,9 +20,13 @@ import msgspec
 from actors.ports import Temporary
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.answers import (
+    find_collapse_key,
     find_data,
     is_success,
+    is_urgent,
     judge_status,
+    pick,
+    read_badge,
     read_json,
     read_pause,
     refuse_address,
@@ -37,7 +41,6 @@ from adapters.channels.wire import Reply, Request, Wire
 from engine.effects import Send
 from engine.errors import Problem, ProgramError
 from engine.events import Failure
-from engine.gates.consent import SERVICE
 from engine.instants import DAY_MS, MINUTE_MS, SECOND_MS
 
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
@@ -183,14 +186,14 @@ def write_message(send: Send, present: datetime) -> Part:
     content = send.content
     if not send.address:
         raise refuse_address("there is no registration token")
-    shown = _pick(content, {"title": "title", "body": "body", "image": "media_url"})
-    data = {**find_data(send), **_pick(content, {"link": "link"})}
+    shown = pick(content, {"title": "title", "body": "body", "image": "media_url"})
+    data = {**find_data(send), **pick(content, {"link": "link"})}
     if not shown and not data:
         raise refuse_content("there is no `title`, `body` or `data_…` in its content")
-    is_urgent = content.get("priority", "high" if send.purpose == SERVICE else "") == "high"
-    tag = content.get("collapse_key") or send.message_id
-    android: Part = {"priority": "high" if is_urgent else "normal"}
-    headers = {"apns-priority": "10" if is_urgent else "5", "apns-collapse-id": tag[:64]}
+    tag = find_collapse_key(send)
+    urgent = is_urgent(send)
+    android: Part = {"priority": "high" if urgent else "normal"}
+    headers = {"apns-priority": "10" if urgent else "5", "apns-collapse-id": tag}
     webpush: Part = {}
     if content.get("collapse_key"):
         android["collapse_key"] = content["collapse_key"]
@@ -200,7 +203,7 @@ def write_message(send: Send, present: datetime) -> Part:
         headers["apns-expiration"] = str(send.expires_at // SECOND_MS)
         webpush["headers"] = {"TTL": str(ttl_s)}
     if shown:
-        android["notification"] = {"tag": tag} | _pick(content, {"channel_id": "android_channel"})
+        android["notification"] = {"tag": tag} | pick(content, {"channel_id": "android_channel"})
     if content.get("link"):
         webpush["fcm_options"] = {"link": content["link"]}
     aps = _write_aps(content, is_silent=not shown)
@@ -221,15 +224,8 @@ def write_message(send: Send, present: datetime) -> Part:
 
 
 def _write_aps(content: Mapping[str, str], *, is_silent: bool) -> Part:
-    aps: Part = {"content-available": 1} if is_silent else _pick(content, {"sound": "sound"})
-    badge = content.get("badge", "")
-    if badge.isascii() and badge.isdigit():
-        aps["badge"] = int(badge[:9])
-    return aps
-
-
-def _pick(content: Mapping[str, str], names: Mapping[str, str]) -> Part:
-    return {name: content[field] for name, field in names.items() if content.get(field)}
+    aps: Part = {"content-available": 1} if is_silent else pick(content, {"sound": "sound"})
+    return aps | read_badge(content)
 
 
 def _time_left(expires_at: int, present: datetime) -> int:

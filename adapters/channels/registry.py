@@ -16,7 +16,7 @@ import msgspec
 
 from actors.lanes import ATTEMPTS, Pacing
 from actors.ports import Channel
-from adapters.channels import fcm, inbox, log, smtp, webhook, whatsapp_cloud
+from adapters.channels import apns, fcm, inbox, log, smtp, webhook, whatsapp_cloud
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.links import URL_VARIABLE
@@ -55,6 +55,7 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _ADAPTERS: Mapping[str, Adapter] = {
+    "apns": apns.ADAPTER,
     "fcm": fcm.ADAPTER,
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
