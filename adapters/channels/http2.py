@@ -78,6 +78,7 @@ class Http2Wire:
 
     async def _connect(self, url: URL) -> Http2Line:
         assert url.host is not None
+        assert url.port is not None
         is_secure = url.scheme == "https"
         try:
             async with asyncio.timeout(_CONNECT_S):

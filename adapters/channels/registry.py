@@ -16,7 +16,17 @@ import msgspec
 
 from actors.lanes import ATTEMPTS, Pacing
 from actors.ports import Channel
-from adapters.channels import apns, fcm, inbox, log, smtp, webhook, whatsapp_cloud
+from adapters.channels import (
+    apns,
+    fcm,
+    inbox,
+    log,
+    long_tail,
+    smtp,
+    webhook,
+    webpush,
+    whatsapp_cloud,
+)
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.links import URL_VARIABLE
@@ -56,11 +66,13 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _ADAPTERS: Mapping[str, Adapter] = {
     "apns": apns.ADAPTER,
+    "apprise": long_tail.ADAPTER,
     "fcm": fcm.ADAPTER,
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
     "smtp": smtp.ADAPTER,
     "webhook": webhook.ADAPTER,
+    "webpush": webpush.ADAPTER,
     "whatsapp_cloud": whatsapp_cloud.ADAPTER,
 }
 

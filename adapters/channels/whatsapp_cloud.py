@@ -163,14 +163,16 @@ def read_variables(text: str) -> list[tuple[str, str]]:
     text = text.strip()
     if not text.startswith(("{", "[")):
         return [("", line.strip()) for line in text.splitlines() if line.strip()]
-    read = read_json(text.encode("utf-8", "replace"), _Variables)
-    if read is None:
+    raw = text.encode("utf-8", "replace")
+    listed = read_json(raw, list[str | int | float])
+    if listed is not None:
+        return [("", str(value)) for value in listed]
+    named = read_json(raw, dict[str, str | int | float])
+    if named is None:
         raise refuse_content("`variables` are no JSON list or object of texts")
-    if isinstance(read, list):
-        return [("", str(value)) for value in read]
-    if all(name.isascii() and name.isdigit() for name in read):
-        return [("", str(read[name])) for name in sorted(read, key=int)]
-    return [(name, str(value)) for name, value in read.items()]
+    if all(name.isascii() and name.isdigit() for name in named):
+        return [("", str(named[name])) for name in sorted(named, key=int)]
+    return [(name, str(value)) for name, value in named.items()]
 
 
 def _write_value(name: str, text: str) -> Part:
@@ -211,9 +213,6 @@ def _write_recipient(address: str) -> dict[str, str]:
     if _USER_ID.fullmatch(address) is not None:
         return {"recipient": address}
     raise refuse_address("it is no phone number in E.164, nor a business-scoped user id")
-
-
-_Variables = list[str | int | float] | dict[str, str | int | float]
 
 
 class _Message(msgspec.Struct, frozen=True):

@@ -246,18 +246,12 @@ async def test_it_is_the_same_over_tls_as_it_is_with_apple(
     await apple.server.close()
 
 
-class Here(APNsProductionClientProtocol):
-    """The client of the library aioapns, with this machine in place of Apple's."""
-
-    APNS_SERVER = "127.0.0.1"
-
-
 async def test_a_library_in_use_takes_the_server_for_apples_and_says_the_same_as_we(
     papers: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     server, client = papers
     apple = Apple(server)
-    apple.port = Here.APNS_PORT = await apple.server.start()
+    apple.port = await apple.server.start()
     ours = apple.channel("https", client)
     await ours.deliver(push("tok1"))
     client.set_alpn_protocols(["h2"])
@@ -269,7 +263,8 @@ async def test_a_library_in_use_takes_the_server_for_apples_and_says_the_same_as
         ssl_context=client,
         err_func=_ignore,
     )
-    theirs.pool.protocol_class = Here
+    here = {"APNS_SERVER": "127.0.0.1", "APNS_PORT": apple.port}  # in place of Apple's
+    theirs.pool.protocol_class = type("Here", (APNsProductionClientProtocol,), here)
     answers = [
         await theirs.send_notification(
             NotificationRequest(

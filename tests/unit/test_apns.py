@@ -32,8 +32,8 @@ SETTINGS = ApnsSettings(PEM, "KEYID12345", "TEAMID1234", "com.example.app")
 PROVIDER = ApnsProvider(SETTINGS)
 
 
-def request(address: str = "tok1", *, expires_at: int | None = None, **content: str) -> Request:
-    return PROVIDER.build(a_push(address, expires_at=expires_at, **content), PRESENT)
+def request(address: str = "tok1", **content: str | int | None) -> Request:
+    return PROVIDER.build(a_push(address, **content), PRESENT)
 
 
 def test_a_request_is_that_of_a_library_in_use() -> None:
@@ -183,12 +183,12 @@ def test_every_reason_is_listed_once() -> None:
     assert len(REASONS) == 32
 
 
-@pytest.mark.parametrize("body", [*UNREADABLE, b'{"reason": "SomethingNew"}'])
 @pytest.mark.parametrize("status", [302, 400, 403, 410, 429, 500, 503])
-def test_an_answer_that_can_not_be_read_passes(status: int, body: bytes) -> None:
-    read = refusal(PROVIDER, status, body)
-    assert read.failure in PASSING
-    assert read.maybe_taken == (status == 500)
+def test_an_answer_that_can_not_be_read_passes(status: int) -> None:
+    for body in (*UNREADABLE, b'{"reason": "SomethingNew"}'):
+        read = refusal(PROVIDER, status, body)
+        assert read.failure in PASSING
+        assert read.maybe_taken == (status == 500)
 
 
 @pytest.mark.parametrize("key", ["", "/nowhere/AuthKey.p8", "-----BEGIN PRIVATE KEY-----\nx"])

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 import jwt
@@ -68,8 +68,8 @@ SENT_BY_OTHERS = {
 }
 
 
-def message(*, expires_at: int | None = None, **content: str) -> dict[str, Any]:
-    send = a_push("dEvIcEtOkEn", expires_at=expires_at, **content)
+def message(**content: str | int | None) -> dict[str, Any]:
+    send = a_push("dEvIcEtOkEn", **content)
     request = PROVIDER.build(send, PRESENT, "ya29.fake")
     assert request.method == "POST"
     assert request.url == "https://fcm.googleapis.com/v1/projects/p1/messages:send"
@@ -79,10 +79,11 @@ def message(*, expires_at: int | None = None, **content: str) -> dict[str, Any]:
     return made
 
 
-def holds(made: Any, wanted: Any) -> bool:
+def holds(made: Any, wanted: object) -> bool:
     """Say whether everything that is wanted is there, whatever else is."""
     if isinstance(wanted, dict):
-        return all(name in made and holds(made[name], wanted[name]) for name in wanted)
+        parts = cast("dict[str, object]", wanted)
+        return all(name in made and holds(made[name], parts[name]) for name in parts)
     return bool(made == wanted)
 
 
@@ -179,12 +180,12 @@ def test_a_quota_is_waited_for() -> None:
     assert refusal(PROVIDER, 429, body).retry_after_ms == 60_000
 
 
-@pytest.mark.parametrize("body", UNREADABLE)
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 404, 429, 500, 503, 504])
-def test_an_answer_that_can_not_be_read_passes(status: int, body: bytes) -> None:
-    read = refusal(PROVIDER, status, body)
-    assert read.failure in PASSING
-    assert read.maybe_taken == (status in (200, 500, 504))
+def test_an_answer_that_can_not_be_read_passes(status: int) -> None:
+    for body in UNREADABLE:
+        read = refusal(PROVIDER, status, body)
+        assert read.failure in PASSING
+        assert read.maybe_taken == (status in (200, 500, 504))
 
 
 def test_a_token_is_asked_for_by_a_signed_statement() -> None:

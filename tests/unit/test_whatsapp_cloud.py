@@ -39,7 +39,7 @@ ENVELOPE = {
 }
 
 
-def said(address: str = TO, **content: str) -> dict[str, Any]:
+def said(address: str = TO, **content: str | int | None) -> dict[str, Any]:
     request = PROVIDER.build(a_push(address, **content), PRESENT)
     assert request.method == "POST"
     assert request.url == "https://graph.facebook.com/v26.0/106540352242922/messages"
@@ -227,12 +227,12 @@ def test_who_is_written_to_too_fast_is_left_alone_for_six_seconds() -> None:
     assert refusal(PROVIDER, 400, {"error": {"code": 131048}}).retry_after_ms is None
 
 
-@pytest.mark.parametrize("body", UNREADABLE)
 @pytest.mark.parametrize("status", [200, 201, 302, 400, 401, 404, 429, 500, 502, 503, 504])
-def test_an_answer_that_can_not_be_read_passes(status: int, body: bytes) -> None:
-    read = refusal(PROVIDER, status, body)
-    assert read.failure in PASSING
-    assert read.maybe_taken == (status in (200, 201, 500, 502, 504))
+def test_an_answer_that_can_not_be_read_passes(status: int) -> None:
+    for body in UNREADABLE:
+        read = refusal(PROVIDER, status, body)
+        assert read.failure in PASSING
+        assert read.maybe_taken == (status in (200, 201, 500, 502, 504))
 
 
 def read(request: HookRequest) -> list[Notice | Said]:
