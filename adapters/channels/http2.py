@@ -105,7 +105,7 @@ def _read_url(text: str) -> URL:
         url = URL(text)
         is_good = url.scheme in ("http", "https") and bool(url.host) and url.port is not None
     except ValueError:
-        is_good = False
+        url, is_good = URL(), False
     if not is_good:
         raise Permanent("the address is not a URL", code="address_refused")
     return url

@@ -18,6 +18,7 @@ from actors.lanes import ATTEMPTS, Pacing
 from actors.ports import Channel
 from adapters.channels import (
     apns,
+    audience,
     fcm,
     inbox,
     log,
@@ -67,6 +68,7 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _ADAPTERS: Mapping[str, Adapter] = {
     "apns": apns.ADAPTER,
     "apprise": long_tail.ADAPTER,
+    "audience": audience.ADAPTER,
     "fcm": fcm.ADAPTER,
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,

@@ -164,7 +164,7 @@ def read_subscription(address: str) -> tuple[Subscription, URL]:
         point = _decode(subscription.keys.p256dh)
         is_key = len(point) == _POINT_BYTES and len(_decode(subscription.keys.auth)) == _AUTH_BYTES
     except ValueError:
-        is_url = is_key = False
+        endpoint, is_url, is_key = URL(), False, False
     if not (is_url and is_key):
         raise refuse_address("its endpoint is no URL, or its keys are none")
     return subscription, endpoint

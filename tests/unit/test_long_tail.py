@@ -38,7 +38,7 @@ class Service:
                 self.send_response(outer.status)
                 self.end_headers()
 
-            def log_message(self, *args: object) -> None: ...
+            def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002 - its name
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Takes)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))

@@ -4,7 +4,6 @@ import json
 from base64 import urlsafe_b64encode
 from typing import Any
 
-import http_ece
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from actors.ports import Permanent
 from adapters.channels.adapter import Workshop
+from adapters.channels.vendors import load
 from adapters.channels.webpush import (
     ADAPTER,
     PAYLOAD_BYTES_MAX,
@@ -60,7 +60,9 @@ def request(address: str | None = None, **content: str | int | None) -> Request:
 
 def opened(made: Request) -> dict[str, Any]:
     """Read a push as the browser does."""
-    text = http_ece.decrypt(made.body, private_key=BROWSER, auth_secret=AUTH, version="aes128gcm")
+    text = load("http_ece").decrypt(
+        made.body, private_key=BROWSER, auth_secret=AUTH, version="aes128gcm"
+    )
     read: dict[str, Any] = json.loads(text)
     return read
 
