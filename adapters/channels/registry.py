@@ -16,7 +16,16 @@ import msgspec
 
 from actors.lanes import ATTEMPTS, Pacing
 from actors.ports import Channel
-from adapters.channels import inbox, log, smtp, webhook
+from adapters.channels import (
+    africastalking,
+    inbox,
+    log,
+    messagebird,
+    smtp,
+    twilio,
+    vonage,
+    webhook,
+)
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.links import URL_VARIABLE
@@ -55,9 +64,13 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _ADAPTERS: Mapping[str, Adapter] = {
+    "africastalking": africastalking.ADAPTER,
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
+    "messagebird": messagebird.ADAPTER,
     "smtp": smtp.ADAPTER,
+    "twilio": twilio.ADAPTER,
+    "vonage": vonage.ADAPTER,
     "webhook": webhook.ADAPTER,
 }
 
