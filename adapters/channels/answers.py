@@ -1,6 +1,7 @@
-"""What providers' modules share to write JSON and to read what is answered, whatever that is.
+"""What the providers of push, WhatsApp and audiences share: answers read, content picked.
 
 *Rules*
+- What a provider says in words is not handed on: it may quote a number or a token.
 - Nothing here raises for what a provider answers: an answer that can't be read is an answer too.
 - What can't be read and yet says that all is well may have been taken, and so may what broke
   while it was worked on. What was turned away was not taken.
@@ -24,18 +25,9 @@ _REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 300, 400, 500
 _UNAVAILABLE = 503  # said before anything was done
 _ACCOUNT = (401, 402, 403, 404, 405)  # a key, a payment, or an address of the API that is wrong
 _TOO_MANY = 429
-_TEXT_LENGTH_MAX = 200
 _COLLAPSE_LENGTH_MAX = 64  # what Apple takes, and Google hands on to Apple
 
 _Answer = TypeVar("_Answer")
-
-
-def write_json(value: object) -> bytes:
-    """Write a body. Raises Permanent where it holds text that is no Unicode."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        raise refuse_content("it holds text that is no Unicode") from None
 
 
 def read_json(body: bytes, kind: type[_Answer]) -> _Answer | None:
@@ -86,11 +78,6 @@ def judge_status(reply: Reply, present: datetime) -> Refusal:
 def read_pause(reply: Reply, present: datetime) -> int | None:
     """Read how long the provider asks us to wait."""
     return read_retry_after(reply.headers.get("retry-after"), present)
-
-
-def shorten(text: str) -> str:
-    """Cut what a provider says to what fits into a line."""
-    return " ".join(text.split())[:_TEXT_LENGTH_MAX]
 
 
 def find_data(send: Send, prefix: str = "data_") -> dict[str, str]:

@@ -31,8 +31,8 @@ from adapters.channels.answers import (
     read_pause,
     refuse_address,
     refuse_content,
-    write_json,
 )
+from adapters.channels.bodies import write_json
 from adapters.channels.http2 import Http2Wire
 from adapters.channels.provider import HttpChannel, Refusal
 from adapters.channels.tokens import read_key
@@ -164,7 +164,7 @@ class ApnsProvider:
         return Refusal(
             failure,
             answer.reason,
-            f"refused: {answer.reason}",
+            f"Apple did not take the message ({answer.reason})",
             retry_after_ms=read_pause(reply, present),
         )
 

@@ -30,10 +30,10 @@ from adapters.channels.answers import (
     judge_status,
     refuse_address,
     refuse_content,
-    write_json,
 )
 from adapters.channels.audience_files import AudienceFile, Row
 from adapters.channels.batches import Batches
+from adapters.channels.bodies import write_json
 from adapters.channels.exchange import SECRET_BYTES_MIN, is_secret, sign
 from adapters.channels.provider import Refusal
 from adapters.channels.wire import Reply, Request, Wire

@@ -31,9 +31,8 @@ from adapters.channels.answers import (
     read_pause,
     refuse_address,
     refuse_content,
-    shorten,
-    write_json,
 )
+from adapters.channels.bodies import write_json
 from adapters.channels.provider import Refusal
 from adapters.channels.tokens import Token, TokenKeeper, read_key
 from adapters.channels.vendors import load
@@ -51,6 +50,7 @@ _QUOTA_PAUSE_MS = MINUTE_MS  # what Google asks for where it names no time itsel
 _LABEL = re.compile(r"[a-zA-Z0-9\-_.~%]{1,50}")
 _SERVER_ERROR = 500
 _UNAVAILABLE = 503
+_CODE_LENGTH_MAX = 100
 
 # By `errorCode` of FCM, or else by the `status` of Google's APIs.
 _FAILURES: Mapping[str, Failure] = {
@@ -131,7 +131,7 @@ class FcmProvider:
         return Refusal(
             failure,
             code,
-            shorten(error.message) or code,
+            f"FCM did not take the message ({code})",
             retry_after_ms=pause_ms,
             maybe_taken=reply.status >= _SERVER_ERROR and reply.status != _UNAVAILABLE,
         )
@@ -259,10 +259,11 @@ def read_token(reply: Reply, present: datetime) -> Token:
         judged = judge_status(reply, present)
         # invalid_grant and the like: the account, its key, or this machine's clock
         failure = Failure.CONFIG if refused.error else judged.failure
+        code = refused.error[:_CODE_LENGTH_MAX] or str(reply.status)
         raise Temporary(
-            f"no token for this account: {refused.error or reply.status}",
+            f"Google gives no token for this account ({code})",
             retry_after_ms=judged.retry_after_ms,
-            code=shorten(refused.error) or str(reply.status),
+            code=code,
             failure=failure,
         )
     now = int(present.timestamp() * SECOND_MS)

@@ -17,13 +17,17 @@ import msgspec
 from actors.lanes import ATTEMPTS, Pacing
 from actors.ports import Channel
 from adapters.channels import (
+    africastalking,
     apns,
     audience,
     fcm,
     inbox,
     log,
     long_tail,
+    messagebird,
     smtp,
+    twilio,
+    vonage,
     webhook,
     webpush,
     whatsapp_cloud,
@@ -66,13 +70,17 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _ADAPTERS: Mapping[str, Adapter] = {
+    "africastalking": africastalking.ADAPTER,
     "apns": apns.ADAPTER,
     "apprise": long_tail.ADAPTER,
     "audience": audience.ADAPTER,
     "fcm": fcm.ADAPTER,
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
+    "messagebird": messagebird.ADAPTER,
     "smtp": smtp.ADAPTER,
+    "twilio": twilio.ADAPTER,
+    "vonage": vonage.ADAPTER,
     "webhook": webhook.ADAPTER,
     "webpush": webpush.ADAPTER,
     "whatsapp_cloud": whatsapp_cloud.ADAPTER,

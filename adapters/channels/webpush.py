@@ -29,8 +29,8 @@ from adapters.channels.answers import (
     read_pause,
     refuse_address,
     refuse_content,
-    write_json,
 )
+from adapters.channels.bodies import write_json
 from adapters.channels.provider import HttpChannel, Refusal
 from adapters.channels.tokens import read_key
 from adapters.channels.vendors import load

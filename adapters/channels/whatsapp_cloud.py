@@ -29,9 +29,8 @@ from adapters.channels.answers import (
     read_pause,
     refuse_address,
     refuse_content,
-    shorten,
-    write_json,
 )
+from adapters.channels.bodies import write_json
 from adapters.channels.hooks import HookKind
 from adapters.channels.provider import HttpChannel, Refusal
 from adapters.channels.whatsapp_codes import PAIR_PAUSE_MS, PAIR_RATE, judge_code
@@ -110,7 +109,8 @@ class WhatsAppProvider:
         if pause_ms is None and error.code == PAIR_RATE:
             pause_ms = PAIR_PAUSE_MS
         failure = judge_code(error.code)
-        return Refusal(failure, str(error.code), shorten(error.message), retry_after_ms=pause_ms)
+        text = f"WhatsApp did not take the message ({error.code})"
+        return Refusal(failure, str(error.code), text, retry_after_ms=pause_ms)
 
 
 def write_part(content: Mapping[str, str], language: str) -> tuple[str, Part]:
@@ -225,7 +225,6 @@ class _Taken(msgspec.Struct, frozen=True):
 
 class _Error(msgspec.Struct, frozen=True):
     code: int
-    message: str = ""
 
 
 class _Refused(msgspec.Struct, frozen=True):

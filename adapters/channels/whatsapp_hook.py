@@ -19,6 +19,7 @@ import msgspec
 
 from adapters.channels.answers import read_json
 from adapters.channels.hooks import ForgedError, HookRequest, Notice, Said
+from adapters.channels.proofs import expect_header, is_same
 from adapters.channels.whatsapp_codes import judge_code
 from engine.errors import InputError
 from engine.events import Failure, ReceiptStatus
@@ -43,7 +44,7 @@ class WhatsAppHook:
 
     def __init__(self, secret: str, verify_token: str) -> None:
         self._secret = secret.encode()
-        self._verify_token = verify_token.encode()
+        self._verify_token = verify_token
 
     def verify(self, request: HookRequest, present: datetime) -> None:  # noqa: ARG002 - no time in it
         """Check the signature over the body; of the challenge, the token that was agreed on."""
@@ -51,9 +52,8 @@ class WhatsAppHook:
             self._check_challenge(request)
             return
         expected = "sha256=" + hmac.new(self._secret, request.body, sha256).hexdigest()
-        given = request.headers.get(_SIGNATURE, "")
-        if not hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode()):
-            raise ForgedError(f"{_SIGNATURE} is missing, or not made with this app's secret")
+        if not is_same(expect_header(request, _SIGNATURE), expected):
+            raise ForgedError(f"{_SIGNATURE} is not made with this app's secret")
 
     def greet(self, request: HookRequest) -> bytes | None:
         """Answer the challenge by which Meta finds out whether this address is ours."""
@@ -75,8 +75,7 @@ class WhatsAppHook:
 
     def _check_challenge(self, request: HookRequest) -> None:
         query = request.query
-        given = query.get("hub.verify_token", "").encode("utf-8", "replace")
-        is_agreed = hmac.compare_digest(given, self._verify_token)
+        is_agreed = is_same(query.get("hub.verify_token", ""), self._verify_token)
         if query.get("hub.mode") != "subscribe" or not is_agreed:
             raise ForgedError("hub.verify_token is not the one that was agreed on")
 
