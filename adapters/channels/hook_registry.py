@@ -15,6 +15,7 @@ from adapters.channels import (
     ses,
     twilio_hooks,
     vonage_hooks,
+    whatsapp_cloud,
 )
 from adapters.channels.hooks import Hook, HookKind
 from engine.errors import Problem, ProgramError
@@ -28,6 +29,7 @@ HOOKS: Mapping[str, HookKind] = {
     "ses": ses.HOOK,
     "twilio": twilio_hooks.HOOK,
     "vonage": vonage_hooks.HOOK,
+    "whatsapp_cloud": whatsapp_cloud.HOOK,
 }
 
 

@@ -19,13 +19,19 @@ from actors.outbox import BACKUP
 from actors.ports import Channel
 from adapters.channels import (
     africastalking,
+    apns,
+    audience,
+    fcm,
     inbox,
     log,
+    long_tail,
     messagebird,
     smtp,
     twilio,
     vonage,
     webhook,
+    webpush,
+    whatsapp_cloud,
 )
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
@@ -66,6 +72,10 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _ADAPTERS: Mapping[str, Adapter] = {
     "africastalking": africastalking.ADAPTER,
+    "apns": apns.ADAPTER,
+    "apprise": long_tail.ADAPTER,
+    "audience": audience.ADAPTER,
+    "fcm": fcm.ADAPTER,
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
     "messagebird": messagebird.ADAPTER,
@@ -73,6 +83,8 @@ _ADAPTERS: Mapping[str, Adapter] = {
     "twilio": twilio.ADAPTER,
     "vonage": vonage.ADAPTER,
     "webhook": webhook.ADAPTER,
+    "webpush": webpush.ADAPTER,
+    "whatsapp_cloud": whatsapp_cloud.ADAPTER,
 }
 
 

@@ -15,9 +15,9 @@ from adapters.channels.hook_registry import HOOKS, build_hooks
 from adapters.channels.hooks import AskingHook, ForgedError, Hook, HookRequest, Notice, Said
 from adapters.channels.sendgrid import SendgridHook
 from engine.errors import InputError
-from tests import hooks_samples_mail, hooks_samples_telco
+from tests import hooks_samples_mail, hooks_samples_push, hooks_samples_telco
 
-SOURCES = (hooks_samples_mail, hooks_samples_telco)
+SOURCES = (hooks_samples_mail, hooks_samples_push, hooks_samples_telco)
 MUTATIONS_MIN = 200
 
 CASES = [
