@@ -30,11 +30,12 @@ from adapters.channels.registry import (
     build_channels,
     build_pacing,
     find_inbox,
+    find_lines,
 )
 from adapters.clock import WallClock
 from adapters.files.registries import load_registries
 from adapters.files.workspaces import read_workspace, source_bytes
-from adapters.gateway import centre, confirm, inbox, unsubscribe
+from adapters.gateway import centre, confirm, inbox, unsubscribe, ussd
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
 from adapters.inbox import Inbox
@@ -200,6 +201,9 @@ class App:
         box = find_inbox(self.channels)
         if box is not None:
             mounts.append(lambda host: inbox.routes(host, box, signer))
+        lines = find_lines(self.channels)
+        if lines:
+            mounts.append(lambda host: ussd.routes(host, lines))
         if signer is not None:
             mounts.append(lambda host: unsubscribe.routes(host, signer))
             mounts.append(lambda host: confirm.routes(host, signer))

@@ -16,10 +16,11 @@ import msgspec
 
 from actors.lanes import ATTEMPTS, Pacing
 from actors.ports import Channel
-from adapters.channels import inbox, log, smtp, webhook
+from adapters.channels import inbox, log, smtp, ussd, webhook
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.links import URL_VARIABLE
+from adapters.channels.ussd import UssdChannel
 from adapters.channels.wire import Wire
 from adapters.inbox import Inbox, tell_time
 from adapters.signing import SECRET_VARIABLE, Signer
@@ -58,6 +59,7 @@ _ADAPTERS: Mapping[str, Adapter] = {
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
     "smtp": smtp.ADAPTER,
+    "ussd": ussd.ADAPTER,
     "webhook": webhook.ADAPTER,
 }
 
@@ -114,6 +116,11 @@ def find_inbox(channels: Mapping[str, Channel]) -> Inbox | None:
         if isinstance(channel, InboxChannel):
             return channel.inbox
     return None
+
+
+def find_lines(channels: Mapping[str, Channel]) -> dict[str, UssdChannel]:
+    """Find the built channels that answer USSD, by name, for the gateway's routes."""
+    return {name: one for name, one in channels.items() if isinstance(one, UssdChannel)}
 
 
 def _build_channel(
