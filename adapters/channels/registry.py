@@ -56,6 +56,7 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _ADAPTERS: Mapping[str, Adapter] = {
+    "desk": inbox.ADAPTER,  # waits as in-app messages do, for whoever serves the customer
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
     "smtp": smtp.ADAPTER,

@@ -29,6 +29,7 @@ _DOORS: dict[str, list[dict[str, list[str]]]] = {
     "admin": [{"adminKey": []}],
     "token": [{"inboxToken": []}, {"inboxTokenQuery": []}, {"adminKey": []}],
     "ussd": [{"ussdKey": []}],
+    "desk": [{"deskKey": []}, {"adminKey": []}],
     "open": [],
 }
 _SCHEMES = {
@@ -37,6 +38,7 @@ _SCHEMES = {
     "writeKeyQuery": {"type": "apiKey", "in": "query", "name": "writeKey"},
     "adminKey": {"type": "http", "scheme": "bearer"},
     "inboxToken": {"type": "http", "scheme": "bearer"},
+    "deskKey": {"type": "http", "scheme": "bearer"},
     "ussdKey": {"type": "apiKey", "in": "query", "name": "key"},
     "inboxTokenQuery": {"type": "apiKey", "in": "query", "name": "token"},
 }

@@ -4,8 +4,11 @@ The part of the table in `operations` whose routes `adapters.app` mounts, each w
 """
 
 from adapters.gateway.answers import Success
+from adapters.gateway.client import SCRIPT_PATH
+from adapters.gateway.desk import DeskOutcome, DeskView
 from adapters.gateway.inbox import WirePage
 from adapters.gateway.operation import Operation
+from adapters.gateway.parameters import CustomerParameters
 
 _INBOX = (
     Operation(
@@ -25,6 +28,24 @@ _INBOX = (
         door="token",
         status=101,
         statuses=(400, 426, 429, 503),
+    ),
+    Operation(
+        method="get",
+        path="/v1/inbox/{customer}/stream",
+        summary="Receive in-app messages as server-sent events",
+        tag="Inbox",
+        door="token",
+        text="The id of an event is its message's number; `Last-Event-ID` goes on behind it.",
+        answer_type="text/event-stream",
+        statuses=(400, 429, 503),
+    ),
+    Operation(
+        method="get",
+        path=SCRIPT_PATH,
+        summary="Give the client of the inbox for browsers, a module of JavaScript",
+        tag="Inbox",
+        door="open",
+        answer_type="text/javascript",
     ),
     Operation(
         method="post",
@@ -91,4 +112,27 @@ _USSD = (
     ),
 )
 
-SURFACES: tuple[Operation, ...] = (*_INBOX, *_USSD)
+_DESK = (
+    Operation(
+        method="get",
+        path="/v1/desk/{id}",
+        summary="Show whoever serves a customer what to say next, and what may be said",
+        tag="Desk",
+        door="desk",
+        parameters=CustomerParameters,
+        answer=DeskView,
+        statuses=(400, 404, 503),
+    ),
+    Operation(
+        method="post",
+        path="/v1/desk/{id}/outcome",
+        summary="Say what came of a message at the desk",
+        tag="Desk",
+        door="desk",
+        body=DeskOutcome,
+        answer=Success,
+        statuses=(400, 403, 404, 408, 503),
+    ),
+)
+
+SURFACES: tuple[Operation, ...] = (*_INBOX, *_USSD, *_DESK)

@@ -164,6 +164,7 @@ class UssdRoutes:
             at=now,
             received_at=now,
             traits={trait or "phone": phone},
+            context={"active": False},  # nobody looks at our app while they dial
             source=_SOURCE,
         )
 
