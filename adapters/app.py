@@ -39,7 +39,7 @@ from adapters.gateway import centre, confirm, desk, inbox, unsubscribe, ussd
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.auth import KeyRing
 from adapters.gateway.settings import GatewaySettings, hash_keys
-from adapters.inbox import Inbox
+from adapters.inbox import Inbox, desk_shelf
 from adapters.retention import Sweeper
 from adapters.signing import Signer
 from adapters.sqlite.ballast import read_ballast_bytes
@@ -203,6 +203,7 @@ class App:
         box = find_inbox(self.channels)
         if box is not None:
             mounts.append(lambda host: inbox.routes(host, box, signer))
+        if box is not None and desk_shelf(self.runtime.program).names:
             ring = KeyRing(hash_keys(self._environ.get(DESK_KEYS, "")))
             mounts.append(lambda host: desk.routes(host, box, ring))
         lines = find_lines(self.channels)

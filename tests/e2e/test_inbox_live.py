@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import os
+import runpy
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -124,6 +125,23 @@ async def test_a_badge_counts_what_is_not_seen_by_channel(served: Served) -> Non
     page = await served.page()
     assert sum(page["unseen"].values()) == 1
     assert first["channel"] not in page["unseen"]
+
+
+async def test_a_stream_ends_when_the_server_stops(tmp_path: Path) -> None:
+    workspace = open_workspace(write_shop(tmp_path, WORKSPACE))
+    environ = {"NEXTBEAT_SECRET": SECRET}
+    async with ClientSession() as session:
+        async with App(workspace, tmp_path / "data", GatewaySettings(), environ=environ) as app:
+            served = Served(app, session)
+            answer = await session.get(served.place("/stream"))
+            assert await answer.content.readline() == b"retry: 3000\n"
+        async with asyncio.timeout(10):
+            assert await answer.content.read() == b"\n"
+
+
+def test_the_token_a_backend_makes_is_the_one_that_opens() -> None:
+    shown = runpy.run_path(str(ROOT / "docs" / "snippets" / "in_app" / "inbox_token.py"))
+    assert shown["inbox_token"](SECRET, "Zoë/1") == SIGNER.inbox_token("Zoë/1")
 
 
 def test_the_client_is_small() -> None:
