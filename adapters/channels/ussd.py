@@ -97,7 +97,7 @@ class UssdChannel:
         is said in time, the fallback is shown.
         """
         task = self._answers.get(typed)
-        if task is None:
+        if task is None or _has_failed(task):
             task = asyncio.create_task(self._attend(phone, typed, at, ask))
             self._answers[typed] = task
             if len(self._answers) > _ANSWERS_MAX:
@@ -136,6 +136,10 @@ class _Visit:
         """Answer, unless that happened already."""
         if not self.screen.done():
             self.screen.set_result(text)
+
+
+def _has_failed(task: asyncio.Task[str]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def write_screen(content: dict[str, str]) -> str:

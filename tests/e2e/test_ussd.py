@@ -250,6 +250,11 @@ async def test_what_can_not_be_stored_shows_the_fallback_and_may_be_asked_again(
     async def ask() -> None:
         await channel.deliver(a_send("m1", address=ZOE, decided_at=START))
 
+    async def break_off() -> None:
+        raise RuntimeError("something unheard of")
+
+    with pytest.raises(RuntimeError):
+        await channel.answer(ZOE, ("s1", ""), START, break_off)
     assert await channel.answer(ZOE, ("s1", ""), START, fail) == "END Please try again later."
     assert await channel.answer(ZOE, ("s1", ""), START, ask) == "END Hello"
 
