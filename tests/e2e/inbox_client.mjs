@@ -8,6 +8,18 @@ const refused = class {
   close() {}
 };
 if (way === "fallback") globalThis.WebSocket = refused;
+if (way === "outage") {
+  const real = globalThis.WebSocket;
+  let made = 0;
+  globalThis.WebSocket = function (address) {
+    made += 1;
+    if (made === 2 || made === 3) return new refused();
+    const socket = new real(address);
+    if (made === 1) socket.addEventListener("message", () => socket.close(), { once: true });
+    return socket;
+  };
+  globalThis.EventSource = function () { throw new Error("the way that worked was given up"); };
+}
 if (way === "stream" || way === "poll") delete globalThis.WebSocket;
 if (way === "poll") delete globalThis.EventSource;
 

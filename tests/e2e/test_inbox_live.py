@@ -153,7 +153,7 @@ def test_the_client_is_small() -> None:
 @pytest.mark.skipif(
     not shutil.which("node") and not os.environ.get("CI"), reason="node is not installed"
 )
-@pytest.mark.parametrize("way", ["socket", "fallback", "stream", "poll"])
+@pytest.mark.parametrize("way", ["socket", "outage", "fallback", "stream", "poll"])
 async def test_the_client_tells_of_messages_whichever_way_they_come(
     served: Served, way: str
 ) -> None:

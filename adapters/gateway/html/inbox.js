@@ -10,7 +10,7 @@ export function connect({ url = "", customer, token, onMessage, onChange, pollMs
     globalThis.WebSocket ? 0 : globalThis.EventSource ? 1 : 2,
   );
   const kept = new Map();
-  let last = 0, fails = 0, open = false, closed = false, line, timer, clock;
+  let last = 0, fails = 0, open = false, works = false, closed = false, line, timer, clock;
 
   function take(message) {
     const isNew = !kept.has(message.message_id);
@@ -52,10 +52,11 @@ export function connect({ url = "", customer, token, onMessage, onChange, pollMs
   }
 
   // Goes on after a pause that doubles, with chance in it so that not everybody comes at once.
+  // A way that has worked is kept: then it is the server that is away, and not the way.
   function again() {
     if (closed) return;
     if (open) fails = 0;
-    else if (++fails % 2 === 0 && ways.length > 1) ways.shift();
+    else if (++fails % 2 === 0 && ways.length > 1 && !works) ways.shift();
     open = false;
     clearTimeout(timer);
     timer = setTimeout(start, Math.min(30000, 500 * 2 ** fails) * (0.5 + Math.random() / 2));
@@ -67,14 +68,14 @@ export function connect({ url = "", customer, token, onMessage, onChange, pollMs
     const address = new URL(at("/socket", `&after=${last}`), globalThis.location?.href);
     address.protocol = address.protocol.replace("http", "ws");
     line = new WebSocket(address);
-    line.onopen = () => { open = true; };
+    line.onopen = () => { open = works = true; };
     line.onmessage = heard;
     line.onclose = again;
   }
 
   function openStream() {
     line = new EventSource(at("/stream", `&after=${last}`));
-    line.onopen = () => { open = true; };
+    line.onopen = () => { open = works = true; };
     line.onmessage = heard;
     line.onerror = () => { line.close(); again(); };
   }
