@@ -35,7 +35,6 @@ from actors.rows import (
     Erased,
     ErasureRow,
     Graves,
-    LetterQuery,
     MemberRow,
     Mentioning,
     OutboxRow,
@@ -52,6 +51,7 @@ from actors.rows import (
 )
 from actors.simulate.dice import Dice
 from actors.simulate.hazards import Hazards
+from actors.simulate.letters import KeptLetters
 from actors.simulate.scene import MARKETING
 from actors.simulate.witness import Wishes
 from engine.errors import StoreError
@@ -232,7 +232,7 @@ class Seen:
         return self.wakes[place][0] if place < len(self.wakes) else None
 
 
-class SimStore:
+class SimStore(KeptLetters):
     """One process' hold on the disk."""
 
     def __init__(
@@ -441,28 +441,6 @@ class SimStore:
     async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
         """Find what is too old, at most so many rows of each kind."""
         return await self.kept.old(cutoffs, limit)
-
-    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
-        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
-        return await self.kept.messages(ids)
-
-    async def messages_by_provider(
-        self, provider: str, provider_ids: Sequence[str]
-    ) -> dict[str, OutboxRow]:
-        """Find messages by what a provider calls them; unknown ones are left out."""
-        return await self.kept.messages_by_provider(provider, provider_ids)
-
-    async def addressees(self, address: str, channels: Sequence[str]) -> list[str]:
-        """Name the customers whom messages went to at an address lately, the latest first."""
-        return await self.kept.addressees(address, channels)
-
-    async def dead_letters(self, query: LetterQuery) -> list[OutboxRow]:
-        """List messages that did not arrive as far as we know, newest first."""
-        return await self.kept.dead_letters(query)
-
-    async def spending(self, day: int) -> dict[str, int]:
-        """Tell what was spent on a day, by channel, in millionths."""
-        return await self.kept.spending(day)
 
     async def acts(self, query: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""
