@@ -475,6 +475,7 @@ async def test_an_endpoint_that_is_not_public_is_never_called(providers: Provide
     for endpoint in (
         f"{providers.url}/push/abc",
         f"https://127.0.0.1:{providers.port}/push/abc",
+        "https://127.0.0.1/push/abc",
         "https://169.254.169.254/latest/meta-data/",
         "https://[::ffff:10.0.0.1]/",
         "https://0x7f.1/",
@@ -482,7 +483,7 @@ async def test_an_endpoint_that_is_not_public_is_never_called(providers: Provide
     ):
         with pytest.raises(Permanent) as caught:
             await channel.deliver(a_push(subscribed(endpoint, browser), title="T"))
-        assert caught.value.code == "address_refused"
+        assert caught.value.failure == Failure.ADDRESS_DEAD
     assert providers.got == []
     await channel.close()
 
@@ -502,7 +503,7 @@ async def test_an_audience_is_told_in_lots_that_can_be_verified(providers: Provi
         for number in range(100)
     ]
     await asyncio.gather(*map(channel.deliver, sends))
-    rows = []
+    rows: list[dict[str, str]] = []
     for _, headers, body in providers.got:
         told = Webhook(secret).verify(body, headers)
         assert told["data"]["audience"] == "buyers"
