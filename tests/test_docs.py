@@ -33,6 +33,7 @@ from adapters.channels.messagebird import MessagebirdSettings
 from adapters.channels.registry import PacingSettings
 from adapters.channels.smtp import SmtpSettings
 from adapters.channels.twilio import TwilioSettings
+from adapters.channels.ussd import UssdSettings
 from adapters.channels.vonage import VonageSettings
 from adapters.channels.webhook import WebhookSettings
 from adapters.channels.webpush import WebPushSettings
@@ -276,6 +277,7 @@ def test_every_variable_the_code_reads_is_in_the_reference_and_no_other() -> Non
         PacingSettings,
         SmtpSettings,
         TwilioSettings,
+        UssdSettings,
         VonageSettings,
         WebPushSettings,
         WebhookSettings,

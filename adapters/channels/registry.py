@@ -27,6 +27,7 @@ from adapters.channels import (
     messagebird,
     smtp,
     twilio,
+    ussd,
     vonage,
     webhook,
     webpush,
@@ -35,6 +36,7 @@ from adapters.channels import (
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.links import URL_VARIABLE
+from adapters.channels.ussd import UssdChannel
 from adapters.channels.wire import Wire
 from adapters.inbox import Inbox, tell_time
 from adapters.signing import SECRET_VARIABLE, Signer
@@ -74,6 +76,7 @@ _ADAPTERS: Mapping[str, Adapter] = {
     "apns": apns.ADAPTER,
     "apprise": long_tail.ADAPTER,
     "audience": audience.ADAPTER,
+    "desk": inbox.ADAPTER,  # waits as in-app messages do, for whoever serves the customer
     "fcm": fcm.ADAPTER,
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
@@ -81,6 +84,7 @@ _ADAPTERS: Mapping[str, Adapter] = {
     "smtp": smtp.ADAPTER,
     "twilio": twilio.ADAPTER,
     "vonage": vonage.ADAPTER,
+    "ussd": ussd.ADAPTER,
     "webhook": webhook.ADAPTER,
     "webpush": webpush.ADAPTER,
     "whatsapp_cloud": whatsapp_cloud.ADAPTER,
@@ -139,6 +143,11 @@ def find_inbox(channels: Mapping[str, Channel]) -> Inbox | None:
         if isinstance(channel, InboxChannel):
             return channel.inbox
     return None
+
+
+def find_lines(channels: Mapping[str, Channel]) -> dict[str, UssdChannel]:
+    """Find the built channels that answer USSD, by name, for the gateway's routes."""
+    return {name: one for name, one in channels.items() if isinstance(one, UssdChannel)}
 
 
 def _build_channel(
