@@ -23,7 +23,7 @@ from adapters.channels.http2line import Http2Line, LostError, UnseenError
 from adapters.channels.wire import Reply, Request
 from engine.events import Failure
 
-_TIMEOUT_S, _CONNECT_S = 30.0, 5.0
+_TIMEOUT_S, _CONNECT_S, _GOODBYE_S = 30.0, 5.0, 2.0
 _IDLE_S_MAX = 5 * 60.0  # beyond it something on the way may have forgotten the connection
 _TRIES = 3
 _ALPN = "h2"
@@ -83,7 +83,12 @@ class Http2Wire:
         try:
             async with asyncio.timeout(_CONNECT_S):
                 transport, line = await asyncio.get_running_loop().create_connection(
-                    Http2Line, url.host, url.port, ssl=self._papers() if is_secure else None
+                    Http2Line,
+                    url.host,
+                    url.port,
+                    ssl=self._papers() if is_secure else None,
+                    # Saying goodbye to a server that is gone must not hold up our own end.
+                    ssl_shutdown_timeout=_GOODBYE_S if is_secure else None,
                 )
         except (OSError, TimeoutError) as error:
             raise _not_connected(type(error).__name__) from error

@@ -77,8 +77,8 @@ _ADAPTERS: Mapping[str, Adapter] = {
     "apns": apns.ADAPTER,
     "apprise": long_tail.ADAPTER,
     "audience": audience.ADAPTER,
-    "fcm": fcm.ADAPTER,
     "desk": inbox.ADAPTER,  # waits as in-app messages do, for whoever serves the customer
+    "fcm": fcm.ADAPTER,
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
     "messagebird": messagebird.ADAPTER,

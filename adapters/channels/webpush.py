@@ -31,6 +31,7 @@ from adapters.channels.answers import (
     refuse_content,
 )
 from adapters.channels.bodies import write_json
+from adapters.channels.egress import EgressError, check_url
 from adapters.channels.provider import HttpChannel, Refusal
 from adapters.channels.tokens import read_key
 from adapters.channels.vendors import load
@@ -123,6 +124,8 @@ class WebPushProvider:
     def build(self, send: Send, present: datetime) -> Request:
         """Ask for a push; what is in it can be read by that browser only."""
         subscription, endpoint = read_subscription(send.address)
+        if self._is_guarded:
+            _check_place(endpoint)
         body = encrypt(subscription, write_payload(send))
         content = send.content
         urgency = content.get("urgency") or ("high" if is_urgent(send) else "normal")
@@ -168,6 +171,14 @@ def read_subscription(address: str) -> tuple[Subscription, URL]:
     if not (is_url and is_key):
         raise refuse_address("its endpoint is no URL, or its keys are none")
     return subscription, endpoint
+
+
+def _check_place(endpoint: URL) -> None:
+    """Give up an endpoint that can't be public; what a name leads to, the wire finds out."""
+    try:
+        check_url(str(endpoint))
+    except EgressError as error:
+        raise refuse_address(str(error)) from None
 
 
 def encrypt(subscription: Subscription, payload: bytes) -> bytes:
