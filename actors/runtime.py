@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from actors.acts import Acting
 from actors.audience import Audience, DecisionListener
+from actors.budgets import Purse, read_prices
 from actors.calls import Calls
 from actors.carrier import Carrier
 from actors.catalogue import Catalogue
@@ -54,6 +55,7 @@ STORE_RETRY_MS = 1_000
 TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
 
 _NOBODY: Mapping[str, Pacing] = {}
+_NAMELESS: Mapping[str, str] = {}
 
 
 class Runtime(Deciding, Reading, Acting):
@@ -69,6 +71,7 @@ class Runtime(Deciding, Reading, Acting):
         settings: Settings | None = None,
         pacing: Mapping[str, Pacing] = _NOBODY,
         pace: Pace | None = None,
+        providers: Mapping[str, str] = _NAMELESS,
         keepers: Sequence[Keeper] = (),
         caller: Caller | None = None,
     ) -> None:
@@ -102,6 +105,8 @@ class Runtime(Deciding, Reading, Acting):
             at_least_once=self._at_least_once,
             pacing=pacing,
             pace=pace,
+            providers=providers,
+            purse=Purse(read_prices(program)),
         )
         self.calls = Calls(caller, clock, report=self._report, changed=self._outbox_changed)
         self._withdrawals = Withdrawals(self.directory, self.outbox, self)
@@ -153,6 +158,8 @@ class Runtime(Deciding, Reading, Acting):
                 await channel.start()
             if self._caller is not None:
                 await self._caller.start()
+            purse = self.outbox.purse
+            purse.recall(await self.store.spending(purse.day(self._now)), self._now)
             rows = await self.store.outbox_open()
             await self._withdrawals.recover([row for row in rows if row.channel != CALLS])
             self.calls.recover([row for row in rows if row.channel == CALLS])
@@ -209,6 +216,7 @@ class Runtime(Deciding, Reading, Acting):
     def use(self, program: Program) -> None:
         """Decide by another program from the next input on."""
         self.program = program
+        self.outbox.purse.use(read_prices(program))
         self.reviews.begin()
 
     # Inputs: from a submission into mailboxes.

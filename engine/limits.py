@@ -77,6 +77,7 @@ CALLS_OF_HOST_MAX = 16  # requests to one host at a time
 
 # What waits on its way out, and what waits to be fetched.
 OUTBOX_DEPTH_MAX = 100_000  # messages held in memory; beyond it the shard takes no new inputs
+CHANNEL_FAULTS_MAX = 5  # of a channel on one message, in a way no channel should fail
 RETRY_AFTER_MS_MAX = DAY_MS  # a provider that asks for a longer pause than this is not waited for
 INBOX_KEEP_MAX = 200  # messages one customer may have lying in the inbox
 INBOX_PAGE_MAX = 100

@@ -17,7 +17,14 @@ from engine.program.faults import Faults, quote, suggest
 from engine.program.flow import check_flow
 from engine.program.identitymodel import check_identity
 from engine.program.journeymodel import StepSpec
-from engine.program.model import ADAPTERS, DEFAULT_CONTENT, ChannelSpec, MessageSpec, WorkspaceSpec
+from engine.program.model import (
+    ADAPTERS,
+    DEFAULT_CONTENT,
+    BackupSpec,
+    ChannelSpec,
+    MessageSpec,
+    WorkspaceSpec,
+)
 from engine.program.names import Names
 from engine.program.nesting import walk_journeys
 from engine.program.places import Path
@@ -88,10 +95,12 @@ def _check_channel(name: str, channel: ChannelSpec, names: Names, faults: Faults
     if name == DEFAULT_CONTENT:
         message = f"no channel can be named {name!r}: it is the content for all others"
         faults.add(path, message, "choose another name", at_key=True)
-    if channel.adapter not in ADAPTERS:
-        hint = suggest(channel.adapter, ADAPTERS) or "leave the channel out until it is"
-        message = f"unknown adapter {quote(channel.adapter)}: this version has {_list(ADAPTERS)}"
-        faults.add((*path, "adapter"), message, hint)
+    _check_adapter(channel, path, faults)
+    if channel.backup is not UNSET:
+        _check_adapter(channel.backup, (*path, "backup"), faults)
+    if channel.budget is not UNSET and not channel.cost and not faults.touches(path):
+        message = "without `cost` nothing is ever spent of it"
+        faults.add((*path, "budget"), message, "write what a message costs, or leave it out")
     if channel.adapter == "smtp" and not channel.identity and not faults.touches(path):
         hint = "write `identity: email`, the trait that holds the address"
         faults.add((*path, "identity"), "smtp needs an address to send to", hint)
@@ -102,7 +111,14 @@ def _check_channel(name: str, channel: ChannelSpec, names: Names, faults: Faults
     if channel.reply_event and channel.reply_window is UNSET and not faults.touches(path):
         message = "without `reply_window` this changes nothing"
         faults.add((*path, "reply_event"), message, "write reply_window: 24h, or leave it out")
-    for key, value in channel.settings.items():
+
+
+def _check_adapter(spec: ChannelSpec | BackupSpec, path: Path, faults: Faults) -> None:
+    if spec.adapter not in ADAPTERS:
+        hint = suggest(spec.adapter, ADAPTERS) or "leave the channel out until it is"
+        message = f"unknown adapter {quote(spec.adapter)}: this version has {_list(ADAPTERS)}"
+        faults.add((*path, "adapter"), message, hint)
+    for key, value in spec.settings.items():
         _check_setting(key, value, (*path, "settings", key), faults)
 
 

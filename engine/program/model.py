@@ -17,7 +17,7 @@ from engine.program.identitymodel import IdentitySpec
 from engine.program.journeymodel import JourneySpec, ValueSpec
 from engine.program.lifecycle import LifecycleSpec
 from engine.program.mappingmodel import MappingSpec
-from engine.program.policymodel import PoliciesSpec
+from engine.program.policymodel import Amount, PoliciesSpec
 from engine.program.privacy import PiiSpec, RetentionSpec
 from engine.program.texts import (
     CapText,
@@ -55,17 +55,31 @@ class DefaultsSpec(Struct, frozen=True, forbid_unknown_fields=True):
     currency: Annotated[str, Meta(min_length=1, examples=["ZAR"])] = ""
 
 
+AdapterName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="What carries the messages.",
+        extra_json_schema={"enum": list(ADAPTERS)},
+    ),
+]
+ChannelSettings = Annotated[
+    dict[str, Any],
+    Meta(description="What the adapter needs to know; `{env: NAME}` reads the environment."),
+]
+
+
+class BackupSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """The provider that steps in where a channel's own does not take messages."""
+
+    adapter: AdapterName
+    settings: ChannelSettings = {}
+
+
 class ChannelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """One way to reach a customer."""
 
-    adapter: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            description="What carries the messages.",
-            extra_json_schema={"enum": list(ADAPTERS)},
-        ),
-    ]
+    adapter: AdapterName
     identity: Annotated[
         str,
         Meta(
@@ -88,6 +102,14 @@ class ChannelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     cost: Annotated[
         float, Meta(ge=0, description="The price of one message, in the workspace's currency.")
     ] = 0.0
+    budget: Annotated[
+        Amount | UnsetType,
+        Meta(
+            description=(
+                "The most that messages may cost here in a day of the workspace's own time zone."
+            ),
+        ),
+    ] = UNSET
     reply_window: Annotated[
         Duration | UnsetType,
         Meta(
@@ -105,10 +127,8 @@ class ChannelSpec(Struct, frozen=True, forbid_unknown_fields=True):
             examples=["WhatsApp Message Received"],
         ),
     ] = ""
-    settings: Annotated[
-        dict[str, Any],
-        Meta(description="What the adapter needs to know; `{env: NAME}` reads the environment."),
-    ] = {}
+    settings: ChannelSettings = {}
+    backup: BackupSpec | UnsetType = UNSET
 
 
 class MessageTypeSpec(Struct, frozen=True, forbid_unknown_fields=True):

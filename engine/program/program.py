@@ -118,6 +118,13 @@ class Suppression(msgspec.Struct, frozen=True):
     rule: str
 
 
+class Backup(msgspec.Struct, frozen=True):
+    """The provider that steps in where a channel's own does not take messages."""
+
+    adapter: str
+    settings: Mapping[str, Any]
+
+
 class Channel(msgspec.Struct, frozen=True):
     """One way to reach a customer, as the workspace describes it.
 
@@ -137,6 +144,8 @@ class Channel(msgspec.Struct, frozen=True):
     settings: Mapping[str, Any]
     reply_ms: int | None = None  # how long after the customer wrote free-form content may go
     reply_event: str = ""
+    backup: Backup | None = None
+    budget: float | None = None  # what a day's messages may cost
 
 
 class MessageType(msgspec.Struct, frozen=True):
@@ -335,6 +344,7 @@ class Program(msgspec.Struct, frozen=True):
     look_ahead_ms: int = 0
     spread_ms: int = 0  # over which customers come out when hours open
     pacing: WorkspacePace | None = None
+    budget: float | None = None  # what a day's messages may cost on all channels together
     identity: IdentityRules = NO_RULES
     mappings: Mappings = {}  # what is done to calls as they come in, by the name of the event
     traits: Mapping[str, LiveTrait] = {}  # the declared ones

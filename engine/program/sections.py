@@ -22,7 +22,7 @@ from engine.program.model import ChannelSpec, MessageSpec, MessageTypeSpec
 from engine.program.places import Path
 from engine.program.plain import dict_or_none
 from engine.program.policymodel import PoliciesSpec
-from engine.program.program import SESSION, Cap, Channel, Message, MessageType, Template
+from engine.program.program import SESSION, Backup, Cap, Channel, Message, MessageType, Template
 from engine.program.steps import compile_steps, compile_values
 
 _EVERYWHERE = "*"
@@ -81,6 +81,8 @@ def compile_channel(name: str, spec: ChannelSpec, leaves: Leaves) -> Channel:
         settings=spec.settings,
         reply_ms=leaves.duration_or_none(spec.reply_window, (*path, "reply_window")),
         reply_event=spec.reply_event,
+        backup=None if spec.backup is UNSET else Backup(spec.backup.adapter, spec.backup.settings),
+        budget=None if spec.budget is UNSET else spec.budget,
     )
 
 
