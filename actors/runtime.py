@@ -344,6 +344,8 @@ class Runtime(Deciding, Reading, Acting):
             self.calls.offer(batch.calls)
         for call_id in batch.recalls:  # after the offer: it may be in the same commit
             self.calls.recall(call_id)
+        for effect in batch.withheld:
+            self.outbox.withhold(effect.customer, effect.message_id)
 
     def _roll_back(self, batches: list[Batch], reason: StoreError) -> None:
         """Throw away everything decided since the last durable commit, and tell who waited."""

@@ -208,6 +208,7 @@ InputKind = Literal[
     "rebirth",
     "abridged",
     "answered",
+    "redeliver",
 ]
 
 
