@@ -9,6 +9,7 @@ from actors.budgets import Prices, Purse
 from actors.lanes import Pace, Pacing
 from actors.memory import VirtualClock
 from actors.outbox import BACKUP, Outbox
+from actors.ports import Channel
 from actors.rows import OutboxChange, OutboxRow
 from engine.effects import Send
 from engine.events import Receipt
@@ -70,9 +71,11 @@ class Outgoing:
         self.sms = Provider("sms", self.clock, self.calls)
         self.other = Provider("other", self.clock, self.calls)
         pacing: Mapping[str, Pacing] = {"email": email or Pacing(), "sms": sms or Pacing()}
-        backups = {"sms" + BACKUP: self.other} if is_backed else {}
+        self._channels: dict[str, Channel] = {"email": self.email, "sms": self.sms}
+        if is_backed:
+            self._channels["sms" + BACKUP] = self.other
         self.outbox = Outbox(
-            {"email": self.email, "sms": self.sms, **backups},
+            self._channels,
             self.clock,
             report=self.receipts.append,
             changed=self._changed,
@@ -82,6 +85,10 @@ class Outgoing:
             providers={"sms": "first", "sms" + BACKUP: "second"},
             purse=Purse(prices),
         )
+
+    def provide(self, name: str, channel: Channel) -> None:
+        """Have another provider, before anything is offered."""
+        self._channels[name] = channel
 
     def order(self) -> list[str]:
         return [message_id for _, _, message_id in self.calls]

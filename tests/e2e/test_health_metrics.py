@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -122,8 +123,7 @@ async def test_loop_lag_is_measured_and_gone_when_stopped() -> None:
 async def test_a_provider_that_is_down_is_named_and_the_shard_is_ready_all_the_same(
     served: Served,
 ) -> None:
-    outbox = served.runtime.outbox
-    assert isinstance(outbox, ScriptedOutbox)
+    outbox = cast("ScriptedOutbox", served.runtime.outbox)
     outbox.told = [Standing("sms", "twilio", BreakerState.OPEN, "config", NOW)]
     outbox.counts = {("sms", "retried"): 2}
     outbox.tried = [("sms", "twilio", "config", 3)]
