@@ -124,8 +124,7 @@ class Runtime(Deciding, Reading, Acting):
         self._draining = False
         self._seq = 0
         self._durable_seq = 0
-        self._queued = 0
-        self._ticks = 0
+        self._queued = self._ticks = 0
         self._now = 0
         self._snapshots = Snapshots(self.directory, self.settings)
         self._retry_at = 0  # when due timers are tried again after a commit that failed
