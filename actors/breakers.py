@@ -81,7 +81,7 @@ class Breaker(msgspec.Struct, eq=False):
 
     name: str
     rules: BreakerRules = _RULES
-    watch: Callable[["Breaker"], None] | None = None  # is told when it opens, and when it closes
+    watch: Callable[["Breaker"], None] | None = None  # told when it opens anew, or closes
     state: BreakerState = BreakerState.CLOSED
     epoch: int = 0
     free_at: int = 0  # open or limited: from when on something may go
@@ -173,13 +173,14 @@ class Breaker(msgspec.Struct, eq=False):
 
         The chance is a hash, so that the same history waits the same time again.
         """
+        is_news = not self.trips or cause != self.cause
         span_ms = min(pause_ms_max, pause_ms << min(self.trips, 32))
         self.trips += 1
         chance = int.from_bytes(stable_hash("breaker", self.name, str(now)), "big")
         self.free_at = now + span_ms - (chance * (span_ms // 2) >> 64)
         self.cause = cause
         self._enter(BreakerState.OPEN)
-        if self.watch is not None:
+        if is_news and self.watch is not None:
             self.watch(self)
 
     def _close(self) -> None:

@@ -145,6 +145,10 @@ class Outbox:
                     stopped += 1
         return stopped
 
+    def withhold(self, customer: str, message_id: str) -> None:
+        """Stop a message, if it did not leave, whose proposal went to another channel."""
+        self.cancel(customer, lambda send: send.message_id == message_id, "overtaken")
+
     def give_up(self, rows: Sequence[OutboxRow], code: str) -> None:
         """End messages of the store that are not carried here, as failed with `code`."""
         for row in rows:

@@ -36,7 +36,7 @@ from actors.reading import Reading
 from actors.recovery import recover
 from actors.registries import Scrubber
 from actors.reviews import Reviews
-from actors.rows import OutboxChange, QuarantineRow, TimerRow
+from actors.rows import OutboxChange, OutboxRow, QuarantineRow, TimerRow
 from actors.settings import Settings
 from actors.snapshots import Snapshots
 from actors.stays import fill_stays
@@ -45,7 +45,7 @@ from actors.timers import Timers
 from actors.tombstones import Gate
 from actors.withdrawals import Withdrawals
 from engine.errors import OverloadError, StoreError
-from engine.events import Answered, Event, Input, Receipt, Review, Tick
+from engine.events import Answered, Event, Input, Receipt, Redeliver, Review, Tick
 from engine.identities import conceal
 from engine.program.program import Program
 
@@ -124,8 +124,7 @@ class Runtime(Deciding, Reading, Acting):
         self._draining = False
         self._seq = 0
         self._durable_seq = 0
-        self._queued = 0
-        self._ticks = 0
+        self._queued = self._ticks = 0
         self._now = 0
         self._snapshots = Snapshots(self.directory, self.settings)
         self._retry_at = 0  # when due timers are tried again after a commit that failed
@@ -271,6 +270,18 @@ class Runtime(Deciding, Reading, Acting):
         self._queued += 1
         self._post(customer, given, None)
 
+    def redeliver(self, row: OutboxRow) -> asyncio.Future[None]:
+        """Have a message that ended decided about once more; done once that is durable.
+
+        Raises OverloadError at once where nothing is taken.
+        """
+        if self._unready or self._queued >= self.settings.queue_max:
+            raise OverloadError(self._unready or "too much is waiting to be stored or sent")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queued += 1
+        self._post(row.customer, Redeliver(row.message_id, self.clock.now()), Ticket(done, 1))
+        return done
+
     def _post(self, customer: str, given: Input | Move | Halt, ticket: Ticket | None) -> None:
         actor = self.directory.get(customer)
         mailbox = actor.mailbox
@@ -344,6 +355,8 @@ class Runtime(Deciding, Reading, Acting):
             self.calls.offer(batch.calls)
         for call_id in batch.recalls:  # after the offer: it may be in the same commit
             self.calls.recall(call_id)
+        for effect in batch.withheld:
+            self.outbox.withhold(effect.customer, effect.message_id)
 
     def _roll_back(self, batches: list[Batch], reason: StoreError) -> None:
         """Throw away everything decided since the last durable commit, and tell who waited."""

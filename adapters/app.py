@@ -19,6 +19,7 @@ import msgspec
 import structlog
 import uvloop
 
+from actors.breakers import Standing
 from actors.lanes import Pace
 from actors.ports import Channel, Clock, Store
 from actors.rows import ActQuery
@@ -52,6 +53,7 @@ from adapters.telemetry.logs import mark
 from adapters.telemetry.metrics import LoopLag
 from engine.calendars import warm
 from engine.errors import NextbeatError, Problem, ProgramError, StoreError
+from engine.events import Failure
 from engine.instants import SECOND_MS
 from engine.program.compile import compile_earlier, compile_source
 from engine.program.journey import Journey
@@ -176,6 +178,7 @@ class App:
             keepers=[find_inbox(self.channels) or Inbox(data / INBOX_FILE)],
             caller=HttpCaller(environ),
         )
+        self.runtime.outbox.watch = tell_of_provider
         self._gateway: Gateway | None = None
         self._sweeper = Sweeper(self.store, clock, find_inbox(self.channels))
         self._lag = LoopLag()
@@ -324,6 +327,17 @@ class App:
 def _carriers(channel: ChannelProgram) -> tuple[object, ...]:
     """Give what a channel's providers were made from."""
     return channel.adapter, channel.settings, channel.backup
+
+
+def tell_of_provider(standing: Standing) -> None:
+    """Log that a provider is given up on, or is well again: once each time."""
+    fields = {"channel": standing.channel, "provider": standing.provider}
+    if not standing.cause:
+        logger.info("a provider takes messages again", **fields)
+    elif standing.cause == Failure.CONFIG:
+        logger.error("a provider refuses us: mend its account or our settings", **fields)
+    else:
+        logger.warning("a provider is down; its messages wait", **fields)
 
 
 def tune_interpreter() -> None:

@@ -23,6 +23,7 @@ from engine.program.model import (
     BackupSpec,
     ChannelSpec,
     MessageSpec,
+    MessageTypeSpec,
     WorkspaceSpec,
 )
 from engine.program.names import Names
@@ -51,6 +52,7 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
     for name, kind in spec.message_types.items():
         names.check_all("channels", kind.channels, ("message_types", name, "channels"))
         _check_capabilities(name, spec, faults)
+        _check_fallbacks(name, kind, names, faults)
     check_policies(spec, names, faults)
     check_words(spec, faults)
     check_catalogue(spec.catalogue, faults)
@@ -173,6 +175,19 @@ def _check_capabilities(name: str, spec: WorkspaceSpec, faults: Faults) -> None:
             faults.add(path, f"none of its channels supports {quote(capability)}", hint)
 
 
+def _check_fallbacks(name: str, kind: MessageTypeSpec, names: Names, faults: Faults) -> None:
+    path: Path = ("message_types", name)
+    if kind.follow_up:
+        names.check("channels", kind.follow_up, (*path, "follow_up"))
+    if kind.fallback is not UNSET and len(kind.channels) == 1:
+        message = "there is no other channel that could follow"
+        hint = "name a second channel in `channels`, or use `follow_up`"
+        faults.add((*path, "fallback"), message, hint, at_key=True)
+    if kind.urgent and kind.choose != "best":
+        message = "without `choose: best` this changes nothing"
+        faults.add((*path, "urgent"), message, "write choose: best, or leave it out", at_key=True)
+
+
 def _check_message(
     name: str, message: MessageSpec, spec: WorkspaceSpec, names: Names, faults: Faults
 ) -> None:
@@ -193,6 +208,9 @@ def _check_message(
         return
     if faults.touches((*path, "content")) or faults.touches(("message_types", message.type)):
         return
+    if kind.follow_up and kind.follow_up not in message.content:
+        problem = f"there is no content for {quote(kind.follow_up)}, which follows up on its type"
+        faults.add((*path, "content"), problem, f"add {kind.follow_up!r} or 'default' to it")
     if not any(channel in message.content for channel in kind.channels):
         problem = f"there is no content for any channel of its type: {_list(kind.channels)}"
         faults.add((*path, "content"), problem, f"add {kind.channels[0]!r} or 'default' to it")

@@ -19,10 +19,19 @@ from engine.program.journey import Goal, Journey
 from engine.program.journeymodel import JourneySpec
 from engine.program.leaves import Leaves
 from engine.program.model import ChannelSpec, MessageSpec, MessageTypeSpec
-from engine.program.places import Path
+from engine.program.places import Path, format_path
 from engine.program.plain import dict_or_none
 from engine.program.policymodel import PoliciesSpec
-from engine.program.program import SESSION, Backup, Cap, Channel, Message, MessageType, Template
+from engine.program.program import (
+    SESSION,
+    Backup,
+    Cap,
+    Channel,
+    Fallback,
+    Message,
+    MessageType,
+    Template,
+)
 from engine.program.steps import compile_steps, compile_values
 
 _EVERYWHERE = "*"
@@ -38,6 +47,8 @@ _HTML_TAG = re.compile(
 )
 _VERSION_DIGITS = 16
 _MIGRATE = "migrate"  # is about older versions: it makes none of its own
+
+_OF_JOURNEY = ("event", "entry", "journey")  # names of templates
 
 _Item = TypeVar("_Item")
 
@@ -81,6 +92,9 @@ def compile_channel(name: str, spec: ChannelSpec, leaves: Leaves) -> Channel:
         settings=spec.settings,
         reply_ms=leaves.duration_or_none(spec.reply_window, (*path, "reply_window")),
         reply_event=spec.reply_event,
+        unreachable_ms=leaves.duration(spec.unreachable, (*path, "unreachable")),
+        engagement=spec.engagement,
+        latency_ms=leaves.duration_or_none(spec.latency, (*path, "latency")),
         backup=None if spec.backup is UNSET else Backup(spec.backup.adapter, spec.backup.settings),
         budget=None if spec.budget is UNSET else spec.budget,
     )
@@ -113,6 +127,29 @@ def compile_type(
         window=hours,
         caps=_compile_caps(spec.caps, (*path, "caps"), leaves),
         release=policies.release.policy if spec.release is UNSET else spec.release,
+        fallbacks=_compile_fallbacks(spec, (*path, "fallback"), leaves),
+        follow_up=spec.follow_up,
+        max_cost=None if spec.max_cost is UNSET else spec.max_cost,
+        chooses_best=spec.choose == "best",
+        is_urgent=spec.urgent,
+    )
+
+
+def _compile_fallbacks(spec: MessageTypeSpec, path: Path, leaves: Leaves) -> tuple[Fallback, ...]:
+    """Compile when the next channel follows; one rule may stand without a list around it."""
+    if spec.fallback is UNSET:
+        return ()
+    is_list = isinstance(spec.fallback, tuple)
+    rules = spec.fallback if isinstance(spec.fallback, tuple) else (spec.fallback,)
+    places = [(*path, index) if is_list else path for index in range(len(rules))]
+    return tuple(
+        Fallback(
+            unless=rule.unless,
+            within_ms=leaves.duration(rule.within, (*place, "within")),
+            condition=leaves.condition_or_none(rule.if_, (*place, "if")),
+            rule=format_path(place),
+        )
+        for rule, place in zip(rules, places, strict=True)
     )
 
 
@@ -137,7 +174,14 @@ def compile_message(
     kind = types.get(spec.type)
     if kind is None:
         return None
-    return Message(name, kind, content, spec.value, _priority(spec, kinds[spec.type]), enrich)
+    priority, tells_event = _priority(spec, kinds[spec.type]), _tells_event(content)
+    return Message(name, kind, content, spec.value, priority, enrich, tells_event)
+
+
+def _tells_event(content: Mapping[str, Mapping[str, Template]]) -> bool:
+    """Say whether some text shows what a journey began with: such a word in it is enough."""
+    texts = [one.source for fields in content.values() for one in fields.values()]
+    return any(word in text for text in texts for word in _OF_JOURNEY)
 
 
 def _priority(spec: MessageSpec, kind: MessageTypeSpec) -> int:
