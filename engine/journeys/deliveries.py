@@ -27,7 +27,7 @@ from engine.proposals import give_up, propose, refuse
 from engine.reasons import Outcome, Reason
 from engine.records import ReachNoted, Truncated, Unmatched, WakeCleared, WakeSet
 from engine.traits.reach import reach_key
-from engine.traits.sends import ARRIVED, FALLBACK, sends_of
+from engine.traits.sends import ARRIVED, FALLBACK, is_forgotten, sends_of
 from engine.turn import Turn
 
 BUDGET_SPENT = "budget_spent"  # by our own outbox: it says nothing of the customer's address
@@ -55,7 +55,7 @@ def note_reach(turn: Turn, sent: Sent, receipt: Receipt) -> None:
     """Remember that an address was not reached, and until when it is given up."""
     failure, channel = receipt.failure, turn.program.channels.get(sent.channel)
     if failure not in _OF_REACH or receipt.code == BUDGET_SPENT or not sent.address:
-        return
+        return  # who was parted from this customer has their own address
     known = turn.profile.reach.get(reach_key(sent.channel, sent.address))
     until: int | None = None
     if failure == Failure.UNREACHABLE:
@@ -149,7 +149,7 @@ def deliver_again(turn: Turn, message_id: str) -> None:
     if not _may_follow(turn, sent):
         return
     message = turn.program.messages.get(sent.message)
-    if message is not None and message.tells_event and not (sent.event or sent.vars):
+    if message is not None and message.tells_event and is_forgotten(profile, sent):
         seen = "what its journey began with is not kept any more"
         rule = f"messages.{sent.message}.content"
         _end(turn, sent, Block("content", Reason.NO_CONTENT, None, rule, seen))
