@@ -5,9 +5,9 @@ or not at all; through goals, exits and withdrawals, and somebody sends again wh
 kept from the records alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -110,6 +110,9 @@ _happenings = st.lists(
 )
 
 
+_Maker = Callable[["_Life"], Input | None]
+
+
 class _Life:
     """A customer on their way, with what is known from records alone."""
 
@@ -127,7 +130,7 @@ class _Life:
         self.out_at: dict[str, int] = {}
         self.over: set[int] = set()
 
-    def live(self, inputs: list[tuple[int, Any]], until_at: int) -> None:
+    def live(self, inputs: list[tuple[int, _Maker]], until_at: int) -> None:
         for at, make in inputs:
             self._fire(at - 1)
             given = make(self)
@@ -198,16 +201,17 @@ class _Life:
 
     def _is_late(self, sent: Decided, now: int) -> bool:
         """Say that something did not come back of a message within its time."""
-        rules = self.kind.get("fallback", [])
+        written: Any = self.kind.get("fallback", [])
+        rules = cast("list[dict[str, str]]", written if isinstance(written, list) else [written])
         told, since_at = self.statuses[sent.message_id], self.out_at.get(sent.message_id, sent.at)
         return any(
             now >= min(since_at, sent.at) + parse_duration(rule["within"])
             and not any(status in _MET[rule["unless"]] for status in told)
-            for rule in (rules if isinstance(rules, list) else [rules])
+            for rule in rules
         )
 
 
-def _make(number: int, happening: tuple[Any, ...], at: int) -> Any:
+def _make(number: int, happening: tuple[Any, ...], at: int) -> _Maker:
     _, what, status, failure, back, permanent = happening
 
     def make(life: _Life) -> Input | None:
@@ -220,7 +224,8 @@ def _make(number: int, happening: tuple[Any, ...], at: int) -> Any:
                          consents=(said,))  # fmt: skip
         if not life.sent:
             return None
-        message = life.sent[-1 - back % len(life.sent)].message_id
+        place: int = -1 - back % len(life.sent)
+        message = life.sent[place].message_id
         if what == "again":
             return Redeliver(message, at)
         is_failed = status == "failed"
@@ -231,7 +236,7 @@ def _make(number: int, happening: tuple[Any, ...], at: int) -> Any:
     return make
 
 
-def _inputs(happenings: list[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+def _inputs(happenings: list[tuple[Any, ...]]) -> Iterator[tuple[int, _Maker]]:
     traits = {"email": "a@example.com", "phone": "+447700900123", "token": "t"}
     yield ORIGIN_AT, lambda _: Event("e", EventKind.IDENTIFY, "Identified", "u1", None, ORIGIN_AT,
                                      ORIGIN_AT, traits=traits)  # fmt: skip
