@@ -75,7 +75,8 @@ def check_named(
     kind = message.type
     block = check_consent(profile, program, kind.purpose, name, kind.name, now)
     block = block or check_reach(profile, message, channel, now)
-    block = block or check_cost(kind, channel, 0.0)
+    if block is None and kind.max_cost is not None:
+        block = check_cost(kind, channel, 0.0)
     if block is None and program.registries:
         return check_registries(profile, program, kind.purpose, channel, now)
     return block

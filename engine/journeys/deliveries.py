@@ -70,15 +70,17 @@ def note_reach(turn: Turn, sent: Sent, receipt: Receipt) -> None:
     turn.note(ReachNoted(sent.channel, sent.address, failure, receipt.code, receipt.at, until))
 
 
-def heed(turn: Turn, sent: Sent, receipt: Receipt, *, is_news: bool, has_left: bool) -> None:
+def heed(turn: Turn, sent: Sent, receipt: Receipt, *, is_news: bool) -> None:
     """See to a message of which something was heard: that it failed for good, or that it goes on.
 
-    `has_left` says that it is the first that shows that it left.
+    What was heard is in the profile already.
     """
     if is_news:
         _fail_over(turn, sent, receipt)
     elif receipt.status is not ReceiptStatus.FAILED:
-        _go_through(turn, sent, has_left=has_left)
+        kind = turn.program.types.get(sent.message_type)
+        if kind is not None and (kind.fallbacks or kind.follow_up or turn.profile.pending):
+            _go_through(turn, sent, kind)
 
 
 def _fail_over(turn: Turn, sent: Sent, receipt: Receipt) -> None:
@@ -97,18 +99,18 @@ def _fail_over(turn: Turn, sent: Sent, receipt: Receipt) -> None:
         _follow_up(turn, sent)  # better there alone than nowhere
 
 
-def _go_through(turn: Turn, sent: Sent, *, has_left: bool) -> None:
+def _go_through(turn: Turn, sent: Sent, kind: MessageType) -> None:
     """See to a message of which something good was heard."""
-    profile, kind = turn.profile, turn.program.types.get(sent.message_type)
-    fallbacks = () if kind is None else kind.fallbacks
-    if sent.watch_timer and all(_is_met(one, sent) for one in fallbacks):
+    profile = turn.profile
+    if sent.watch_timer and all(_is_met(one, sent) for one in kind.fallbacks):
         _stop_watch(turn, sent)
-    pending = profile.pending.get(sent.proposal) if profile.pending else None
+    pending = profile.pending.get(sent.proposal)
     if pending is not None and pending.attempt > sent.attempt and _has_arrived(kind, sent):
         seen = f"{sent.statuses[-1]} on {sent.channel} meanwhile"
         block = Block("fallback", Reason.SAME_MESSAGE, None, _rule_of(kind), seen)
         refuse(turn, reopen(pending, None, profile), block, pending.channel)
-    if has_left and not (sent.is_over or sent.is_left):
+    has_just_left = sum(status in _LEFT for status in sent.statuses) == 1
+    if has_just_left and not (sent.is_over or sent.is_left):
         _follow_up(turn, sent)
 
 
@@ -176,11 +178,6 @@ def _is_lost(profile: Profile, sent: Sent) -> bool:
 def has_slot(profile: Profile, sent: Sent) -> bool:
     """Say whether a message holds its slot: it did not fail for good so far."""
     return any(slot.message_id == sent.message_id for slot in profile.ledger)
-
-
-def shows_it_left(sent: Sent, receipt: Receipt) -> bool:
-    """Say whether a receipt is the first that shows that a message left."""
-    return receipt.status in _LEFT and not any(status in sent.statuses for status in _LEFT)
 
 
 def _is_ended(sent: Sent) -> bool:
