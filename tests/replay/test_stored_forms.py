@@ -404,9 +404,9 @@ VALUES: dict[str, msgspec.Struct] = {
         },
         pending={5: replace(_PENDING, follows=4)},
         reach={
-            "email/a@example.com": Reach(AT, "unreachable", "452", 0, (AT - 9, AT), 0),
-            "whatsapp/+27821234567": Reach(AT, "not_there", "131026", AT + 9, (), 2),
-            "sms/+27821234567": Reach(AT, "address_dead", "21211", None),
+            "email/00f1": Reach(AT, "unreachable", "452", 0, (AT - 9, AT), 0),
+            "whatsapp/00f2": Reach(AT, "not_there", "131026", AT + 9, (), 2),
+            "sms/00f2": Reach(AT, "address_dead", "21211", None),
         },
     ),
     "profile-calling": Profile("u4", instances={3: replace(_KEYED, call="c_1")}, call_count=7),

@@ -3,6 +3,7 @@
 from actors.memory import settle
 from engine.events import Receipt, ReceiptStatus
 from engine.program.compile import compile_source
+from engine.traits.reach import reach_key
 from tests.shards import WORKSPACE, Shard, changed
 
 _FALLBACK = {"unless": "delivered", "within": "2m"}
@@ -60,10 +61,10 @@ async def test_addresses_that_are_given_up_come_along_and_go_back() -> None:
     failed = Receipt("r", "u2", sent.message_id, ReceiptStatus.FAILED, now, now, "550",
                      failure="address_dead")  # fmt: skip
     await shard.submit(failed)
-    assert list((await shard.profile("u2")).reach) == ["email/u2@example.com"]
+    assert list((await shard.profile("u2")).reach) == [reach_key("email", "u2@example.com")]
     await shard.runtime.partings.merge("u1", "u2")
-    assert list((await shard.profile("u1")).reach) == ["email/u2@example.com"]
+    assert list((await shard.profile("u1")).reach) == [reach_key("email", "u2@example.com")]
     await shard.runtime.partings.unmerge("u1", "u2")
     assert (await shard.profile("u1")).reach == {}
-    assert list((await shard.profile("u2")).reach) == ["email/u2@example.com"]
+    assert list((await shard.profile("u2")).reach) == [reach_key("email", "u2@example.com")]
     await shard.runtime.stop()
