@@ -47,8 +47,9 @@ _OF_REACH = (Failure.ADDRESS_DEAD, Failure.NOT_THERE, Failure.UNREACHABLE)
 
 def is_definitive(receipt: Receipt) -> bool:
     """Say whether a receipt means that the message will never arrive on its channel."""
-    failed = receipt.status is ReceiptStatus.FAILED
-    return failed and (receipt.permanent or receipt.failure in DEFINITIVE)
+    if receipt.status is not ReceiptStatus.FAILED:
+        return False
+    return receipt.permanent or receipt.failure in DEFINITIVE or receipt.code == BUDGET_SPENT
 
 
 def note_reach(turn: Turn, sent: Sent, receipt: Receipt) -> None:
@@ -118,9 +119,9 @@ def fall_back(turn: Turn, proposal: int) -> None:
     """Go to the next channel where nothing came back in time."""
     sends = list(sends_of(turn.profile, proposal))
     kind = turn.program.types.get(sends[0].message_type) if sends else None
-    if kind is None or proposal in turn.profile.pending or any(map(_is_ended, sends)):
-        return
-    if any(_has_arrived(kind, one) for one in sends):
+    if kind is None or proposal in turn.profile.pending or sends[0].watch_timer:
+        return  # something else is under way
+    if any(_is_ended(one) or _has_arrived(kind, one) for one in sends):
         return
     sent = sends[0]
     since_at, later_at = sent.out_at or sent.at, None
@@ -148,6 +149,8 @@ def deliver_again(turn: Turn, message_id: str) -> None:
     if not all(_is_lost(profile, one) for one in (sent, *later)):
         turn.note(Unmatched("redelivery"))
         return
+    for one in (sent, *later):
+        _stop_watch(turn, one)
     if not _may_follow(turn, sent):
         return
     message = turn.program.messages.get(sent.message)

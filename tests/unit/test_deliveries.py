@@ -321,6 +321,12 @@ def test_what_the_channels_before_cost_counts() -> None:
     assert "0.35 spent + 1.2 is more than 1.5" in str(world.decisions()[1]["trace"])
 
 
+def test_prices_add_up_as_people_add_them() -> None:
+    channels = {"sms": {**_PHONE, "cost": 0.1}, "voice": {**_PHONE, "cost": 0.2}}
+    world = _story(_otp(max_cost=0.3), channels=channels).track("08:00", "A").until("09:00")
+    assert world.told()[1] == "08:02 a send sent voice"
+
+
 def test_a_message_no_channel_is_cheap_enough_for_is_dropped() -> None:
     world = _story(_otp(max_cost=0.1)).track("08:00", "A")
     assert world.told() == ["08:00 a drop too_costly sms"]
