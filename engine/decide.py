@@ -41,7 +41,6 @@ from engine.journeys.deliveries import (
     heed,
     is_definitive,
     note_reach,
-    shows_it_left,
 )
 from engine.journeys.exits import leave_by_condition, leave_by_event
 from engine.journeys.migrations import is_outdated, migrate
@@ -242,7 +241,6 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
         return
     # The slot is there until the first definitive failure: a temporary one may have come before.
     is_news = is_definitive(receipt) and has_slot(turn.profile, sent)
-    has_left = shows_it_left(sent, receipt)
     turn.note(
         ReceiptNoted(
             sent.message_id,
@@ -263,7 +261,7 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     elif is_news and receipt.failure == Failure.CONSENT:
         _end_consent(turn, sent, receipt, "provider")
     if not sent.is_apart:
-        heed(turn, sent, receipt, is_news=is_news, has_left=has_left)
+        heed(turn, sent, receipt, is_news=is_news)
     if is_news:
         reconsider(turn)  # a slot is free again
     _end_engagement_waits(turn)

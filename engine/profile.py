@@ -180,4 +180,4 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     agenda_zone: str = ""  # by whose clock; "" before the first look
     agenda_from: int = 0  # where that clock is behind another: up to when it was looked at
     call_count: int = 0  # calls that journeys made
-    reach: dict[str, Reach] = {}  # "channel/address" -> what its provider said of it
+    reach: dict[str, Reach] = {}  # "channel/hash of an address" -> what its provider said of it

@@ -263,11 +263,7 @@ class _Parting:
     def _take_records(self, owner: _Other | None, records: Iterable[Record], now: int) -> None:
         for record in records:
             if isinstance(record, (ReceiptNoted, ReachNoted, WakeCleared)):
-                for profile in self._everyone():
-                    evolve(profile, record, now)
-                    if isinstance(record, ReceiptNoted) and record.released:
-                        # Each of them holds the slot, whoever it was sent to.
-                        strike_slot(profile.ledger, profile.tallies, record.message_id)
+                self._take_everywhere(record, now)
             elif isinstance(record, _Move):
                 self._take_move(record, now)
             elif isinstance(record, AgendaKept):
@@ -277,6 +273,16 @@ class _Parting:
                     owner.add("instance", record.instance)
                     self._count(record)
                 evolve(self._ours if owner is None else owner.profile, record, now)
+
+    def _take_everywhere(self, record: ReceiptNoted | ReachNoted | WakeCleared, now: int) -> None:
+        """Give a record to everybody it may be about."""
+        for profile in self._everyone():
+            if isinstance(record, ReachNoted) and not _wrote_to(profile, record):
+                continue
+            evolve(profile, record, now)
+            if isinstance(record, ReceiptNoted) and record.released:
+                # Each of them holds the slot, whoever it was sent to.
+                strike_slot(profile.ledger, profile.tallies, record.message_id)
 
     def _take_move(self, record: _Move, now: int) -> None:
         """Give a record about an instance or a proposal to whose that is."""
@@ -296,6 +302,10 @@ class _Parting:
                 note_message(self._ours, record, now)
                 sent = self._ours.sends[record.message_id]
                 sent.is_apart, sent.event, sent.vars = True, {}, {}  # what it was about is theirs
+            if self._others:
+                for profile in self._everyone():  # nobody knows whose address it went to
+                    if record.message_id in profile.sends:
+                        profile.sends[record.message_id].address = ""
 
     def _count(self, record: Record) -> None:
         """Use up a number that was the other's: who comes later is numbered above it."""
@@ -343,6 +353,12 @@ class _Parting:
             profile.proposal_count = max(profile.proposal_count, other.proposal_count)
             _forget_timers(profile)
         return Parted(ours, theirs)
+
+
+def _wrote_to(profile: Profile, record: ReachNoted) -> bool:
+    """Say whether an address is of somebody's own messages."""
+    told = record.channel, record.address
+    return any(told == (sent.channel, sent.address) for sent in profile.sends.values())
 
 
 def _numbered(record: WakeSet) -> str:

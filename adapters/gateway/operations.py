@@ -26,6 +26,7 @@ from adapters.gateway.parameters import (
 )
 from adapters.gateway.surfaces import SURFACES
 from adapters.gateway.wishes import PreferencesRequest
+from engine.events import Failure
 from engine.intake.item import Item
 from engine.limits import (
     BATCH_ITEMS_MAX,
@@ -58,11 +59,13 @@ class ReceiptRequest(msgspec.Struct, frozen=True, rename="camel"):
         "replied",
         "unsubscribed",
         "complained",
+        "machine_opened",
     ]
     message_id: str | None = None
     code: str = ""
     permanent: bool = False
     timestamp: str | None = None
+    failure: Failure | None = None
 
 
 class ConsentRequest(msgspec.Struct, frozen=True, rename="camel"):

@@ -17,6 +17,8 @@ from engine.program.program import Channel, Message, MessageType, Program
 from engine.reasons import Reason
 from engine.wishes import CHANNEL_PREFERENCES, PREFERRED_CHANNEL
 
+_PLACES = 9  # of an amount of money: 0.1 and 0.2 are 0.3
+
 
 def candidates(
     profile: Profile,
@@ -75,7 +77,8 @@ def check_named(
     kind = message.type
     block = check_consent(profile, program, kind.purpose, name, kind.name, now)
     block = block or check_reach(profile, message, channel, now)
-    block = block or check_cost(kind, channel, 0.0)
+    if block is None and kind.max_cost is not None:
+        block = check_cost(kind, channel, 0.0)
     if block is None and program.registries:
         return check_registries(profile, program, kind.purpose, channel, now)
     return block
@@ -86,7 +89,7 @@ def check_cost(kind: MessageType, channel: Channel, spent: float) -> Block | Non
 
     `spent` is what the channels cost that it took before.
     """
-    if kind.max_cost is None or spent + channel.cost <= kind.max_cost:
+    if kind.max_cost is None or round(spent + channel.cost, _PLACES) <= kind.max_cost:
         return None
     before = f"{spent:g} spent + " if spent else ""
     seen = f"{before}{channel.cost:g} is more than {kind.max_cost:g}"

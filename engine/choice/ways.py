@@ -119,7 +119,9 @@ class Ways:
         turn, proposal = self.turn, self.proposal
         failed: dict[str, bool] = {}
         for sent in turn.profile.sends.values():
-            if sent.proposal in (proposal.number, proposal.follows):
+            if proposal.number in (sent.proposal, sent.follows) or (
+                sent.proposal == proposal.follows
+            ):
                 channel = turn.program.channels.get(sent.channel)
                 self._spent += channel.cost if channel is not None else 0.0
                 failed[sent.channel] = ReceiptStatus.FAILED in sent.statuses

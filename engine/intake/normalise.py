@@ -285,7 +285,7 @@ def _normalise_other(item: Item, envelope: Envelope) -> Receipt:
         raise InputError("bad_receipt", _EXPECTED_STATUS, "status")
     if item.permanent is not None and not isinstance(item.permanent, bool):
         raise InputError("bad_receipt", "expected true or false", "permanent")
-    if item.failure is not None and item.failure not in _FAILURES:
+    if item.failure not in (None, "", *_FAILURES):
         raise InputError("bad_receipt", _EXPECTED_FAILURE, "failure")
     if code is not None and (isinstance(code, bool) or not isinstance(code, str | int)):
         raise InputError("bad_receipt", "expected the provider's code as text", "code")

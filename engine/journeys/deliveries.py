@@ -27,7 +27,7 @@ from engine.proposals import give_up, propose, refuse
 from engine.reasons import Outcome, Reason
 from engine.records import ReachNoted, Truncated, Unmatched, WakeCleared, WakeSet
 from engine.traits.reach import reach_key
-from engine.traits.sends import ARRIVED, FALLBACK, sends_of
+from engine.traits.sends import ARRIVED, FALLBACK, is_forgotten, sends_of
 from engine.turn import Turn
 
 BUDGET_SPENT = "budget_spent"  # by our own outbox: it says nothing of the customer's address
@@ -47,15 +47,16 @@ _OF_REACH = (Failure.ADDRESS_DEAD, Failure.NOT_THERE, Failure.UNREACHABLE)
 
 def is_definitive(receipt: Receipt) -> bool:
     """Say whether a receipt means that the message will never arrive on its channel."""
-    failed = receipt.status is ReceiptStatus.FAILED
-    return failed and (receipt.permanent or receipt.failure in DEFINITIVE)
+    if receipt.status is not ReceiptStatus.FAILED:
+        return False
+    return receipt.permanent or receipt.failure in DEFINITIVE or receipt.code == BUDGET_SPENT
 
 
 def note_reach(turn: Turn, sent: Sent, receipt: Receipt) -> None:
     """Remember that an address was not reached, and until when it is given up."""
     failure, channel = receipt.failure, turn.program.channels.get(sent.channel)
     if failure not in _OF_REACH or receipt.code == BUDGET_SPENT or not sent.address:
-        return
+        return  # who was parted from this customer has their own address
     known = turn.profile.reach.get(reach_key(sent.channel, sent.address))
     until: int | None = None
     if failure == Failure.UNREACHABLE:
@@ -70,15 +71,17 @@ def note_reach(turn: Turn, sent: Sent, receipt: Receipt) -> None:
     turn.note(ReachNoted(sent.channel, sent.address, failure, receipt.code, receipt.at, until))
 
 
-def heed(turn: Turn, sent: Sent, receipt: Receipt, *, is_news: bool, has_left: bool) -> None:
+def heed(turn: Turn, sent: Sent, receipt: Receipt, *, is_news: bool) -> None:
     """See to a message of which something was heard: that it failed for good, or that it goes on.
 
-    `has_left` says that it is the first that shows that it left.
+    What was heard is in the profile already.
     """
     if is_news:
         _fail_over(turn, sent, receipt)
     elif receipt.status is not ReceiptStatus.FAILED:
-        _go_through(turn, sent, has_left=has_left)
+        kind = turn.program.types.get(sent.message_type)
+        if kind is not None and (kind.fallbacks or kind.follow_up or turn.profile.pending):
+            _go_through(turn, sent, kind)
 
 
 def _fail_over(turn: Turn, sent: Sent, receipt: Receipt) -> None:
@@ -97,18 +100,18 @@ def _fail_over(turn: Turn, sent: Sent, receipt: Receipt) -> None:
         _follow_up(turn, sent)  # better there alone than nowhere
 
 
-def _go_through(turn: Turn, sent: Sent, *, has_left: bool) -> None:
+def _go_through(turn: Turn, sent: Sent, kind: MessageType) -> None:
     """See to a message of which something good was heard."""
-    profile, kind = turn.profile, turn.program.types.get(sent.message_type)
-    fallbacks = () if kind is None else kind.fallbacks
-    if sent.watch_timer and all(_is_met(one, sent) for one in fallbacks):
+    profile = turn.profile
+    if sent.watch_timer and all(_is_met(one, sent) for one in kind.fallbacks):
         _stop_watch(turn, sent)
-    pending = profile.pending.get(sent.proposal) if profile.pending else None
+    pending = profile.pending.get(sent.proposal)
     if pending is not None and pending.attempt > sent.attempt and _has_arrived(kind, sent):
         seen = f"{sent.statuses[-1]} on {sent.channel} meanwhile"
         block = Block("fallback", Reason.SAME_MESSAGE, None, _rule_of(kind), seen)
         refuse(turn, reopen(pending, None, profile), block, pending.channel)
-    if has_left and not (sent.is_over or sent.is_left):
+    has_just_left = sum(status in _LEFT for status in sent.statuses) == 1
+    if has_just_left and not (sent.is_over or sent.is_left):
         _follow_up(turn, sent)
 
 
@@ -116,9 +119,9 @@ def fall_back(turn: Turn, proposal: int) -> None:
     """Go to the next channel where nothing came back in time."""
     sends = list(sends_of(turn.profile, proposal))
     kind = turn.program.types.get(sends[0].message_type) if sends else None
-    if kind is None or proposal in turn.profile.pending or any(map(_is_ended, sends)):
-        return
-    if any(_has_arrived(kind, one) for one in sends):
+    if kind is None or proposal in turn.profile.pending or sends[0].watch_timer:
+        return  # something else is under way
+    if any(_is_ended(one) or _has_arrived(kind, one) for one in sends):
         return
     sent = sends[0]
     since_at, later_at = sent.out_at or sent.at, None
@@ -146,10 +149,12 @@ def deliver_again(turn: Turn, message_id: str) -> None:
     if not all(_is_lost(profile, one) for one in (sent, *later)):
         turn.note(Unmatched("redelivery"))
         return
+    for one in (sent, *later):
+        _stop_watch(turn, one)
     if not _may_follow(turn, sent):
         return
     message = turn.program.messages.get(sent.message)
-    if message is not None and message.tells_event and not (sent.event or sent.vars):
+    if message is not None and message.tells_event and is_forgotten(profile, sent):
         seen = "what its journey began with is not kept any more"
         rule = f"messages.{sent.message}.content"
         _end(turn, sent, Block("content", Reason.NO_CONTENT, None, rule, seen))
@@ -176,11 +181,6 @@ def _is_lost(profile: Profile, sent: Sent) -> bool:
 def has_slot(profile: Profile, sent: Sent) -> bool:
     """Say whether a message holds its slot: it did not fail for good so far."""
     return any(slot.message_id == sent.message_id for slot in profile.ledger)
-
-
-def shows_it_left(sent: Sent, receipt: Receipt) -> bool:
-    """Say whether a receipt is the first that shows that a message left."""
-    return receipt.status in _LEFT and not any(status in sent.statuses for status in _LEFT)
 
 
 def _is_ended(sent: Sent) -> bool:

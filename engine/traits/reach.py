@@ -4,13 +4,14 @@ Asked by `engine.gates.reach` for each channel a message may take, and by condit
 of an address is about that address alone: another one can be reached until the contrary is known.
 """
 
+from engine.ids import stable_hash
 from engine.measures.reach import Reach
 from engine.profile import Profile
 
 
 def reach_key(channel: str, address: str) -> str:
-    """Name an address on a channel."""
-    return f"{channel}/{address}"
+    """Name an address on a channel, without saying what it is: keys are shown in places."""
+    return f"{channel}/{stable_hash('reach', address).hex()}"
 
 
 def find_address(profile: Profile, identity: str) -> str:

@@ -68,6 +68,12 @@ def sends_of(profile: Profile, proposal: int) -> Iterator[Sent]:
     return (one for one in reversed(profile.sends.values()) if one.proposal == proposal)
 
 
+def is_forgotten(profile: Profile, sent: Sent) -> bool:
+    """Say whether what its journey began with is not kept with a message any more."""
+    recent = islice(reversed(profile.sends), SENDS_EVENT_MAX)
+    return not (sent.event or sent.vars) and sent.message_id not in recent
+
+
 def note_receipt(profile: Profile, record: ReceiptNoted) -> None:
     """Take in what became of a message."""
     sent = profile.sends.get(record.message_id)

@@ -133,6 +133,17 @@ _KEYED = Instance(
 _BRANCH = Instance(4, "recovery", "v1", AT, 5, key="c1", since_at=AT - 7, parent=3)
 
 
+_CALLED = Called(
+    3, "recovery", "quote", "c_1", "POST", "https://crm.example/quote", {"X-Team": "growth"},
+    '{"customer":"u1"}', AT, 10_000, {"Authorization": "CRM_TOKEN"}, "CRM_SECRET",
+    takes_answer=True, allow_private=True, refused="the body is too long",
+)  # fmt: skip
+_FOLLOW_UP = Decided(
+    "d_3", AT, "receipt", "r-2", "recovery", 4, "first", "cart", "promo", Outcome.DROP,
+    Reason.TOO_COSTLY, "sms", None, (), "sha256:0", 6, AT - 5, None, "sms", (), 1, follows=4,
+)  # fmt: skip
+
+
 def _series() -> Series:
     series = Series()
     add(series, AT - 9, edge_at=0)
@@ -247,53 +258,14 @@ VALUES: dict[str, msgspec.Struct] = {
         event={"price": 80},
         vars={"offer": "gold"},
     ),
-    "decided-follows": Decided(
-        "d_3",
-        AT,
-        "receipt",
-        "r-2",
-        "recovery",
-        4,
-        "first",
-        "cart",
-        "promo",
-        Outcome.DROP,
-        Reason.TOO_COSTLY,
-        "sms",
-        None,
-        (),
-        "sha256:0",
-        6,
-        AT - 5,
-        None,
-        "sms",
-        (),
-        1,
-        follows=4,
-    ),
+    "decided-follows": _FOLLOW_UP,
     "gathered": Gathered("0f3a", Shape.AFFINITY, AT, "shoes", 86_400_000, 2.5),
     "counted": Counted("Order Completed", AT, 86_400_000, {"revenue": 12.5}),
     "suppressed": Suppressed("just_bought", AT),
     "entered": Entered(3, "recovery", "v1", AT, {"price": 80}, "Product Added", 1),
     "entered-keyed": Entered(3, "recovery", "v1", AT, {}, "Product Added", 1, "c1", AT - 7),
     "entered-counted": Entered(3, "recovery", "v1", AT, {}, "Go", 1, "c1", AT - 7, 9),
-    "called": Called(
-        3,
-        "recovery",
-        "quote",
-        "c_1",
-        "POST",
-        "https://crm.example/quote",
-        {"X-Team": "growth"},
-        '{"customer":"u1"}',
-        AT,
-        10_000,
-        {"Authorization": "CRM_TOKEN"},
-        "CRM_SECRET",
-        takes_answer=True,
-        allow_private=True,
-        refused="the body is too long",
-    ),
+    "called": _CALLED,
     "call-recalled": CallRecalled("c_1"),
     "call": Call(
         "c_1",
@@ -432,9 +404,9 @@ VALUES: dict[str, msgspec.Struct] = {
         },
         pending={5: replace(_PENDING, follows=4)},
         reach={
-            "email/a@example.com": Reach(AT, "unreachable", "452", 0, (AT - 9, AT), 0),
-            "whatsapp/+27821234567": Reach(AT, "not_there", "131026", AT + 9, (), 2),
-            "sms/+27821234567": Reach(AT, "address_dead", "21211", None),
+            "email/00f1": Reach(AT, "unreachable", "452", 0, (AT - 9, AT), 0),
+            "whatsapp/00f2": Reach(AT, "not_there", "131026", AT + 9, (), 2),
+            "sms/00f2": Reach(AT, "address_dead", "21211", None),
         },
     ),
     "profile-calling": Profile("u4", instances={3: replace(_KEYED, call="c_1")}, call_count=7),

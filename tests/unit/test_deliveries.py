@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from engine.ids import message_id
+from engine.measures.engaged import Engaged
 from tests.stories import Story
 
 _PHONE = {"adapter": "log", "identity": "phone"}
@@ -320,7 +321,35 @@ def test_what_the_channels_before_cost_counts() -> None:
     assert "0.35 spent + 1.2 is more than 1.5" in str(world.decisions()[1]["trace"])
 
 
+def test_prices_add_up_as_people_add_them() -> None:
+    channels = {"sms": {**_PHONE, "cost": 0.1}, "voice": {**_PHONE, "cost": 0.2}}
+    world = _story(_otp(max_cost=0.3), channels=channels).track("08:00", "A").until("09:00")
+    assert world.told()[1] == "08:02 a send sent voice"
+
+
 def test_a_message_no_channel_is_cheap_enough_for_is_dropped() -> None:
     world = _story(_otp(max_cost=0.1)).track("08:00", "A")
     assert world.told() == ["08:00 a drop too_costly sms"]
     assert world.decisions()[0]["reason_class"] == "healthy"
+
+
+# Opened by a machine.
+
+
+def test_what_a_machine_opened_nobody_has_read() -> None:
+    waits = {"engagement": "s", "kinds": ["opened", "clicked", "replied"], "up_to": "1h"}
+    steps = [
+        {"send": "a", "id": "s"},
+        {"wait_for": waits, "then": [{"exit": "read"}], "else": [{"exit": "unread"}]},
+    ]
+    journeys = {"j": {"trigger": {"event": "A"}, "steps": steps}}
+    mail = {"purpose": "service", "channels": ["email"]}
+    read = 'engagement("email", "opened", "7d") > 0'
+    world = _story(mail, journeys=journeys, segments={"reader": read}).track("08:00", "A")
+    world.receipt("08:01", "a", "machine_opened").until("10:00")
+    assert world.endings() == {"j/unread": 1}
+    assert world.profile().segments == {}
+    scores = world.profile().measures["engaged/email"]
+    assert isinstance(scores, Engaged)
+    assert (scores.sent, scores.opened) == (1, 0)
+    assert world.receipt("08:30", "a", "opened").endings() == {"j/read": 1}

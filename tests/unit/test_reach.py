@@ -7,9 +7,10 @@ import pytest
 from engine.instants import DAY_MS
 from engine.limits import REACH_MAX, SOFT_BOUNCES_MAX
 from engine.measures.reach import Reach, note_reached, note_unreached, unite_reach
+from engine.traits.reach import reach_key
 from tests.stories import Story, at
 
-_KEY = "whatsapp/+447700900123"
+_KEY = reach_key("whatsapp", "+447700900123")
 
 
 def _story(**changes: Any) -> Story:
