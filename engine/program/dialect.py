@@ -7,6 +7,7 @@ Rules
   is the name the caller passes, and so are `"now"` and `"today"` in the `date` filter.
 - Loops, nesting, variables and output are bounded.
 - `{% abort_message 'reason' %}` ends the rendering: this customer gets nothing, for this reason.
+- Beside the library's filters there are those of `localised`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -35,6 +36,7 @@ from engine.limits import (
 from engine.localtime import zone as find_zone
 from engine.program.dates import format_moment, read_moment
 from engine.program.faults import quote
+from engine.program.localised import FILTERS
 
 _REASON_LENGTH_MAX = 80
 _READ_FROM_FILES = ("include", "render")
@@ -74,6 +76,8 @@ def dialect(*, html: bool) -> Environment:
         if function.__module__ == array.__name__ or name == "slice":
             language.filters[name] = _bound_ranges(function)
     language.add_filter("date", _date)
+    for name, function in FILTERS.items():
+        language.add_filter(name, function)
     return language
 
 

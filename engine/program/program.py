@@ -18,6 +18,7 @@ from engine.program.journey import Agenda, Journey, WaitFor
 from engine.program.mappings import Mappings
 from engine.program.privacy import Pii, Retention
 from engine.program.scope import Scope
+from engine.program.sizes import NO_LIMITS, Limits
 from engine.records import Shape
 from engine.traits.live import RFM_DEFAULT, LiveTrait, RfmRules
 from engine.windows import Window
@@ -118,6 +119,17 @@ class Suppression(msgspec.Struct, frozen=True):
     rule: str
 
 
+class Tracking(msgspec.Struct, frozen=True):
+    """Whether it is noticed that a message is opened, and its links followed.
+
+    None is left to the channel, and there it is no. With a `purpose` it takes consent to that.
+    """
+
+    clicks: bool | None = None
+    opens: bool | None = None
+    purpose: str | None = None
+
+
 class Channel(msgspec.Struct, frozen=True):
     """One way to reach a customer, as the workspace describes it.
 
@@ -137,6 +149,8 @@ class Channel(msgspec.Struct, frozen=True):
     settings: Mapping[str, Any]
     reply_ms: int | None = None  # how long after the customer wrote free-form content may go
     reply_event: str = ""
+    limits: Limits = NO_LIMITS
+    tracking: Tracking = Tracking()
 
 
 class MessageType(msgspec.Struct, frozen=True):
@@ -154,6 +168,7 @@ class MessageType(msgspec.Struct, frozen=True):
     window: Window | None = None
     caps: tuple[Cap, ...] = ()
     release: str = "all"  # of what piled up while hours were closed: all, newest, best or drop
+    tracking: Tracking = Tracking()
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -162,6 +177,7 @@ class Template(msgspec.Struct, frozen=True):
     source: str
     render: Callable[[Mapping[str, Any]], str]
     traits: tuple[str, ...] = ()  # those it shows that have to be worked out
+    is_local: bool = False  # it asks in which locale it is read
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -173,6 +189,7 @@ class Message(msgspec.Struct, frozen=True):
     value: float
     priority: int = 50  # 0 to 100: who goes first where several want the same customer
     enrich: tuple[tuple[str, Condition], ...] = ()  # traits to write where nothing is sent
+    locales: Mapping[str, Mapping[str, Mapping[str, Template]]] = {}  # content by locale
 
     @property
     def rank(self) -> tuple[int, float]:
