@@ -34,7 +34,7 @@ from adapters.channels.registry import (
 from adapters.clock import WallClock
 from adapters.files.registries import load_registries
 from adapters.files.workspaces import read_workspace, source_bytes
-from adapters.gateway import centre, confirm, inbox, unsubscribe
+from adapters.gateway import centre, confirm, inbox, tracking, unsubscribe
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.settings import GatewaySettings
 from adapters.inbox import Inbox
@@ -204,6 +204,7 @@ class App:
             mounts.append(lambda host: unsubscribe.routes(host, signer))
             mounts.append(lambda host: confirm.routes(host, signer))
             mounts.append(lambda host: centre.routes(host, signer))
+            mounts.append(lambda host: tracking.routes(host, signer))
         return mounts
 
     async def __aexit__(
