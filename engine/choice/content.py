@@ -25,8 +25,8 @@ from engine.links import PREFERENCES, UNSUBSCRIBE, confirm_link
 from engine.profile import Profile
 from engine.program.locales import locale_chain, pick_locale, writing_locale
 from engine.program.medium import Medium
-from engine.program.program import Channel, Message, Program, Template, Tracking
-from engine.program.sizes import NO_LIMITS, find_excess
+from engine.program.program import UNTRACKED, Message, Program, Template
+from engine.program.sizes import NO_LIMITS, Limits, find_excess
 from engine.program.smstext import plain_spaces
 from engine.program.templates import CONFIRM_NAME, TemplateAbort, TemplateError
 from engine.program.view import shown_traits
@@ -34,7 +34,6 @@ from engine.records import Check
 from engine.traits.derived import find_locale
 
 _NOTHING: Mapping[str, Any] = {}
-_UNTRACKED = Tracking()
 _CURRENCY = "currency"
 
 Templates = Mapping[str, Template]
@@ -98,7 +97,12 @@ def render(  # noqa: PLR0913 - each is a name that templates can use
 ) -> dict[str, str]:
     """Render every field of a content. Raises TemplateError or TemplateAbort."""
     message, templates = content.message, content.fields
-    shown = [name for template in templates.values() for name in template.traits]
+    shown: list[str] = []
+    is_timed = is_local = False
+    for template in templates.values():
+        shown += template.traits
+        is_timed = is_timed or "now" in template.source
+        is_local = is_local or template.is_local
     names: dict[str, Any] = {
         "profile": shown_traits(shown, profile, program, now),
         "event": event,
@@ -111,9 +115,9 @@ def render(  # noqa: PLR0913 - each is a name that templates can use
         "unsubscribe_url": UNSUBSCRIBE,
         "preferences_url": PREFERENCES,
     }
-    if any("now" in template.source for template in templates.values()):
+    if is_timed:
         names["now"] = format_instant(now)  # a twentieth of all it takes to render
-    if any(template.is_local for template in templates.values()):
+    if is_local:
         reader = find_locale(profile, program) if content.reader is None else content.reader
         names["locale"] = writing_locale(reader, content.locale or program.defaults.locale)
         names[_CURRENCY] = _find_currency(event, program)
@@ -124,31 +128,24 @@ def render(  # noqa: PLR0913 - each is a name that templates can use
         names[CONFIRM_NAME] = confirm_link(now + rule.expires_ms)
     rendered = {field: template.render(names) for field, template in templates.items()}
     channel = program.channels.get(content.channel)
-    if channel is None:
+    if channel is None:  # only a journey of an older workspace can name it
         return rendered
-    return _fit(rendered, content, channel, _mark(profile, program, message, channel, now))
+    if channel.limits is not NO_LIMITS:
+        rendered = _fit(rendered, content, channel.limits)
+    if message.type.tracking is not UNTRACKED or channel.tracking is not UNTRACKED:
+        mark = find_tracking(profile, program, message.type, channel, now)
+        return {**rendered, TRACKING: mark} if mark else rendered
+    return rendered
 
 
-def _mark(profile: Profile, program: Program, message: Message, channel: Channel, now: int) -> str:
-    """Tell what is to be tracked; nearly always nothing, which costs nothing."""
-    kind = message.type
-    if kind.tracking == _UNTRACKED == channel.tracking:
-        return ""
-    return find_tracking(profile, program, kind, channel, now)
-
-
-def _fit(rendered: dict[str, str], content: Content, channel: Channel, mark: str) -> dict[str, str]:
+def _fit(rendered: dict[str, str], content: Content, limits: Limits) -> dict[str, str]:
     """Make it fit its channel. Raises TemplateError where it can't."""
-    limits = channel.limits
-    if limits is not NO_LIMITS:
-        if limits.medium is Medium.SMS:
-            rendered = {field: plain_spaces(text) for field, text in rendered.items()}
-        excess = find_excess(limits, rendered)
-        if excess is not None:
-            place = f"{content.rule}.{excess.field}" if excess.field else content.rule
-            raise TemplateError(f"{place}: {excess.text}")
-    if mark:
-        rendered[TRACKING] = mark
+    if limits.medium is Medium.SMS:
+        rendered = {field: plain_spaces(text) for field, text in rendered.items()}
+    excess = find_excess(limits, rendered)
+    if excess is not None:
+        place = f"{content.rule}.{excess.field}" if excess.field else content.rule
+        raise TemplateError(f"{place}: {excess.text}")
     return rendered
 
 

@@ -7,9 +7,11 @@ much is certain when the workspace is loaded. The rest is checked when a message
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from msgspec import UNSET
+
 from engine.effects import TRACKING
 from engine.program.cldr import CLDR_VERSION
-from engine.program.contentmodel import HTML_FIELD, MJML, ContentFileSpec, ContentSpec
+from engine.program.contentmodel import HTML_FIELD, MJML, ContentFileSpec, ContentSpec, LimitsSpec
 from engine.program.faults import Faults, quote
 from engine.program.locales import LocaleError, canonical_locale
 from engine.program.localised import is_local
@@ -43,10 +45,11 @@ def check_contents(spec: WorkspaceSpec, faults: Faults) -> None:
     locale = spec.defaults.locale
     if locale:
         _check_locale(locale, ("defaults", "locale"), faults)
-    limits = {
-        name: compile_limits(find_medium(name, channel), channel.limits)
-        for name, channel in spec.channels.items()
-    }
+    limits: dict[str, Limits] = {}
+    for name, channel in spec.channels.items():
+        medium = find_medium(name, channel)
+        limits[name] = compile_limits(medium, channel.limits)
+        _check_limits(medium, channel.limits, ("channels", name, "limits"), faults)
     for name, message in spec.messages.items():
         path: Path = ("messages", name)
         _check_locales(message, (*path, "locales"), faults)
@@ -58,6 +61,17 @@ def check_contents(spec: WorkspaceSpec, faults: Faults) -> None:
             for one in names:
                 if one in limits:
                     _check_size(fields, limits[one], (*path, *where, channel), faults)
+
+
+def _check_limits(medium: Medium, limits: LimitsSpec, path: Path, faults: Faults) -> None:
+    """Refuse a limit of what such a channel's messages do not have."""
+    for name, limit, owner in (
+        ("segments", limits.segments, Medium.SMS),
+        ("bytes", limits.bytes, Medium.PUSH),
+    ):
+        if limit is not UNSET and medium is not owner:
+            problem = f"{name} are counted of {owner.value} only, and this is {medium.value}"
+            faults.add((*path, name), problem, "limit its `body`, `subject` or `title`")
 
 
 def _walk(message: MessageSpec) -> Iterator[tuple[Path, str, Fields]]:
@@ -153,8 +167,8 @@ def doubt_contents(spec: WorkspaceSpec, doubts: Faults) -> None:
     }
     for name, message in spec.messages.items():
         path: Path = ("messages", name)
-        _doubt_locales(message, path, doubts)
         served = spec.message_types[message.type].channels
+        _doubt_locales(message, served, path, doubts)
         for where, channel, fields in _walk(message):
             names: Iterable[str] = served if channel == DEFAULT_CONTENT else (channel,)
             if any(one in sms for one in names):
@@ -169,17 +183,22 @@ def doubt_contents(spec: WorkspaceSpec, doubts: Faults) -> None:
             doubts.add(("channels", name, "tracking", "clicks"), problem, hint)
 
 
-def _doubt_locales(message: MessageSpec, path: Path, doubts: Faults) -> None:
-    """Doubt a locale without what other locales have."""
-    channels = dict.fromkeys(channel for content in message.locales.values() for channel in content)
+def _doubt_locales(message: MessageSpec, served: Iterable[str], path: Path, doubts: Faults) -> None:
+    """Doubt a locale that has nothing for a channel on which others are told something."""
+    known = (message.content, *message.locales.values())
     for locale, content in message.locales.items():
         if DEFAULT_CONTENT in content:
             continue
-        for channel in channels:
-            if channel not in content:
-                problem = f"there is no content for {quote(channel)}, which other locales have"
-                hint = "who reads it is told there what `content` says"
-                doubts.add((*path, "locales", locale), problem, hint, at_key=True)
+        missing = [
+            channel
+            for channel in served
+            if channel not in content
+            and any(channel in one or DEFAULT_CONTENT in one for one in known)
+        ]
+        if missing:
+            problem = f"there is no content for {', '.join(map(quote, missing))} in this locale"
+            hint = "who reads it is told there what the next locale says, or `content`"
+            doubts.add((*path, "locales", locale), problem, hint, at_key=True)
 
 
 def _doubt_alphabet(fields: Fields, path: Path, doubts: Faults) -> None:

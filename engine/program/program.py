@@ -130,6 +130,9 @@ class Tracking(msgspec.Struct, frozen=True):
     purpose: str | None = None
 
 
+UNTRACKED = Tracking()
+
+
 class Channel(msgspec.Struct, frozen=True):
     """One way to reach a customer, as the workspace describes it.
 
@@ -150,7 +153,7 @@ class Channel(msgspec.Struct, frozen=True):
     reply_ms: int | None = None  # how long after the customer wrote free-form content may go
     reply_event: str = ""
     limits: Limits = NO_LIMITS
-    tracking: Tracking = Tracking()
+    tracking: Tracking = UNTRACKED
 
 
 class MessageType(msgspec.Struct, frozen=True):
@@ -168,7 +171,7 @@ class MessageType(msgspec.Struct, frozen=True):
     window: Window | None = None
     caps: tuple[Cap, ...] = ()
     release: str = "all"  # of what piled up while hours were closed: all, newest, best or drop
-    tracking: Tracking = Tracking()
+    tracking: Tracking = UNTRACKED
 
 
 class Template(msgspec.Struct, frozen=True):

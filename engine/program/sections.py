@@ -24,7 +24,16 @@ from engine.program.model import ChannelSpec, MessageSpec, MessageTypeSpec
 from engine.program.places import Path
 from engine.program.plain import dict_or_none
 from engine.program.policymodel import PoliciesSpec
-from engine.program.program import SESSION, Cap, Channel, Message, MessageType, Template, Tracking
+from engine.program.program import (
+    SESSION,
+    UNTRACKED,
+    Cap,
+    Channel,
+    Message,
+    MessageType,
+    Template,
+    Tracking,
+)
 from engine.program.sizes import compile_limits
 from engine.program.steps import compile_steps, compile_values
 from engine.traits.derived import read_locale
@@ -92,7 +101,8 @@ def compile_channel(name: str, spec: ChannelSpec, leaves: Leaves) -> Channel:
 
 def _compile_tracking(spec: TrackingSpec) -> Tracking:
     written = msgspec.structs.asdict(spec)
-    return Tracking(**{name: value for name, value in written.items() if value is not UNSET})
+    said = {name: value for name, value in written.items() if value is not UNSET}
+    return Tracking(**said) if said else UNTRACKED
 
 
 def _compile_caps(texts: Sequence[str], path: Path, leaves: Leaves) -> tuple[Cap, ...]:

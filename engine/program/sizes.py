@@ -33,14 +33,15 @@ _NUMBERED = re.compile(r"[1-9][0-9]{0,2}")
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much of what is too much on one channel; 0 is without a limit."""
+    """How much one message may be on one channel.
+
+    `segments` are of an SMS, `bytes` of a push message, `characters` by field.
+    """
 
     medium: Medium = Medium.OTHER
     segments: int = 0
-    subject: int = 0
-    title: int = 0
-    body: int = 0
     bytes: int = 0
+    characters: tuple[tuple[str, int], ...] = ()
 
 
 class Excess(msgspec.Struct, frozen=True):
@@ -52,11 +53,11 @@ class Excess(msgspec.Struct, frozen=True):
 
 NO_LIMITS = Limits()
 _DEFAULTS = {
-    Medium.EMAIL: Limits(Medium.EMAIL, subject=998),
+    Medium.EMAIL: Limits(Medium.EMAIL, characters=(("subject", 998),)),
     Medium.SMS: Limits(Medium.SMS, segments=10),
-    Medium.WHATSAPP: Limits(Medium.WHATSAPP, body=4_096),
-    Medium.RCS: Limits(Medium.RCS, body=3_072, title=200),
-    Medium.VOICE: Limits(Medium.VOICE, body=4_000),
+    Medium.WHATSAPP: Limits(Medium.WHATSAPP, characters=(("body", 4_096),)),
+    Medium.RCS: Limits(Medium.RCS, characters=(("body", 3_072), ("title", 200))),
+    Medium.VOICE: Limits(Medium.VOICE, characters=(("body", 4_000),)),
     Medium.PUSH: Limits(Medium.PUSH, bytes=4_096),
 }
 
@@ -69,17 +70,20 @@ def compile_limits(medium: Medium, written: LimitsSpec) -> Limits:
         if not isinstance(limit, UnsetType)
     }
     limits = _DEFAULTS.get(medium, NO_LIMITS)
-    return msgspec.structs.replace(limits, medium=medium, **own) if own else limits
+    if not own:
+        return limits
+    return Limits(
+        medium,
+        segments=own.pop("segments", limits.segments),
+        bytes=own.pop("bytes", limits.bytes),
+        characters=tuple({**dict(limits.characters), **own}.items()),
+    )
 
 
 def find_excess(limits: Limits, content: Mapping[str, str]) -> Excess | None:
     """Find what is too much in a rendered content; None where all of it fits."""
-    for name, most in (
-        ("subject", limits.subject),
-        ("title", limits.title),
-        ("body", limits.body),
-    ):
-        if most and (count := len(content.get(name, ""))) > most:
+    for name, most in limits.characters:
+        if (count := len(content.get(name, ""))) > most:
             text = f"{name} of {count} characters, {most} are the most here (limits.{name})"
             return Excess(name, text)
     finder = _FINDERS.get(limits.medium)

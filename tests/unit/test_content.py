@@ -275,6 +275,12 @@ def test_what_can_never_be_right_is_refused_when_the_workspace_is_loaded(
     assert any(fault in one for one in found), found
 
 
+def test_a_limit_of_what_a_channel_does_not_have_is_refused() -> None:
+    found = faults(shop(channel={"limits": {"segments": 2, "bytes": 900, "body": 3}}))
+    assert found[0] == "channels.sms.limits.bytes: bytes are counted of push only, and this is sms"
+    assert "messages.a.content.default.body: body of 5 characters, 3 are the most" in found[1]
+
+
 def test_a_default_locale_that_is_none_is_refused() -> None:
     assert faults(shop(locale="english")) == ["defaults.locale: 'english' is not a locale"]
 

@@ -355,7 +355,7 @@ def test_a_locale_with_less_to_say_than_others_is_doubted() -> None:
         )
     )
     assert (found.path, found.line) == ("messages.hello.locales.af", 14)
-    assert found.message == "there is no content for 'sms', which other locales have"
+    assert found.message == "there is no content for 'sms' in this locale"
 
 
 @pytest.mark.parametrize(
