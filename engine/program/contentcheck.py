@@ -46,10 +46,10 @@ def check_contents(spec: WorkspaceSpec, faults: Faults) -> None:
     if locale:
         _check_locale(locale, ("defaults", "locale"), faults)
     limits: dict[str, Limits] = {}
-    for name, channel in spec.channels.items():
-        medium = find_medium(name, channel)
-        limits[name] = compile_limits(medium, channel.limits)
-        _check_limits(medium, channel.limits, ("channels", name, "limits"), faults)
+    for name, one in spec.channels.items():
+        medium = find_medium(name, one)
+        limits[name] = compile_limits(medium, one.limits)
+        _check_limits(medium, one.limits, ("channels", name, "limits"), faults)
     for name, message in spec.messages.items():
         path: Path = ("messages", name)
         _check_locales(message, (*path, "locales"), faults)
@@ -58,9 +58,8 @@ def check_contents(spec: WorkspaceSpec, faults: Faults) -> None:
         for where, channel, fields in _walk(message):
             _check_fields(fields, (*path, *where, channel), faults)
             names = served if channel == DEFAULT_CONTENT else (channel,)
-            for one in names:
-                if one in limits:
-                    _check_size(fields, limits[one], (*path, *where, channel), faults)
+            for limit in (limits[served_by] for served_by in names if served_by in limits):
+                _check_size(fields, limit, (*path, *where, channel), faults)
 
 
 def _check_limits(medium: Medium, limits: LimitsSpec, path: Path, faults: Faults) -> None:
