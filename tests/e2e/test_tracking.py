@@ -12,7 +12,7 @@ from actors.memory import MemoryStore, VirtualClock
 from actors.runtime import Runtime
 from adapters.channels.links import check_links, link_channels
 from adapters.gateway import tracking, unsubscribe
-from adapters.gateway.app import serve
+from adapters.gateway.app import Routes, serve
 from adapters.signing import Click, Signer
 from engine.errors import OverloadError, ProgramError
 from engine.events import Receipt
@@ -94,7 +94,7 @@ async def open_shop() -> AsyncGenerator[Tracked]:
     runtime = Runtime(MemoryStore(), clock, compile_source(SHOP), channels)
     await runtime.open()
     await runtime.start()
-    mounts = [
+    mounts: list[Routes] = [
         lambda host: tracking.routes(host, SIGNER),
         lambda host: unsubscribe.routes(host, SIGNER),
     ]
