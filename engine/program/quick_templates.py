@@ -82,7 +82,8 @@ _COMPUTED = ("size", "first", "last")  # keys that Liquid answers where the valu
 _FILTERS = frozenset(
     {
         "abs", "append", "at_least", "at_most", "capitalize", "ceil", "date", "default",
-        "divided_by", "downcase", "escape", "floor", "lstrip", "minus", "modulo", "newline_to_br",
+        "divided_by", "downcase", "escape", "floor", "json", "lstrip", "minus", "modulo",
+        "newline_to_br",
         "plus", "prepend", "remove", "remove_first", "replace", "replace_first", "round", "rstrip",
         "size", "strip", "strip_html", "strip_newlines", "times", "truncate", "truncatewords",
         "upcase", "url_encode", *FILTERS,

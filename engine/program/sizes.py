@@ -24,7 +24,7 @@ from engine.program.contentmodel import LimitsSpec
 from engine.program.medium import Medium
 from engine.program.smstext import UCS_2, measure_sms
 
-_Value = str | int | float
+_Value = str | int | float | None
 _Variables = dict[str, _Value] | list[_Value]
 
 _VARIABLES = "variables"
@@ -122,7 +122,9 @@ def _find_gaps(_limits: Limits, content: Mapping[str, str]) -> Excess | None:
     for number, name in enumerate(sorted(filter(_NUMBERED.fullmatch, variables), key=int), 1):
         if int(name) != number:
             return Excess(_VARIABLES, f"there is a variable {name}, and none numbered {number}")
-    empty = next((name for name, value in variables.items() if not str(value).strip()), None)
+    empty = next(
+        (name for name, value in variables.items() if value is None or not str(value).strip()), None
+    )
     return None if empty is None else Excess(_VARIABLES, f"the variable {empty!r} is empty")
 
 

@@ -209,6 +209,12 @@ WHATSAPP = {"adapter": "whatsapp_cloud", "identity": "phone"}
         (PUSH, {"title": "{{ event.x }}", "body": "{{ event.long }}"}, "some 4269 bytes, 4096"),
         ({**PUSH, "limits": {"title": 3}}, {"title": "{{ event.x }}xxx"}, "title of 4 characters"),
         (WHATSAPP, {"template": "t", "variables": '{"1": "{{ event.none }}"}'}, "'1' is empty"),
+        (
+            WHATSAPP,
+            {"template": "t", "variables": '{"1": {{ event.none | json }}}'},
+            "'1' is empty",
+        ),
+        (WHATSAPP, {"template": "t", "variables": '{"1": {{ event.quote | json }}}'}, ""),
         (WHATSAPP, {"template": "t", "variables": '["a", "{{ event.none }}"]'}, "'2' is empty"),
         (WHATSAPP, {"template": "t", "variables": "{{ event.x }}\n{{ event.none }}\n"}, "'2' is"),
         (WHATSAPP, {"template": "t", "variables": '{"2": "{{ event.x }}"}'}, "none numbered 1"),
