@@ -108,9 +108,13 @@ def plural_category(number: Decimal, locale: str) -> str:
 
 
 def plural_categories(locale: str) -> tuple[str, ...]:
-    """List the categories a language tells apart, `other` among them."""
+    """List the categories that things to be counted take in a language, `other` among them.
+
+    Without `many` where that is only for whole millions, as in French, Spanish and Italian.
+    """
     tags = (*find_data(locale).plural_form.tags, "other")
-    return tuple(one for one in CATEGORIES if one in tags)
+    found = tuple(one for one in CATEGORIES if one in tags)
+    return ("one", "other") if found == ("one", "many", "other") else found
 
 
 @lru_cache(_LOCALES_MAX)

@@ -10,8 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import UNSET
 
 from engine.effects import TRACKING
-from engine.program.cldr import CLDR_VERSION
-from engine.program.contentmodel import HTML_FIELD, MJML, ContentFileSpec, ContentSpec, LimitsSpec
+from engine.program.cldr import CLDR_VERSION, plural_categories
+from engine.program.contentmodel import (
+    HTML_FIELD,
+    MJML,
+    TEMPLATE_FIELD,
+    ContentFileSpec,
+    ContentSpec,
+    LimitsSpec,
+)
 from engine.program.faults import Faults, quote
 from engine.program.locales import LocaleError, canonical_locale
 from engine.program.localised import is_local
@@ -21,7 +28,8 @@ from engine.program.model import DEFAULT_CONTENT, MessageSpec, WorkspaceSpec
 from engine.program.places import Path
 from engine.program.sizes import Limits, compile_limits, find_excess
 from engine.program.smstext import GSM_7, UCS_2, measure_sms, plain_spaces
-from engine.program.templates import TemplateError, fixed_text, is_fixed
+from engine.program.templates import TemplateError, fixed_text, is_fixed, plural_forms
+from engine.traits.derived import read_locale
 
 _FEW = 3  # more characters of another alphabet are no slip: the text is written in it
 Fields = Mapping[str, str | ContentFileSpec]
@@ -57,6 +65,8 @@ def check_contents(spec: WorkspaceSpec, faults: Faults) -> None:
         served = kind.channels if kind is not None else ()
         for where, channel, fields in _walk(message):
             _check_fields(fields, (*path, *where, channel), faults)
+            if channel in spec.channels and spec.channels[channel].reply_window is not UNSET:
+                _check_template(message, channel, fields, (*path, *where, channel), faults)
             names = served if channel == DEFAULT_CONTENT else (channel,)
             for limit in (limits[served_by] for served_by in names if served_by in limits):
                 _check_size(fields, limit, (*path, *where, channel), faults)
@@ -109,6 +119,19 @@ def _check_place(
         faults.add(path, problem, hint, at_key=True)
     if not fields and not faults.touches(path):
         faults.add(path, "this content is empty", "give it a body")
+
+
+def _check_template(
+    message: MessageSpec, channel: str, fields: Fields, path: Path, faults: Faults
+) -> None:
+    """Refuse a locale with free text where another has a template: a closed window asks for all."""
+    approved = TEMPLATE_FIELD in (
+        message.content.get(channel) or message.content.get(DEFAULT_CONTENT) or fields
+    )
+    if (TEMPLATE_FIELD in fields) is not approved:
+        problem = f"`content` has {'a' if approved else 'no'} template here, and this locale has "
+        problem += "none" if approved else "one"
+        faults.add(path, problem, "outside of the reply window only templates go: give it to all")
 
 
 def _check_locale(written: str, path: Path, faults: Faults, *, at_key: bool = False) -> str:
@@ -172,9 +195,10 @@ def doubt_contents(spec: WorkspaceSpec, doubts: Faults) -> None:
             names: Iterable[str] = served if channel == DEFAULT_CONTENT else (channel,)
             if any(one in sms for one in names):
                 _doubt_alphabet(fields, (*path, *where, channel, "body"), doubts)
+            locale = str(where[-1]) if len(where) > 1 else spec.defaults.locale
             for field, text in fields.items():
-                if isinstance(text, str) and is_local(text) and not spec.defaults.locale:
-                    _doubt_language((*path, *where, channel, field), doubts)
+                if isinstance(text, str) and is_local(text):
+                    _doubt_language(text, locale, (*path, *where, channel, field), doubts)
     for name in sms:
         if spec.channels[name].tracking.clicks is True:
             problem = "a link that is tracked takes more than a hundred characters of an SMS"
@@ -223,6 +247,15 @@ def _count(segments: int) -> str:
     return f"{segments} segment{'s' * (segments != 1)}"
 
 
-def _doubt_language(path: Path, doubts: Faults) -> None:
-    problem = "numbers and dates are written as each customer's locale does, whatever this text is"
-    doubts.add(path, problem, "say its language: set defaults.locale")
+def _doubt_language(text: str, locale: str, path: Path, doubts: Faults) -> None:
+    """Doubt a text of which nobody says the language, and plurals that are not those of its own."""
+    if not locale:
+        problem = "numbers and dates are written as each customer's locale does, whatever this is"
+        doubts.add(path, problem, "say its language: set defaults.locale")
+        return
+    needed = plural_categories(read_locale(locale))
+    for forms in plural_forms(text):
+        missing = [one for one in needed if one not in forms]
+        if missing:
+            problem = f"{quote(locale)} has forms that this `plural` has not: {', '.join(missing)}"
+            doubts.add(path, problem, "what takes them is written as `other`")

@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 MJML, HTML_FIELD = "mjml", "html"  # the first is written, the second is what becomes of it
+TEMPLATE_FIELD = "template"  # names what a provider has approved
 
 
 class ContentFileSpec(Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,6 +24,7 @@ from engine.localtime import zone as find_zone
 from engine.program import cldr
 from engine.program.dates import read_moment
 
+PLURAL = "plural"
 _DIGITS_MAX = 6
 _NAMES = ("locale", "currency")
 
@@ -92,7 +93,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "percent": with_context(liquid_filter(_percent)),
     "local_date": with_context(liquid_filter(_local_date)),
     "local_time": with_context(liquid_filter(_local_time)),
-    "plural": with_context(liquid_filter(_plural)),
+    PLURAL: with_context(liquid_filter(_plural)),
 }
 _LOCAL = re.compile(rf"\b(?:{'|'.join((*FILTERS, *_NAMES))})\b")
 

@@ -31,7 +31,7 @@ from engine.errors import NextbeatError
 from engine.limits import TEMPLATE_BYTES_MAX
 from engine.program.dialect import Abort, Names, dialect, open_buffer
 from engine.program.faults import quote, suggest
-from engine.program.localised import is_local
+from engine.program.localised import PLURAL, is_local
 from engine.program.program import Template
 from engine.program.quick_templates import compile_quick
 
@@ -90,6 +90,16 @@ def fixed_text(source: str) -> str:
     """Give what is in a text whoever it is for: all that stands outside of its tags."""
     nodes = _parse(source, html=False).nodes
     return "".join(node.text for node in nodes if isinstance(node, ContentNode))
+
+
+def plural_forms(source: str) -> list[frozenset[str]]:
+    """List which forms each use of the filter `plural` in a text has."""
+    bound = _parse(source, html=False)
+    return [
+        frozenset(one.name for one in used.args if isinstance(one, KeywordArgument))
+        for used in _find_filters(bound.nodes, RenderContext(bound))
+        if used.name == PLURAL
+    ]
 
 
 def is_fixed(source: str) -> bool:

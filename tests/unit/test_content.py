@@ -281,6 +281,35 @@ def test_what_can_never_be_right_is_refused_when_the_workspace_is_loaded(
     assert any(fault in one for one in found), found
 
 
+def test_a_locale_has_a_template_where_the_message_has_one_and_the_window_may_close() -> None:
+    window = {"reply_window": "24h"}
+    spoken = {"content": {"sms": {"template": "t"}}, "locales": {"zu": {"sms": {"body": "x"}}}}
+    (found,) = faults(shop(spoken, channel=window))
+    assert (
+        found
+        == "messages.a.locales.zu.sms: `content` has a template here, and this locale has none"
+    )
+    assert compile_source(shop(spoken)).messages["a"].locales["zu"]
+
+
+def test_the_confirmation_has_its_link_in_every_language() -> None:
+    message = {
+        "type": "ask",
+        "content": {"email": {"body": "{{ confirm_url }}"}},
+        "locales": {"zu": {"email": {"body": "x"}}},
+    }
+    found = faults(
+        shop(
+            message,
+            message_types={"ask": {"purpose": "service", "channels": ["email"]}},
+            double_opt_in={"message": "a", "channels": ["email"]},
+        )
+    )
+    assert found == [
+        "double_opt_in.channels[0]: 'a' has no link to confirm with on this channel in zu"
+    ]
+
+
 def test_a_limit_of_what_a_channel_does_not_have_is_refused() -> None:
     found = faults(shop(channel={"limits": {"segments": 2, "bytes": 900, "body": 3}}))
     assert found[0] == "channels.sms.limits.bytes: bytes are counted of push only, and this is sms"

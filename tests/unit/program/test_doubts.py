@@ -381,6 +381,24 @@ def test_links_that_are_tracked_in_an_sms_are_doubted() -> None:
     assert [one.path for one in spoil(change)] == ["channels.sms.tracking.clicks"]
 
 
+@pytest.mark.parametrize(
+    ("locale", "forms", "expected"),
+    [
+        ("en", "one: '#', other: '#'", []),
+        ("en", "other: '#'", ["'en' has forms that this `plural` has not: one"]),
+        ("pl", "one: '#', other: '#'", ["'pl' has forms that this `plural` has not: few, many"]),
+        ("fr-FR", "one: '#', other: '#'", []),
+        ("ja", "other: '#'", []),
+    ],
+)
+def test_forms_of_a_language_that_a_plural_lacks_are_doubted(
+    locale: str, forms: str, expected: list[str]
+) -> None:
+    change = ("body: hi", f'body: "{{{{ 3 | plural: {forms} }}}}"')
+    found = spoil(change, more=f"defaults: {{locale: {locale}}}")
+    assert [one.message for one in found] == expected
+
+
 def test_a_text_that_asks_for_a_locale_nobody_named_is_doubted() -> None:
     change = ("body: hi", "body: '{{ event.total | money: \"EUR\" }}'")
     (found,) = spoil(change)
