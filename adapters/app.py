@@ -40,7 +40,16 @@ from adapters.channels.wire import Wire
 from adapters.clock import WallClock
 from adapters.files.registries import load_registries
 from adapters.files.workspaces import read_workspace, source_bytes
-from adapters.gateway import centre, confirm, desk, hooks, inbox, unsubscribe, ussd
+from adapters.gateway import (
+    centre,
+    confirm,
+    desk,
+    hooks,
+    inbox,
+    tracking,
+    unsubscribe,
+    ussd,
+)
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.auth import KeyRing
 from adapters.gateway.settings import GatewaySettings, hash_keys
@@ -229,6 +238,7 @@ class App:
             mounts.append(lambda host: unsubscribe.routes(host, signer))
             mounts.append(lambda host: confirm.routes(host, signer))
             mounts.append(lambda host: centre.routes(host, signer))
+            mounts.append(lambda host: tracking.routes(host, signer))
         return mounts
 
     async def __aexit__(

@@ -8,6 +8,10 @@ import msgspec
 BODY_FORMAT = "body_format"
 HTML = "html"
 
+# Another one: what is to be noticed of this message, taken out of the content as it leaves.
+TRACKING = "tracking"
+CLICKS, OPENS = "clicks", "opens"
+
 
 class Send(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Hand this message to its channel."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from engine.choice.content import render
+from engine.choice.content import Content, find_content, render
 from engine.choice.ways import FAILED, Proposal, Ways, check_of, reopen
 from engine.gates.case import Case
 from engine.gates.dedup import check_same_message
@@ -265,12 +265,13 @@ def _carry(ways: Ways, channel: Channel, replaced: Reason | None = None) -> Ruli
     """Render the message and send it; what can't be rendered is dropped, never sent broken."""
     turn, proposal, message = ways.turn, ways.proposal, ways.message
     name = message_id(turn.profile.customer, proposal.number, proposal.attempt)
+    content = find_content(turn.profile, turn.program, message, channel.name)
+    ways.add(*content.checks())
     try:
-        content = render(
+        rendered = render(
             turn.profile,
             turn.program,
-            message,
-            channel.name,
+            content,
             event=proposal.event,
             variables=proposal.vars,
             message_id=name,
@@ -278,9 +279,9 @@ def _carry(ways: Ways, channel: Channel, replaced: Reason | None = None) -> Ruli
             now=turn.now,
         )
     except TemplateAbort as abort:
-        return _unrendered(ways, channel, Reason.NO_CONTENT, str(abort))
+        return _unrendered(ways, content, Reason.NO_CONTENT, str(abort))
     except TemplateError as error:
-        return _unrendered(ways, channel, Reason.TEMPLATE_ERROR, str(error))
+        return _unrendered(ways, content, Reason.TEMPLATE_ERROR, str(error))
     return Ruling(
         Outcome.SEND if replaced is None else Outcome.SUBSTITUTE,
         replaced or Reason.SENT,
@@ -288,15 +289,14 @@ def _carry(ways: Ways, channel: Channel, replaced: Reason | None = None) -> Ruli
         None,
         ways.trace(),
         address(turn.profile, channel),
-        content,
+        rendered,
         name,
     )
 
 
-def _unrendered(ways: Ways, channel: Channel, reason: Reason, seen: str) -> Ruling:
-    rule = f"messages.{ways.message.name}.content.{channel.name}"
-    ways.add(Check(channel.name, "content", "blocked", rule, None, seen[:200]))
-    return Ruling(Outcome.DROP, reason, channel.name, trace=ways.trace())
+def _unrendered(ways: Ways, content: Content, reason: Reason, seen: str) -> Ruling:
+    ways.add(Check(content.channel, "content", "blocked", content.rule, None, seen[:200]))
+    return Ruling(Outcome.DROP, reason, content.channel, trace=ways.trace())
 
 
 def _put_down(turn: Turn, proposal: Proposal, message: Message | None, ruling: Ruling) -> None:

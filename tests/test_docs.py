@@ -44,6 +44,7 @@ from engine import limits
 from engine.program import (
     catalogue,
     consentmodel,
+    contentmodel,
     identitymodel,
     journeymodel,
     lifecycle,
@@ -208,6 +209,8 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
         consentmodel.DoubleOptInSpec,
         consentmodel.PreferenceCentreSpec,
         consentmodel.RegistrySpec,
+        contentmodel.LimitsSpec,
+        contentmodel.TrackingSpec,
         model.DefaultsSpec,
         model.ChannelSpec,
         model.MessageTypeSpec,

@@ -32,6 +32,7 @@ _COMMANDS = {
     "segments": "Show how many customers are in each segment, and who is in one.",
     "journeys": "Show how many customers are in each journey, and where one of them is.",
     "graph": "Draw a journey, with how many customers are at each step.",
+    "preview": "Show what a message says to somebody, and what it costs.",
     "plan": "Tell what another workspace would do to the customers in journeys.",
     "explain": "Tell why a customer did, or did not, get a message.",
     "verify": "Check that a data folder is what was written, and would be decided so again.",

@@ -13,6 +13,7 @@ from engine.instants import format_duration
 from engine.limits import SESSION_MS_DEFAULT, UNREACHABLE_MS_DEFAULT
 from engine.program.catalogue import CatalogueKindSpec
 from engine.program.consentmodel import DoubleOptInSpec, PreferenceCentreSpec, RegistrySpec
+from engine.program.contentmodel import ContentSpec, LimitsSpec, TrackingSpec
 from engine.program.identitymodel import IdentitySpec
 from engine.program.journeymodel import JourneySpec, ValueSpec
 from engine.program.lifecycle import LifecycleSpec
@@ -153,6 +154,8 @@ class ChannelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     ] = UNSET
     settings: ChannelSettings = {}
     backup: BackupSpec | UnsetType = UNSET
+    limits: LimitsSpec = LimitsSpec()
+    tracking: TrackingSpec = TrackingSpec()
 
 
 class FallbackSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -263,19 +266,7 @@ class MessageTypeSpec(Struct, frozen=True, forbid_unknown_fields=True):
             )
         ),
     ] = UNSET
-
-
-class ContentFileSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A text kept in a file of its own."""
-
-    file: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            description="The file, from the workspace's `content` folder.",
-            examples=["welcome.liquid"],
-        ),
-    ]
+    tracking: TrackingSpec = TrackingSpec()
 
 
 class MessageSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -283,14 +274,22 @@ class MessageSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
     type: Annotated[str, Meta(min_length=1, description="The name of a message type.")]
     content: Annotated[
-        dict[str, dict[str, str | ContentFileSpec]],
+        ContentSpec,
         Meta(
             description=(
                 "By channel, fields (subject, body, html, title …) in Liquid; `default` serves the "
-                "channels without content of their own."
+                "channels without content of their own. `mjml` is compiled to `html`."
             )
         ),
     ]
+    locales: Annotated[
+        dict[str, ContentSpec],
+        Meta(
+            description=(
+                "By locale (zu, zu-ZA), content for those who read it; `content` is for all others."
+            )
+        ),
+    ] = {}
     value: Annotated[float, Meta(ge=0, description="What one conversion is worth.")] = 0.0
     priority: (
         Annotated[

@@ -19,6 +19,7 @@ from engine.program.journey import Agenda, Journey, WaitFor
 from engine.program.mappings import Mappings
 from engine.program.privacy import Pii, Retention
 from engine.program.scope import Scope
+from engine.program.sizes import NO_LIMITS, Limits
 from engine.records import Shape
 from engine.traits.live import RFM_DEFAULT, LiveTrait, RfmRules
 from engine.windows import Window
@@ -126,6 +127,20 @@ class Backup(msgspec.Struct, frozen=True):
     settings: Mapping[str, Any]
 
 
+class Tracking(msgspec.Struct, frozen=True):
+    """Whether it is noticed that a message is opened, and its links followed.
+
+    None is left to the channel, and there it is no. With a `purpose` it takes consent to that.
+    """
+
+    clicks: bool | None = None
+    opens: bool | None = None
+    purpose: str | None = None
+
+
+UNTRACKED = Tracking()
+
+
 class Channel(msgspec.Struct, frozen=True):
     """One way to reach a customer, as the workspace describes it.
 
@@ -150,6 +165,8 @@ class Channel(msgspec.Struct, frozen=True):
     latency_ms: int | None = None  # how long a message takes to be seen
     backup: Backup | None = None
     budget: float | None = None  # what a day's messages may cost
+    limits: Limits = NO_LIMITS
+    tracking: Tracking = UNTRACKED
 
 
 class Fallback(msgspec.Struct, frozen=True):
@@ -184,6 +201,7 @@ class MessageType(msgspec.Struct, frozen=True):
     max_cost: float | None = None  # of all channels that one message of it takes
     chooses_best: bool = False  # by score, rather than by the order of `channels`
     is_urgent: bool = False  # the quicker channel goes first
+    tracking: Tracking = UNTRACKED
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -192,6 +210,7 @@ class Template(msgspec.Struct, frozen=True):
     source: str
     render: Callable[[Mapping[str, Any]], str]
     traits: tuple[str, ...] = ()  # those it shows that have to be worked out
+    is_local: bool = False  # it asks in which locale it is read
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -204,6 +223,7 @@ class Message(msgspec.Struct, frozen=True):
     priority: int = 50  # 0 to 100: who goes first where several want the same customer
     enrich: tuple[tuple[str, Condition], ...] = ()  # traits to write where nothing is sent
     tells_event: bool = False  # its content shows what its journey began with, or its variables
+    locales: Mapping[str, Mapping[str, Mapping[str, Template]]] = {}  # content by locale
 
     @property
     def rank(self) -> tuple[int, float]:
