@@ -72,7 +72,7 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         parse_duration(self.retry_for)
 
 
-_ADAPTERS: Mapping[str, Adapter] = {
+BUILT: Mapping[str, Adapter] = {
     "africastalking": africastalking.ADAPTER,
     "apns": apns.ADAPTER,
     "apprise": long_tail.ADAPTER,
@@ -183,10 +183,10 @@ def _build_channel(
     problems: list[Problem],
 ) -> Channel | None:
     place = _place(name)
-    known = _ADAPTERS.get(channel.adapter)
+    known = BUILT.get(channel.adapter)
     if known is None:
         message = f"there is no adapter {channel.adapter[:80]!r}"
-        problems.append(Problem(f"{place}.adapter", message, f"one of {', '.join(_ADAPTERS)}"))
+        problems.append(Problem(f"{place}.adapter", message, f"one of {', '.join(BUILT)}"))
         return None
     before = len(problems)
     written = _read_settings(f"{place}.settings", channel.settings, known, environment, problems)

@@ -119,9 +119,8 @@ def _check_channel(name: str, channel: ChannelSpec, names: Names, faults: Faults
 
 def _check_adapter(spec: ChannelSpec | BackupSpec, path: Path, faults: Faults) -> None:
     if spec.adapter not in ADAPTERS:
-        hint = suggest(spec.adapter, ADAPTERS) or "leave the channel out until it is"
-        message = f"unknown adapter {quote(spec.adapter)}: this version has {_list(ADAPTERS)}"
-        faults.add((*path, "adapter"), message, hint)
+        hint = suggest(spec.adapter, ADAPTERS, "adapters")
+        faults.add((*path, "adapter"), f"unknown adapter {quote(spec.adapter)}", hint)
     for key, value in spec.settings.items():
         _check_setting(key, value, (*path, "settings", key), faults)
 

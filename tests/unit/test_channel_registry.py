@@ -9,6 +9,7 @@ from actors.lanes import Pacing
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.log import LogChannel, LogSettings, mask_address, mask_customer
 from adapters.channels.registry import (
+    BUILT,
     build_channels,
     build_pacing,
     find_inbox,
@@ -17,6 +18,7 @@ from adapters.channels.smtp import SmtpChannel
 from adapters.channels.webhook import WebhookChannel
 from engine.effects import Send
 from engine.errors import ProgramError
+from engine.program.model import ADAPTERS
 from engine.program.program import Channel
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
@@ -219,3 +221,7 @@ async def test_a_log_line_says_what_left_but_not_to_whom(*, show_content: bool) 
     assert ("content" in line) == show_content
     assert "alice@example.com" not in str(line)
     assert "821234" not in str(line)
+
+
+def test_every_adapter_a_workspace_may_name_can_be_built() -> None:
+    assert sorted(BUILT) == sorted(ADAPTERS)

@@ -91,7 +91,7 @@ def test_the_cases_are_many_and_each_is_named_once() -> None:
 def test_all_faults_of_a_workspace_are_reported_in_the_order_of_its_lines() -> None:
     text = write({
         "defaults": "defaults: {timezone: Mars/Olympus}",
-        "channels": "channels:\n  email: {adapter: log, windw: x}\n  sms: {adapter: twilio}",
+        "channels": "channels:\n  email: {adapter: log, windw: x}\n  sms: {adapter: pigeon}",
         **steps("- send: helo\n- wait: soon\n- exit: done\n- send: hello"),
     })  # fmt: skip
     faults = find_faults(text)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from engine.program.model import WorkspaceSpec
+from engine.program.model import ADAPTERS, WorkspaceSpec
 from engine.program.plain import dict_or_none, list_or_none
 from engine.program.schema import workspace_schema
 
@@ -56,12 +56,7 @@ def test_a_step_has_exactly_one_action() -> None:
 
 def test_editors_are_offered_adapters_and_countries() -> None:
     definitions = workspace_schema()["$defs"]
-    assert definitions["Channel"]["properties"]["adapter"]["enum"] == [
-        "log",
-        "smtp",
-        "webhook",
-        "inbox",
-    ]
+    assert definitions["Channel"]["properties"]["adapter"]["enum"] == list(ADAPTERS)
     assert "ZA" in definitions["Defaults"]["properties"]["country"]["enum"]
 
 
