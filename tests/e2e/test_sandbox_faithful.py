@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from hashlib import sha256
 from hmac import digest
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,13 +18,15 @@ import aiosmtplib
 import jwt
 import pytest
 from aiohttp import web
-from pywebpush import webpush  # pyright: ignore[reportUnknownVariableType]
-from twilio.base.exceptions import TwilioRestException
-from twilio.request_validator import RequestValidator
-from twilio.rest import Client
 
 from adapters.sandbox.server import Sandbox
 from tests.e2e.sandbox_host import keys, sandboxed
+
+# They come without types.
+CLIENT: Any = import_module("twilio.rest").Client
+REFUSED: Any = import_module("twilio.base.exceptions").TwilioRestException
+VALIDATOR: Any = import_module("twilio.request_validator").RequestValidator
+WEBPUSH: Any = import_module("pywebpush").webpush
 
 _ROOT = Path(__file__).resolve().parents[2]
 CAPTURES = Path(os.environ.get("NEXTBEAT_SHARED", _ROOT.parent / "shared")) / "sdk-captures"
@@ -143,8 +146,8 @@ def _application_token() -> str:
     return jwt.encode(claims, keys().rsa, algorithm="RS256")
 
 
-def client(sandbox: Sandbox) -> Client:
-    twilio = Client(ACCOUNT, "sandbox")
+def client(sandbox: Sandbox) -> Any:
+    twilio = CLIENT(ACCOUNT, "sandbox")
     twilio.api.base_url = f"{sandbox.url}/twilio"
     return twilio
 
@@ -169,8 +172,8 @@ async def test_twilios_sdk_sends_and_its_validator_takes_our_callbacks(sandbox: 
         form = dict(parse_qsl(body.decode()))
         assert form["MessageSid"] == message.sid
         assert url == f"{listener.url}/status?x=1&y=%20"
-        assert RequestValidator("sandbox").validate(url, form, headers["X-Twilio-Signature"])
-        assert not RequestValidator("other").validate(url, form, headers["X-Twilio-Signature"])
+        assert VALIDATOR("sandbox").validate(url, form, headers["X-Twilio-Signature"])
+        assert not VALIDATOR("other").validate(url, form, headers["X-Twilio-Signature"])
 
 
 async def test_twilios_sdk_calls_somebody_who_does_not_answer(sandbox: Sandbox) -> None:
@@ -205,9 +208,9 @@ async def test_twilios_sdk_calls_somebody_who_does_not_answer(sandbox: Sandbox) 
 async def test_twilios_sdk_is_refused_as_by_twilio(
     sandbox: Sandbox, token: str, written: dict[str, str], code: int
 ) -> None:
-    twilio = Client(ACCOUNT, token)
+    twilio = CLIENT(ACCOUNT, token)
     twilio.api.base_url = f"{sandbox.url}/twilio"
-    with pytest.raises(TwilioRestException) as refused:
+    with pytest.raises(REFUSED) as refused:
         await asyncio.to_thread(twilio.messages.create, **written)
     assert refused.value.code == code
 
@@ -218,7 +221,7 @@ async def test_pywebpush_sends_what_the_page_then_shows(sandbox: Sandbox) -> Non
             subscription = await response.json()
         claims = {"sub": "mailto:ops@example.com"}
         key = sandbox.accounts["NEXTBEAT_WEBPUSH_PRIVATE_KEY"]
-        sent = await asyncio.to_thread(webpush, subscription, "Olá ✓", key, claims, ttl=60)
+        sent = await asyncio.to_thread(WEBPUSH, subscription, "Olá ✓", key, claims, ttl=60)
         assert sent.status_code == 201
         assert next(sandbox.office.book.find()).draft.text == "Olá ✓"
         proof = {"Authorization": str(sent.request.headers["authorization"]), "TTL": "60"}
