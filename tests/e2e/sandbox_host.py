@@ -2,7 +2,7 @@
 
 import functools
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ async def sandboxed(
     gateway_url: str = NOWHERE,
     script: Script | None = None,
     environ: Mapping[str, str] | None = None,
-) -> AsyncIterator[Sandbox]:
+) -> AsyncGenerator[Sandbox]:
     settings = SandboxSettings(0, 0, gateway_url, script or Script(), SPEED, hold_s=0.0)
     async with Sandbox(settings, keys(), environ) as sandbox:
         yield sandbox

@@ -3,14 +3,14 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from hashlib import sha256
 from hmac import digest
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import aiohttp
@@ -79,7 +79,7 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[Listener]:
+async def listening() -> AsyncGenerator[Listener]:
     listener = Listener()
     application = web.Application()
     application.router.add_route("*", "/{tail:.*}", listener.take)
@@ -132,13 +132,14 @@ def _as_refused(raw: str, responded: dict[str, Any]) -> str:
 
 def _shape(value: Any, path: str = "") -> set[str]:
     """Name every place in an answer."""
+    found = {path}
     if isinstance(value, dict):
-        return set().union(
-            *(_shape(item, f"{path}.{name}") for name, item in value.items()), {path}
-        )
+        for name, item in cast("dict[str, Any]", value).items():
+            found |= _shape(item, f"{path}.{name}")
     if isinstance(value, list):
-        return set().union(*(_shape(item, f"{path}[]") for item in value), {path})
-    return {path}
+        for item in cast("list[Any]", value):
+            found |= _shape(item, f"{path}[]")
+    return found
 
 
 def _application_token() -> str:
