@@ -18,7 +18,15 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from adapters.sandbox import africastalking, fcm, messagebird, twilio, vonage, whatsapp
+from adapters.sandbox import (
+    africastalking,
+    fcm,
+    messagebird,
+    twilio,
+    vonage,
+    webhooks,
+    whatsapp,
+)
 
 HOST = "127.0.0.1"
 PUBLIC_URL = "NEXTBEAT_PUBLIC_URL"
@@ -41,7 +49,7 @@ _FIXED: Mapping[str, str] = {
     "NEXTBEAT_MESSAGEBIRD_FROM": "15005550006",
     "NEXTBEAT_AFRICASTALKING_USERNAME": "sandbox",
     "NEXTBEAT_AFRICASTALKING_API_KEY": "sandbox",
-    "NEXTBEAT_AFRICASTALKING_KEY": "sandbox",
+    "NEXTBEAT_AFRICASTALKING_KEY": "sandbox-key-of-16-characters-or-more",
     "NEXTBEAT_AFRICASTALKING_FROM": "SANDBOX",
     "NEXTBEAT_WHATSAPP_TOKEN": "sandbox",
     "NEXTBEAT_WHATSAPP_PHONE_ID": "106540352242922",
@@ -80,6 +88,7 @@ def list_accounts(url: str, mail_port: int, keys: Keys) -> dict[str, str]:
         "NEXTBEAT_AFRICASTALKING_URL": url + africastalking.PREFIX,
         "NEXTBEAT_WHATSAPP_URL": url + whatsapp.PREFIX,
         "NEXTBEAT_FCM_URL": url + fcm.PREFIX,
+        "NEXTBEAT_WEBHOOK_URL": f"{url}{webhooks.PREFIX}/sandbox",
         **_FIXED,
         "NEXTBEAT_SMTP_PORT": str(mail_port),
         "NEXTBEAT_VONAGE_PRIVATE_KEY": keys.rsa,

@@ -44,6 +44,7 @@ class Office:
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._web: aiohttp.ClientSession | None = None
+        self._arrival = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Be ready to call."""
@@ -81,9 +82,19 @@ class Office:
     def keep(self, stand: StandIn, draft: Draft, fate: Fate, *, refused: bool = False) -> Message:
         """Write down a message; what was taken is told of from now on."""
         message = self.book.add(draft, fate, refused=refused, now=self.clock.now())
+        self._arrival.set()
         if not refused and (steps := plan(fate, draft.channel)):
             self._start(stand, message, steps)
         return message
+
+    async def wait_for(self, count: int, *, channel: str = "", to: str = "") -> list[Message]:
+        """Wait until so many messages were taken, and give them in order."""
+        while True:
+            self._arrival.clear()
+            found = list(self.book.find(channel=channel, to=to, refused=False))
+            if len(found) >= count:
+                return found[::-1]
+            await self._arrival.wait()
 
     async def reply(self, stand: StandIn, channel: str, sender: str, text: str) -> None:
         """Let somebody answer. Raises InputError where the provider can't bring it to us."""

@@ -70,7 +70,7 @@ class WhatsAppStandIn:
         self._token = accounts["NEXTBEAT_WHATSAPP_TOKEN"]
         self._phone_id = accounts["NEXTBEAT_WHATSAPP_PHONE_ID"]
         self._secret = accounts["NEXTBEAT_WHATSAPP_APP_SECRET"]
-        self._hook = f"{gateway_url}/v1/receipts/whatsapp"
+        self._hook = f"{gateway_url}/v1/receipts/whatsapp_cloud"
 
     def routes(self, take: Take) -> list[web.RouteDef]:
         """List the routes."""
