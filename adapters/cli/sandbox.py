@@ -59,6 +59,13 @@ _SHARE_TYPE = Share()
     help="Where the stand-ins listen on this machine; 0: any.",
 )
 @click.option(
+    "--apns-port",
+    default=8991,
+    show_default=True,
+    type=click.IntRange(0, _PORT_MAX),
+    help="Where Apple's stand-in listens, which speaks HTTP/2; 0: any.",
+)
+@click.option(
     "--mail-port",
     default=8025,
     show_default=True,
@@ -106,6 +113,7 @@ _SHARE_TYPE = Share()
 def sandbox(  # noqa: PLR0913 - options of the command line
     *,
     port: int,
+    apns_port: int,
     mail_port: int,
     gateway: str,
     env_only: bool,
@@ -129,12 +137,12 @@ def sandbox(  # noqa: PLR0913 - options of the command line
     pair = open_keys(keys)
     gateway = gateway.rstrip("/")
     if env_only:
-        accounts = list_accounts(f"http://{HOST}:{port}", mail_port, pair)
+        accounts = list_accounts(f"http://{HOST}:{port}", apns_port, mail_port, pair)
         _write(merge_accounts(accounts, os.environ), gateway)
         return
     said = {"seed": seed, "failing": failing, "timing_out": timing_out, "reading": reading}
     ways = _read_script(script, {name: value for name, value in said.items() if value is not None})
-    settings = SandboxSettings(port, mail_port, gateway, ways, speed, hold_s)
+    settings = SandboxSettings(port, apns_port, mail_port, gateway, ways, speed, hold_s)
 
     def announce(url: str, given: Mapping[str, str]) -> None:
         click.echo(f"# The stand-ins listen at {url}; see there what comes in. Ctrl-C ends it.")
@@ -171,9 +179,10 @@ def _read_script(path: Path | None, said: Mapping[str, object]) -> Script:
         document = read_yaml(path.read_text("utf-8"), name)
         if document.problems:
             raise ProgramError(list(document.problems))
-        if not isinstance(document.value, dict):
+        value: object = document.value
+        if not isinstance(value, dict):
             raise InputError(name, "a script is a map: rules, seed, failing, timing_out, reading")
-        written = cast("dict[str, object]", document.value)
+        written = cast("dict[str, object]", value)
     try:
         return msgspec.convert({**written, **said}, Script)
     except msgspec.ValidationError as error:

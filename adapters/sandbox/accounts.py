@@ -79,8 +79,8 @@ def open_keys(folder: Path) -> Keys:
     return Keys(_open(folder / _RSA_FILE), _open(folder / _EC_FILE))
 
 
-def list_accounts(url: str, mail_port: int, keys: Keys) -> dict[str, str]:
-    """List the variables, with the addresses of stand-ins at `url`."""
+def list_accounts(url: str, apns_port: int, mail_port: int, keys: Keys) -> dict[str, str]:
+    """List the variables, with the addresses of the stand-ins: most are at `url`."""
     return {
         "NEXTBEAT_TWILIO_URL": url + twilio.PREFIX,
         "NEXTBEAT_VONAGE_URL": url + vonage.PREFIX,
@@ -88,6 +88,7 @@ def list_accounts(url: str, mail_port: int, keys: Keys) -> dict[str, str]:
         "NEXTBEAT_AFRICASTALKING_URL": url + africastalking.PREFIX,
         "NEXTBEAT_WHATSAPP_URL": url + whatsapp.PREFIX,
         "NEXTBEAT_FCM_URL": url + fcm.PREFIX,
+        "NEXTBEAT_APNS_URL": f"http://{HOST}:{apns_port}",
         "NEXTBEAT_WEBHOOK_URL": f"{url}{webhooks.PREFIX}/sandbox",
         **_FIXED,
         "NEXTBEAT_SMTP_PORT": str(mail_port),

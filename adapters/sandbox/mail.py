@@ -14,13 +14,12 @@ from html import unescape
 from typing import Self
 from weakref import WeakKeyDictionary
 
-from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from adapters.sandbox.book import Draft, Message
 from adapters.sandbox.fates import Fate, Stage
 from adapters.sandbox.office import Office
-from adapters.sandbox.standin import Answer, Callback, Take
+from adapters.sandbox.standin import Answer, Callback
 
 _PICTURE = re.compile(r'<img\b[^>]*\bsrc="([^"]+)"', re.IGNORECASE)
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -71,22 +70,6 @@ class MailStandIn:
             if isinstance(guest.transport, asyncio.WriteTransport):
                 guest.transport.abort()
         await asyncio.sleep(0)  # aborted connections say goodbye in the loop's next round
-
-    def routes(self, take: Take) -> list[web.RouteDef]:  # noqa: ARG002 - as all have it
-        """Nothing comes in by HTTP."""
-        return []
-
-    async def read(self, request: web.Request) -> Draft | web.Response:  # noqa: ARG002 - as all
-        """Nothing comes in by HTTP."""
-        raise web.HTTPNotFound
-
-    def refuse(self, draft: Draft, fate: Fate) -> web.Response | None:  # noqa: ARG002 - as all
-        """Nothing comes in by HTTP."""
-        return None
-
-    def accept(self, message: Message) -> web.Response:  # noqa: ARG002 - as all have it
-        """Nothing comes in by HTTP."""
-        return web.Response()
 
     def tell(self, message: Message, stage: Stage, now: int) -> Sequence[Callback]:  # noqa: ARG002 - as all have it
         """Fetch the pictures of ours in what somebody reads."""

@@ -16,7 +16,7 @@ from yarl import URL
 from actors.ports import Clock
 from adapters.sandbox.book import Book, Draft, Message
 from adapters.sandbox.fates import Asked, Fate, Script, Step, choose, plan
-from adapters.sandbox.standin import Answer, Callback, StandIn, Take
+from adapters.sandbox.standin import Answer, Callback, StandIn, Take, Teller
 from engine.errors import InputError
 from engine.instants import SECOND_MS
 
@@ -79,7 +79,7 @@ class Office:
         )
         return choose(self._script, asked)
 
-    def keep(self, stand: StandIn, draft: Draft, fate: Fate, *, refused: bool = False) -> Message:
+    def keep(self, stand: Teller, draft: Draft, fate: Fate, *, refused: bool = False) -> Message:
         """Write down a message; what was taken is told of from now on."""
         message = self.book.add(draft, fate, refused=refused, now=self.clock.now())
         self._arrival.set()
@@ -96,7 +96,7 @@ class Office:
                 return found[::-1]
             await self._arrival.wait()
 
-    async def reply(self, stand: StandIn, channel: str, sender: str, text: str) -> None:
+    async def reply(self, stand: Teller, channel: str, sender: str, text: str) -> None:
         """Let somebody answer. Raises InputError where the provider can't bring it to us."""
         latest = next(self.book.find(channel=channel, to=sender, refused=False), None)
         answer = Answer(channel, sender, text, latest, self.book.make_id())
@@ -129,12 +129,12 @@ class Office:
             request.transport.abort()
         return refusal if refusal is not None else stand.accept(message)
 
-    def _start(self, stand: StandIn, message: Message, steps: Sequence[Step]) -> None:
+    def _start(self, stand: Teller, message: Message, steps: Sequence[Step]) -> None:
         task = asyncio.create_task(self._tell(stand, message, steps))
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
 
-    async def _tell(self, stand: StandIn, message: Message, steps: Sequence[Step]) -> None:
+    async def _tell(self, stand: Teller, message: Message, steps: Sequence[Step]) -> None:
         """Tell of a message, stage by stage."""
         for step in steps:
             await self.clock.sleep_until(message.at + round(step.after_ms / self._speed))

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from adapters.sandbox.book import Message
 from adapters.sandbox.office import Office
-from adapters.sandbox.standin import StandIn, json_answer
+from adapters.sandbox.standin import Teller, json_answer
 from engine.errors import InputError
 from engine.instants import format_instant
 from engine.program.templates import compile_template
@@ -59,7 +59,7 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"se
 class Window:
     """What a developer sees of the sandbox."""
 
-    def __init__(self, office: Office, stands: Mapping[str, StandIn]) -> None:
+    def __init__(self, office: Office, stands: Mapping[str, Teller]) -> None:
         self._office = office
         self._stands = stands
 

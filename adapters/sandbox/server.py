@@ -1,4 +1,4 @@
-"""The sandbox as a whole: all stand-ins on one port, the mail server on another.
+"""The sandbox as a whole: most stand-ins on one port, Apple's and the mail server on others.
 
 Started by `nextbeat sandbox`, by tests and by whoever wants to see what would be sent.
 
@@ -22,13 +22,14 @@ from actors.ports import Clock
 from adapters.clock import WallClock
 from adapters.sandbox.accounts import HOST, Keys, list_accounts, merge_accounts
 from adapters.sandbox.africastalking import AfricasTalkingStandIn
+from adapters.sandbox.apns import ApnsStandIn
 from adapters.sandbox.fcm import FcmStandIn
 from adapters.sandbox.mail import MailStandIn
 from adapters.sandbox.messagebird import MessageBirdStandIn
 from adapters.sandbox.office import Office
 from adapters.sandbox.page import Window
 from adapters.sandbox.settings import SandboxSettings
-from adapters.sandbox.standin import StandIn
+from adapters.sandbox.standin import StandIn, Teller
 from adapters.sandbox.twilio import TwilioStandIn
 from adapters.sandbox.vonage import VonageStandIn
 from adapters.sandbox.webhooks import WebhookStandIn
@@ -69,9 +70,10 @@ class Sandbox:
             self.url = f"http://{HOST}:{listener.getsockname()[1]}"
             mail = MailStandIn(office, HOST, settings.mail_port, settings.gateway_url)
             await stack.enter_async_context(mail)
-            accounts = list_accounts(self.url, mail.port, self._keys)
-            self.accounts = merge_accounts(accounts, self._environ)
-            runner = web.AppRunner(self._build([*self._open_stands(), mail]), access_log=None)
+            self._list_accounts(settings.apns_port, mail.port)
+            apns = await stack.enter_async_context(ApnsStandIn(office, self.accounts))
+            self._list_accounts(await apns.start(HOST, settings.apns_port), mail.port)
+            runner = web.AppRunner(self._build([apns, mail]), access_log=None)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.SockSite(runner, listener).start()
@@ -87,6 +89,10 @@ class Sandbox:
         """Stop listening."""
         await self._stack.aclose()
 
+    def _list_accounts(self, apns_port: int, mail_port: int) -> None:
+        accounts = list_accounts(self.url, apns_port, mail_port, self._keys)
+        self.accounts = merge_accounts(accounts, self._environ)
+
     def _open_stands(self) -> list[StandIn]:
         accounts, gateway_url = self.accounts, self._settings.gateway_url
         return [
@@ -100,11 +106,12 @@ class Sandbox:
             WebhookStandIn(accounts),
         ]
 
-    def _build(self, stands: Sequence[StandIn]) -> web.Application:
+    def _build(self, others: Sequence[Teller]) -> web.Application:
+        stands = self._open_stands()
         application = web.Application(client_max_size=_BODY_BYTES_MAX)
         for stand in stands:
             application.add_routes(stand.routes(self.office.open_counter(stand)))
-        window = Window(self.office, {stand.name: stand for stand in stands})
+        window = Window(self.office, {stand.name: stand for stand in (*stands, *others)})
         application.add_routes(window.routes())
         return application
 

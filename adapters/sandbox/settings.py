@@ -13,6 +13,7 @@ class SandboxSettings(msgspec.Struct, frozen=True):
     """
 
     port: int = 8990
+    apns_port: int = 8991
     mail_port: int = 8025
     gateway_url: str = "http://127.0.0.1:8080"
     script: Script = Script()

@@ -35,10 +35,22 @@ class Answer(msgspec.Struct, frozen=True):
     id: str
 
 
-class StandIn(Protocol):
-    """One provider."""
+class Teller(Protocol):
+    """One provider, as far as it calls by itself."""
 
     name: str
+
+    def tell(self, message: Message, stage: Stage, now: int) -> Sequence[Callback]:
+        """Write what the provider calls back with; nothing where it does not."""
+        ...
+
+    def forward(self, answer: Answer, now: int) -> Callback | None:
+        """Write what the provider calls with when somebody answers, None where nobody can."""
+        ...
+
+
+class StandIn(Teller, Protocol):
+    """One provider that is reached by HTTP."""
 
     def routes(self, take: Take) -> list[web.RouteDef]:
         """List its routes: `take` wherever messages are asked for."""
@@ -54,14 +66,6 @@ class StandIn(Protocol):
 
     def accept(self, message: Message) -> web.Response:
         """Say that a message was taken."""
-        ...
-
-    def tell(self, message: Message, stage: Stage, now: int) -> Sequence[Callback]:
-        """Write what the provider calls back with; nothing where it does not."""
-        ...
-
-    def forward(self, answer: Answer, now: int) -> Callback | None:
-        """Write what the provider calls with when somebody answers, None where nobody can."""
         ...
 
 

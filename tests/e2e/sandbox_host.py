@@ -27,6 +27,6 @@ async def sandboxed(
     script: Script | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Sandbox]:
-    settings = SandboxSettings(0, 0, gateway_url, script or Script(), SPEED, hold_s=0.0)
+    settings = SandboxSettings(0, 0, 0, gateway_url, script or Script(), SPEED, hold_s=0.0)
     async with Sandbox(settings, keys(), environ) as sandbox:
         yield sandbox

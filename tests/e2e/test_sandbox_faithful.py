@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
@@ -15,6 +16,7 @@ from urllib.parse import parse_qsl
 
 import aiohttp
 import aiosmtplib
+import httpx
 import jwt
 import pytest
 from aiohttp import web
@@ -330,6 +332,33 @@ async def test_mail_is_taken_or_refused_by_its_address(sandbox: Sandbox) -> None
     taken = [message.draft for message in sandbox.office.book.find(refused=False)]
     assert [draft.to.split("@")[0] for draft in taken] == ["timeout", "rate", "zoe"]
     assert taken[-1].text == "Hello\n\nOlá"
+
+
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason=f"the shared cases are not at {CAPTURES}")
+@pytest.mark.parametrize("number", range(1, 6))
+async def test_apple_answers_what_a_real_sdk_sent_as_it_did(sandbox: Sandbox, number: int) -> None:
+    path = CAPTURES / "outbound-apns-aioapns" / f"{number:03}.json"
+    capture = json.loads(path.read_text())
+    tokens = {"bad": "invalid-1", "gone": "gone-1", "many": "rate-1"}
+    token = capture["path"].rpartition("/")[2]
+    accounts = sandbox.accounts
+    claims = {"iss": accounts["NEXTBEAT_APNS_TEAM_ID"], "iat": int(time.time())}
+    head = {"kid": accounts["NEXTBEAT_APNS_KEY_ID"]}
+    proof = jwt.encode(claims, accounts["NEXTBEAT_APNS_KEY"], "ES256", head)
+    headers = {**dict(capture["headers"]), "authorization": f"bearer {proof}"}
+    url = f"{accounts['NEXTBEAT_APNS_URL']}/3/device/{tokens.get(token, token)}"
+    async with httpx.AsyncClient(http1=False, http2=True) as http:
+        said = await http.post(url, headers=headers, json=capture["body"])
+        forged = {**headers, "authorization": f"bearer {proof[:-4]}AAAA"}
+        refused = await http.post(url, headers=forged, json=capture["body"])
+    assert said.http_version == "HTTP/2"
+    assert said.status_code == capture["responded"]["status"]
+    expected = capture["responded"]["body"]
+    if expected:
+        assert said.json()["reason"] == json.loads(expected)["reason"]
+        assert _shape(said.json()) == _shape(json.loads(expected))
+    assert said.headers["apns-id"] == headers["apns-id"]
+    assert (refused.status_code, refused.json()) == (403, {"reason": "InvalidProviderToken"})
 
 
 def test_the_captures_hold_what_is_replayed() -> None:
