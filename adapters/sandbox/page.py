@@ -102,7 +102,7 @@ class Window:
     async def _reply(self, request: web.Request) -> web.Response:
         _check_host(request)
         raw = await request.read()
-        is_form = request.content_type == "application/x-www-form-urlencoded"
+        is_form = not raw.lstrip().startswith(b"{")  # whatever `curl -d` says that it is
         try:
             written = dict(parse_qsl(raw.decode())) if is_form else msgspec.json.decode(raw)
             reply = msgspec.convert(written, Reply)
