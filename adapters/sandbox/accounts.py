@@ -89,6 +89,7 @@ def list_accounts(url: str, apns_port: int, mail_port: int, keys: Keys) -> dict[
         "NEXTBEAT_WHATSAPP_URL": url + whatsapp.PREFIX,
         "NEXTBEAT_FCM_URL": url + fcm.PREFIX,
         "NEXTBEAT_APNS_URL": f"http://{HOST}:{apns_port}",
+        "NEXTBEAT_APPRISE_URL": f"json{url.removeprefix('http')}{webhooks.APPRISE}/sandbox",
         "NEXTBEAT_WEBHOOK_URL": f"{url}{webhooks.PREFIX}/sandbox",
         **_FIXED,
         "NEXTBEAT_SMTP_PORT": str(mail_port),

@@ -16,7 +16,7 @@ from adapters.sandbox.fates import Fate, Stage
 from adapters.sandbox.standin import Accounts, Answer, Callback, Take
 
 PREFIX = "/webhook"
-_APPRISE = "/apprise"
+APPRISE = "/apprise"
 _TEXTS = ("text", "body", "message", "title", "subject")
 
 _REFUSALS: Mapping[Fate, int] = {
@@ -39,7 +39,7 @@ class WebhookStandIn:
 
     def routes(self, take: Take) -> list[web.RouteDef]:
         """List the routes."""
-        return [web.post(f"{PREFIX}/{{name}}", take), web.post(f"{_APPRISE}/{{name}}", take)]
+        return [web.post(f"{PREFIX}/{{name}}", take), web.post(f"{APPRISE}/{{name}}", take)]
 
     async def read(self, request: web.Request) -> Draft | web.Response:
         """Read a message, once its signature is found to be good."""

@@ -99,6 +99,11 @@ class Chain:
         taken = list(self.sandbox.office.book.find(refused=False))[::-1]
         return [(message.draft.channel, message.draft.text) for message in taken]
 
+    async def get(self, url: str) -> str:
+        """Fetch a text."""
+        async with self._web.get(url) as response:
+            return await response.text()
+
     async def decisions(self, user: str = "u1") -> list[tuple[str, str, str]]:
         """Give channel, outcome and reason of what was decided, oldest first."""
         url = f"{self._url}/v1/customers/{user}/decisions"
@@ -162,16 +167,34 @@ async def test_an_urgent_call_is_followed_by_sms(tmp_path: Path) -> None:
         assert [channel for channel, _ in await chain.arrivals(2)] == ["voice", "sms"]
 
 
-async def test_an_unregistered_device_is_reached_by_sms(tmp_path: Path) -> None:
-    async with chained(tmp_path) as chain:
-        await chain.track("Ping Asked", phone="+27821239999", push_token="dead-1")
-        assert await chain.arrivals(1) == [("sms", "Pong by SMS")]
+@pytest.mark.parametrize("adapter", ["fcm", "apns", "webpush"])
+async def test_a_device_gets_its_push_and_one_that_is_gone_a_text(
+    tmp_path: Path, adapter: str
+) -> None:
+    settings = "settings: {allow_private: true}, " if adapter == "webpush" else ""
+    shop = SHOP.replace("push: {adapter: fcm,", f"push: {{adapter: {adapter}, {settings}")
+    async with chained(tmp_path, shop=shop) as chain:
+        for user, name in (("u1", "phone-1"), ("u2", "dead-1")):
+            token = name
+            if adapter == "webpush":
+                token = await chain.get(f"{chain.sandbox.url}/webpush/{name}")
+            await chain.track("Ping Asked", user=user, phone="+27821239999", push_token=token)
+        (_, shown), other = sorted(await chain.arrivals(2))
+        assert "Ping" in shown
+        assert "Pong" in shown
+        assert other == ("sms", "Pong by SMS")
 
 
-async def test_a_device_gets_its_push(tmp_path: Path) -> None:
-    async with chained(tmp_path) as chain:
-        await chain.track("Ping Asked", phone="+27821239999", push_token="good-1")
-        assert await chain.arrivals(1) == [("push", "Ping · Pong")]
+async def test_a_webhook_and_apprise_reach_their_endpoints(tmp_path: Path) -> None:
+    shop = SHOP.replace("push: {adapter: fcm,", "push: {adapter: apprise,").replace(
+        "sms: {adapter: twilio,", "sms: {adapter: webhook, settings: {allow_private: true},"
+    )
+    async with chained(tmp_path, shop=shop) as chain:
+        await chain.track("Ping Asked", push_token="sandbox")
+        await chain.track("Code Asked", user="u2", phone="+27821239999")
+        found = dict(await chain.arrivals(2))
+        assert "Your code is 4711" in found["webhook"]
+        assert "Pong" in found["apprise"]
 
 
 async def test_an_offer_nobody_reads_comes_again_on_whatsapp(tmp_path: Path) -> None:
