@@ -185,6 +185,7 @@ async def test_a_device_gets_its_push_and_one_that_is_gone_a_text(
         assert other == ("sms", "Pong by SMS")
 
 
+@pytest.mark.filterwarnings("ignore:.*imghdr:DeprecationWarning")  # what apprise still uses
 async def test_a_webhook_and_apprise_reach_their_endpoints(tmp_path: Path) -> None:
     shop = SHOP.replace("push: {adapter: fcm,", "push: {adapter: apprise,").replace(
         "sms: {adapter: twilio,", "sms: {adapter: webhook, settings: {allow_private: true},"
