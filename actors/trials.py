@@ -29,8 +29,9 @@ from engine.profile import Profile
 from engine.program.places import Path
 from engine.program.program import Program
 from engine.program.scope import Scope
-from engine.program.trialanswers import Asking
+from engine.program.trialarms import choose_arms
 from engine.program.trials import Happening, Trial, Wanted
+from engine.program.trialsteps import Asking
 from engine.reasons import Outcome
 from engine.records import Decided, Entered, Exited, Record, Unmatched
 
@@ -121,7 +122,8 @@ class _Stage(Replay):
 
 def play(trial: Trial, program: Program) -> Report:
     """Play a test and compare what happened with what was wanted."""
-    stage = _Stage(msgspec.structs.replace(program, registries=()), trial)
+    played = choose_arms(msgspec.structs.replace(program, registries=()), trial.arms)
+    stage = _Stage(played, trial)
     shortfalls: list[Shortfall] = []
     inputs = list(_take_in(trial.happenings, program, shortfalls))
     decisions = list(_run(stage, inputs, trial, shortfalls))

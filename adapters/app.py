@@ -30,14 +30,16 @@ from adapters.channels.registry import (
     build_channels,
     build_pacing,
     find_inbox,
+    find_lines,
 )
 from adapters.clock import WallClock
 from adapters.files.registries import load_registries
 from adapters.files.workspaces import read_workspace, source_bytes
-from adapters.gateway import centre, confirm, inbox, unsubscribe
+from adapters.gateway import centre, confirm, desk, inbox, unsubscribe, ussd
 from adapters.gateway.app import Gateway, Routes, serve
-from adapters.gateway.settings import GatewaySettings
-from adapters.inbox import Inbox
+from adapters.gateway.auth import KeyRing
+from adapters.gateway.settings import GatewaySettings, hash_keys
+from adapters.inbox import Inbox, desk_shelf
 from adapters.retention import Sweeper
 from adapters.signing import Signer
 from adapters.sqlite.ballast import read_ballast_bytes
@@ -71,6 +73,7 @@ PROVIDERS_MS = 2_500
 STORE_S = 2.0
 
 
+DESK_KEYS = "NEXTBEAT_DESK_KEYS"
 OPERATOR = "command line"  # who acts, where it is not by a key
 _CHANGED = "changed_workspace"
 
@@ -200,6 +203,12 @@ class App:
         box = find_inbox(self.channels)
         if box is not None:
             mounts.append(lambda host: inbox.routes(host, box, signer))
+        if box is not None and desk_shelf(self.runtime.program).names:
+            ring = KeyRing(hash_keys(self._environ.get(DESK_KEYS, "")))
+            mounts.append(lambda host: desk.routes(host, box, ring))
+        lines = find_lines(self.channels)
+        if lines:
+            mounts.append(lambda host: ussd.routes(host, lines))
         if signer is not None:
             mounts.append(lambda host: unsubscribe.routes(host, signer))
             mounts.append(lambda host: confirm.routes(host, signer))

@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import msgspec
@@ -22,6 +23,7 @@ import msgspec
 from adapters.scrub import Scrubber
 from engine.errors import OverloadError, StoreError
 from engine.limits import INBOX_KEEP_MAX, INBOX_PAGE_MAX, INBOX_SOCKETS_MAX
+from engine.program.program import Program
 
 _VERSION = 1
 _PAGE_BYTES = 4_096
@@ -60,8 +62,16 @@ _LIST = f"""
 SELECT {_COLUMNS} FROM inbox
 WHERE customer IN (SELECT value FROM json_each(?)) AND number > ? AND dismissed_at IS NULL
   AND (expires_at IS NULL OR expires_at > ?)
+  AND (channel IN (SELECT value FROM json_each(?))) = ?
 ORDER BY number LIMIT ?
 """  # noqa: S608 - the column names above
+_UNSEEN = """
+SELECT channel, count(*) FROM inbox
+WHERE customer IN (SELECT value FROM json_each(?)) AND seen_at IS NULL AND dismissed_at IS NULL
+  AND (expires_at IS NULL OR expires_at > ?)
+  AND (channel IN (SELECT value FROM json_each(?))) = ?
+GROUP BY channel ORDER BY channel
+"""
 _NEW = f"SELECT {_COLUMNS} FROM inbox WHERE number > ? ORDER BY number"  # noqa: S608 - see above
 _ALL = f"SELECT {_COLUMNS} FROM inbox WHERE customer = ? ORDER BY number"  # noqa: S608 - see above
 _OLD = """
@@ -89,6 +99,33 @@ class InboxMessage(msgspec.Struct, frozen=True):
     content: dict[str, str]
     expires_at: int | None = None
     seen_at: int | None = None
+
+
+class Shelf(msgspec.Struct, frozen=True):
+    """Which channels' messages are meant: those of these names, or all but those."""
+
+    names: tuple[str, ...] = ()
+    is_listed: bool = False
+
+    def holds(self, channel: str) -> bool:
+        """Say whether a channel's messages are meant."""
+        return (channel in self.names) is self.is_listed
+
+
+EVERYTHING = Shelf()
+DESK = "desk"  # the adapter of messages that are for whoever serves the customer
+
+
+def desk_shelf(program: Program) -> Shelf:
+    """Name what waits for whoever serves a customer."""
+    channels = program.channels.values()
+    names = tuple(channel.name for channel in channels if channel.adapter == DESK)
+    return Shelf(names, is_listed=True)
+
+
+def app_shelf(program: Program) -> Shelf:
+    """Name what waits for customers themselves: all else."""
+    return Shelf(desk_shelf(program).names)
 
 
 Listener = Callable[[InboxMessage], None]
@@ -166,15 +203,23 @@ class Inbox:
             self._flusher = asyncio.create_task(self._flush())
         await done
 
-    async def page(self, names: Sequence[str], after: int, limit: int) -> list[InboxMessage]:
+    async def page(
+        self, names: Sequence[str], after: int, limit: int, shelf: Shelf = EVERYTHING
+    ) -> list[InboxMessage]:
         """Give a customer's messages numbered beyond `after`, oldest first, none expired.
 
         `names` are all the customer goes, and went, by: a message stays under the one it came for.
         Raises StoreError where the file can't be read.
         """
         limit = max(1, min(limit, INBOX_PAGE_MAX))
-        values = (msgspec.json.encode(names).decode(), after, self._present(), limit)
+        values = (_listed(names), after, self._present(), *_values_of(shelf), limit)
         return [_message(row) for row in await self._select(_LIST, values)]
+
+    async def unseen(self, names: Sequence[str], shelf: Shelf = EVERYTHING) -> dict[str, int]:
+        """Count what a customer has not seen, by channel. Raises StoreError."""
+        values = (_listed(names), self._present(), *_values_of(shelf))
+        counts: list[tuple[str, int]] = await self._fetch(_UNSEEN, values)
+        return dict(counts)
 
     async def everything(self, customer: str) -> list[InboxMessage]:
         """Give all that is kept of a customer's, oldest first, expired and put away alike.
@@ -194,11 +239,16 @@ class Inbox:
         return len(rows)
 
     async def note(
-        self, names: Sequence[str], message_id: str, *, is_dismissed: bool
+        self,
+        names: Sequence[str],
+        message_id: str,
+        *,
+        is_dismissed: bool,
+        shelf: Shelf = EVERYTHING,
     ) -> InboxMessage | None:
         """Note that a customer saw a message, or put it away; None if they never got it."""
         found = [_message(row) for row in await self._select(_FIND, (message_id,))]
-        if not found or found[0].customer not in names:
+        if not found or found[0].customer not in names or not shelf.holds(found[0].channel):
             return None
         message, now = found[0], self._present()
         await self._write(_SEE, (now, now if is_dismissed else None, message.number))
@@ -323,6 +373,10 @@ class Inbox:
         return [_message(row) for row in await self._select(_NEW, (before,))]
 
     async def _select(self, sql: str, values: Sequence[object]) -> list[_Row]:
+        rows: list[_Row] = await self._fetch(sql, values)
+        return rows
+
+    async def _fetch(self, sql: str, values: Sequence[object]) -> list[Any]:
         try:
             async with self._connection().execute(sql, values) as cursor:
                 return [tuple(row) for row in await cursor.fetchall()]
@@ -341,6 +395,14 @@ class Inbox:
     def _connection(self) -> aiosqlite.Connection:
         assert self._db is not None, "open() comes before everything else"
         return self._db
+
+
+def _listed(names: Sequence[str]) -> str:
+    return msgspec.json.encode(names).decode()
+
+
+def _values_of(shelf: Shelf) -> tuple[str, bool]:
+    return _listed(shelf.names), shelf.is_listed
 
 
 def _values(message: InboxMessage) -> _Values:

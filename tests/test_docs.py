@@ -23,9 +23,14 @@ import pytest
 import actors
 import adapters
 import engine
+from adapters.channels.africastalking import AfricastalkingSettings
 from adapters.channels.log import LogSettings
+from adapters.channels.messagebird import MessagebirdSettings
 from adapters.channels.registry import PacingSettings
 from adapters.channels.smtp import SmtpSettings
+from adapters.channels.twilio import TwilioSettings
+from adapters.channels.ussd import UssdSettings
+from adapters.channels.vonage import VonageSettings
 from adapters.channels.webhook import WebhookSettings
 from adapters.cli.commands import nextbeat
 from engine import limits
@@ -253,7 +258,20 @@ def test_every_variable_the_code_reads_is_in_the_reference_and_no_other() -> Non
     assert set(re.findall(r"^\| `(NEXTBEAT_[A-Z_]+)` \|", page, re.MULTILINE)) == read
 
 
-@pytest.mark.parametrize("spec", [PacingSettings, SmtpSettings, WebhookSettings, LogSettings])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        AfricastalkingSettings,
+        LogSettings,
+        MessagebirdSettings,
+        PacingSettings,
+        SmtpSettings,
+        TwilioSettings,
+        UssdSettings,
+        VonageSettings,
+        WebhookSettings,
+    ],
+)
 def test_every_setting_of_a_channel_is_in_the_reference(spec: type[msgspec.Struct]) -> None:
     page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     words = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", page))))

@@ -20,6 +20,7 @@ from yarl import URL
 
 from actors.ports import Permanent, Temporary
 from adapters.channels.egress import EgressError, PublicResolver, check_url
+from engine.events import Failure
 from engine.instants import SECOND_MS
 from engine.limits import RETRY_AFTER_MS_MAX
 
@@ -122,10 +123,12 @@ def explain_failure(error: Exception) -> Temporary | Permanent:
     if isinstance(error, aiohttp.InvalidURL):
         return Permanent("the address is not a URL", code="address_refused")
     if isinstance(error, ValueError):  # refused by the client before anything was sent
-        return Permanent("the message holds text that a request can't carry", code="bad_content")
+        message = "the message holds text that a request can't carry"
+        return Permanent(message, code="bad_content", failure=Failure.CONTENT)
     never_connected = isinstance(
         error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
     )
     what = "no connection to" if never_connected else "no clear answer from"
     name = type(error).__name__
-    return Temporary(f"{what} the endpoint ({name})", maybe_taken=not never_connected)
+    message = f"{what} the endpoint ({name})"
+    return Temporary(message, maybe_taken=not never_connected, failure=Failure.TRANSIENT)

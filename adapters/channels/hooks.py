@@ -5,9 +5,9 @@ forged ones, and brings them into our words. `adapters.gateway.receipts` mounts 
 `/v1/receipts/{provider}`, finds whose the messages are, and hands on receipts and events.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -79,4 +79,31 @@ class Hook(Protocol):
 
     def greet(self, request: HookRequest) -> bytes | None:
         """Answer what a provider asks before it tells anything; None: it asks nothing."""
+        ...
+
+
+class HookKind(msgspec.Struct, frozen=True):
+    """How a provider's hook is made: from which environment variables, and by what."""
+
+    variables: tuple[str, ...]  # all must be set for the hook to be mounted
+    make: Callable[[Mapping[str, str]], Hook]  # from the environment
+
+
+@runtime_checkable
+class AskingHook(Hook, Protocol):
+    """A hook that must look something up, or answer at another address.
+
+    The gateway does that for it: hooks open no connections.
+    """
+
+    def wants(self, request: HookRequest) -> str:
+        """Name the URL of what `verify` needs and has not; "" where nothing is missing."""
+        ...
+
+    def learn(self, url: str, content: bytes) -> None:
+        """Take what is at a URL. Raises ForgedError where that is nothing to verify by."""
+        ...
+
+    def visits(self, request: HookRequest) -> str:
+        """Name the URL to be called once because of a request that is verified; "" for none."""
         ...

@@ -1,7 +1,8 @@
 """Messages inside the business's own app or site: put where the customer's client finds them.
 
 Several channels of a workspace (`in_app`, `inbox`, `badge`) share one `Inbox`; each message says
-which of them it came by, so that the client shows it in the right place.
+which of them it came by, so that the client shows it in the right place. The adapter `desk` is the
+same, for messages that wait for whoever serves the customer; the gateway keeps the two apart.
 """
 
 from actors.ports import Permanent, Temporary

@@ -16,10 +16,21 @@ import msgspec
 
 from actors.lanes import ATTEMPTS, Pacing
 from actors.ports import Channel
-from adapters.channels import inbox, log, smtp, webhook
+from adapters.channels import (
+    africastalking,
+    inbox,
+    log,
+    messagebird,
+    smtp,
+    twilio,
+    ussd,
+    vonage,
+    webhook,
+)
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.links import URL_VARIABLE
+from adapters.channels.ussd import UssdChannel
 from adapters.channels.wire import Wire
 from adapters.inbox import Inbox, tell_time
 from adapters.signing import SECRET_VARIABLE, Signer
@@ -55,9 +66,15 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _ADAPTERS: Mapping[str, Adapter] = {
+    "africastalking": africastalking.ADAPTER,
+    "desk": inbox.ADAPTER,  # waits as in-app messages do, for whoever serves the customer
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
+    "messagebird": messagebird.ADAPTER,
     "smtp": smtp.ADAPTER,
+    "twilio": twilio.ADAPTER,
+    "vonage": vonage.ADAPTER,
+    "ussd": ussd.ADAPTER,
     "webhook": webhook.ADAPTER,
 }
 
@@ -114,6 +131,11 @@ def find_inbox(channels: Mapping[str, Channel]) -> Inbox | None:
         if isinstance(channel, InboxChannel):
             return channel.inbox
     return None
+
+
+def find_lines(channels: Mapping[str, Channel]) -> dict[str, UssdChannel]:
+    """Find the built channels that answer USSD, by name, for the gateway's routes."""
+    return {name: one for name, one in channels.items() if isinstance(one, UssdChannel)}
 
 
 def _build_channel(

@@ -4,7 +4,8 @@ Each message is one envelope with one recipient, so that each has its own answer
 says `Temporary` or `Permanent` by the server's reply code and by how far the exchange came.
 
 Rules
-- Reply 4xx is for later, 5xx is for good, except where it speaks of our login.
+- Reply 4xx is for later and 5xx for good, except where `smtpcodes` says that it speaks of our
+  account, or that another channel is the better way.
 - A connection that breaks before the content was sent took nothing; after that, it may have.
 - A connection that was cut off in the middle is never used again.
 - Mail for any purpose but service carries the way out of it (RFC 8058), or it is not sent.
@@ -28,9 +29,12 @@ from adapters.channels.letter import (
     read_mailbox,
     write_letter,
 )
+from adapters.channels.provider import Refusal
+from adapters.channels.smtpcodes import Stage, classify
 from adapters.signing import SECRET_VARIABLE, Signer
 from engine.effects import Send
 from engine.errors import Problem, ProgramError
+from engine.events import Failure
 from engine.instants import MINUTE_MS
 
 _IDLE_S_MAX = 60.0  # servers hang up on idle clients after a few minutes
@@ -38,8 +42,6 @@ _QUIT_S_MAX = 2.0
 _PORT_TLS = 465
 _SERVICE = "service"
 _CLOSING = 421
-_PERMANENT = 500
-_LOGIN = (530, 534, 535, 538)  # about us and not about the message
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
 _REPLY_LENGTH_MAX = 120
 
@@ -132,7 +134,7 @@ class SmtpChannel:
             letter = write_letter(send, self._sender, to, self._unsubscribe_url(send))
         except UnicodeEncodeError:
             message = "the message holds text that is no Unicode"
-            raise Permanent(message, code="bad_content") from None
+            raise Permanent(message, code="bad_content", failure=Failure.CONTENT) from None
         async with self._places:
             connection = self._reuse()
             if connection is not None:
@@ -148,7 +150,9 @@ class SmtpChannel:
         try:
             return read_mailbox(send.address)
         except AddressError as error:
-            raise Permanent(f"mail can't go to this address: {error}", code="bad_address") from None
+            message = f"mail can't go to this address: {error}"
+            dead = Failure.ADDRESS_DEAD
+            raise Permanent(message, code="bad_address", failure=dead) from None
 
     def _unsubscribe_url(self, send: Send) -> str:
         if send.purpose == _SERVICE:
@@ -158,7 +162,7 @@ class SmtpChannel:
                 f"channel {self._name!r} has no unsubscribe links, so it carries service messages "
                 f"only: set {SECRET_VARIABLE} and unsubscribe_url"
             )
-            raise Permanent(message, code="no_unsubscribe")
+            raise Permanent(message, code="no_unsubscribe", failure=Failure.CONFIG)
         token = self._signer.unsubscribe_token(
             send.customer, purpose=send.purpose, channel=send.channel
         )
@@ -191,10 +195,11 @@ class SmtpChannel:
         except aiosmtplib.SMTPAuthenticationError as error:
             connection.close()
             message = f"the mail server refused our login ({error.code})"
-            raise Temporary(message, retry_after_ms=MINUTE_MS) from error
+            raise _refuse_config(message, str(error.code)) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             connection.close()
-            raise Temporary(f"no connection to the mail server ({type(error).__name__})") from error
+            message = f"no connection to the mail server ({type(error).__name__})"
+            raise Temporary(message, failure=Failure.TRANSIENT) from error
         except BaseException:
             connection.close()
             raise
@@ -202,32 +207,33 @@ class SmtpChannel:
 
     async def _exchange(self, connection: aiosmtplib.SMTP, to: Mailbox, letter: bytes) -> None:
         """Send one envelope; the connection is idle afterwards, or closed."""
-        is_content_sent = False
+        stage = Stage.SENDER
         try:
             options = _options(connection, to)
             sender = self._sender.mailbox.text
             await connection.mail(sender, options=options, encoding="utf-8")
+            stage = Stage.RECIPIENT
             await connection.rcpt(to.text, encoding="utf-8")
-            is_content_sent = True
+            stage = Stage.CONTENT
             await connection.data(letter)
         except aiosmtplib.SMTPResponseException as error:
             await self._recycle(connection, error.code)
-            raise _judge(error, to, is_content_sent=is_content_sent) from error
+            raise _judge(error, to, stage) from error
         except Permanent:
-            await self._recycle(connection, _PERMANENT)
+            await self._recycle(connection)
             raise
         except (aiosmtplib.SMTPException, OSError) as error:
             connection.close()
             message = f"the connection to the mail server broke ({type(error).__name__})"
-            if is_content_sent:
-                raise Temporary(message, maybe_taken=True) from error
-            raise _LostError(message) from error
+            if stage is Stage.CONTENT:
+                raise Temporary(message, maybe_taken=True, failure=Failure.TRANSIENT) from error
+            raise _LostError(message, failure=Failure.TRANSIENT) from error
         except BaseException:
             connection.close()
             raise
         self._idle.append((time.monotonic(), connection))
 
-    async def _recycle(self, connection: aiosmtplib.SMTP, code: int) -> None:
+    async def _recycle(self, connection: aiosmtplib.SMTP, code: int = 0) -> None:
         """Make a connection that had a refusal ready for the next envelope, or close it."""
         if code == _CLOSING:
             connection.close()
@@ -253,27 +259,31 @@ def _options(connection: aiosmtplib.SMTP, to: Mailbox) -> list[str]:
         return []
     if not connection.supports_extension("smtputf8"):
         message = "the mail server does not take addresses with letters beyond ASCII"
-        raise Permanent(message, code="553 5.6.7")
+        raise Permanent(message, code="553 5.6.7", failure=Failure.NOT_THERE)
     return ["SMTPUTF8", "BODY=8BITMIME"]
 
 
 def _judge(
-    error: aiosmtplib.SMTPResponseException, to: Mailbox, *, is_content_sent: bool
+    error: aiosmtplib.SMTPResponseException, to: Mailbox, stage: Stage
 ) -> Temporary | Permanent:
     """Say what a reply means for the message. A reply is clear: the message was not taken."""
-    enhanced = _ENHANCED.match(error.message.strip())
-    code = f"{error.code} {enhanced[0]}" if enhanced else str(error.code)
+    found = _ENHANCED.match(error.message.strip())
+    enhanced = found[0] if found else ""
+    code = f"{error.code} {enhanced}".strip()
     # Servers like to repeat the address, which has no place in logs and reports.
     words = error.message.replace(to.text, "…")[:_REPLY_LENGTH_MAX]
-    stage = "message" if is_content_sent else "envelope"
     message = f"the mail server refused the {stage}: {error.code} {words}"
-    if error.code in _LOGIN:
-        return Temporary(message, retry_after_ms=MINUTE_MS)
+    failure = classify(error.code, enhanced, stage)
     if error.code == _CLOSING:
-        return _LostError(message)
-    if error.code >= _PERMANENT:
-        return Permanent(message, code=code)
-    return Temporary(message)
+        return _LostError(message, code=code, failure=failure)
+    if failure is Failure.CONFIG:
+        return _refuse_config(message, code)
+    return Refusal(failure, code, message).error()
+
+
+def _refuse_config(message: str, code: str) -> Temporary | Permanent:
+    """Leave a message be until somebody has mended what is wrong with our account."""
+    return Refusal(Failure.CONFIG, code, message, retry_after_ms=MINUTE_MS).error()
 
 
 async def _quit(connection: aiosmtplib.SMTP) -> None:

@@ -3,6 +3,12 @@
 Follows Standard Webhooks: the receiver checks `webhook-signature` over id, timestamp and body,
 and drops a `webhook-id` it has seen. The id is the message id, so a repeated attempt is
 recognised. The address comes from the workspace (`url`), or is the customer's own address.
+
+*Rules*
+- An answer is judged by whose the endpoint is. The workspace's is to be mended, and messages wait
+  for it; a customer's is either dead or not there at the moment, and another channel is tried.
+- 410 says that the endpoint is to be called no more (Standard Webhooks, "disable endpoint"), so
+  nothing waits for it in either case.
 """
 
 import asyncio
@@ -15,23 +21,29 @@ from aiohttp.abc import AbstractResolver
 from standardwebhooks import Webhook
 from yarl import URL
 
-from actors.ports import Permanent
+from actors.ports import Permanent, Temporary
 from adapters.channels.adapter import Adapter
 from adapters.channels.egress import EgressError, check_url
 from adapters.channels.exchange import (
     SECRET_BYTES_MIN,
     explain_failure,
-    explain_refusal,
     is_secret,
     open_session,
+    read_retry_after,
     read_target,
     sign,
 )
+from adapters.channels.provider import Refusal
 from engine.effects import Send
-from engine.events import SUCCESS_END, SUCCESS_MIN
+from engine.events import SUCCESS_END, SUCCESS_MIN, Failure
 from engine.instants import format_instant
 
 _RESPONSE_BYTES_MAX = 64 * 1024
+_GONE, _BUSY, _SERVER_ERROR = 410, 429, 500
+_LATER = (408, 425)
+_CLIENT_ERROR = 400
+_SHUT = "the endpoint lets nothing in"
+_CONTENT = (400, 413, 414, 415, 422, 431)  # what was sent is not to the receiver's liking
 _ID_LENGTH_MAX = 200
 
 Present = Callable[[], datetime]
@@ -131,7 +143,9 @@ class WebhookChannel:
             body = encode_body(send)
         except UnicodeEncodeError:
             raise Permanent(
-                "the message holds text that is no Unicode", code="bad_content"
+                "the message holds text that is no Unicode",
+                code="bad_content",
+                failure=Failure.CONTENT,
             ) from None
         try:
             async with self._session.post(
@@ -139,17 +153,48 @@ class WebhookChannel:
             ) as response:
                 if SUCCESS_MIN <= response.status < SUCCESS_END:
                     return await _provider_id(response) or send.message_id
-                raise explain_refusal(response)
+                pause = response.headers.get("Retry-After")
+                pause_ms = read_retry_after(pause, datetime.now(UTC))
+                is_own = not self._settings.url
+                raise judge(response.status, pause_ms, is_customers=is_own)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise explain_failure(error) from error
+            raise self._place(explain_failure(error)) from error
 
     def _target(self, send: Send) -> URL:
         text = self._settings.url or send.address
-        return read_target(text, allow_private=self._settings.allow_private)
+        try:
+            return read_target(text, allow_private=self._settings.allow_private)
+        except Permanent as error:
+            raise self._place(error) from error
+
+    def _place(self, error: Temporary | Permanent) -> Temporary | Permanent:
+        """Say of an address that must not be called whose it is to mend."""
+        if error.failure is None:
+            is_own = not self._settings.url
+            error.failure = Failure.ADDRESS_DEAD if is_own else Failure.CONFIG
+        return error
 
     def _headers(self, send: Send, body: bytes) -> dict[str, str]:
         signature = sign(self._signer, send.message_id, body, self._present())
         return {"Content-Type": "application/json", "User-Agent": "Nextbeat", **signature}
+
+
+def judge(status: int, pause_ms: int | None, *, is_customers: bool) -> Temporary | Permanent:
+    """Say what an answer other than 2xx means, by whose the endpoint is."""
+    if status == _GONE:
+        failure = Failure.ADDRESS_DEAD if is_customers else Failure.CONFIG
+        text = "the endpoint is gone for good (410)"
+        return Permanent(text, code=str(status), failure=failure)
+    failure, text = Failure.CONTENT, "the endpoint refused the message"
+    if status >= _SERVER_ERROR or status in _LATER:
+        failure, text = Failure.TRANSIENT, "the endpoint is in trouble"
+    elif status == _BUSY:
+        failure, text = Failure.RATE, "the endpoint has too much to do"
+    elif status not in _CONTENT:
+        failure = Failure.UNREACHABLE if is_customers else Failure.CONFIG
+        redirects = status < _CLIENT_ERROR
+        text = "the endpoint redirects, which is not followed" if redirects else _SHUT
+    return Refusal(failure, str(status), f"{text} ({status})", retry_after_ms=pause_ms).error()
 
 
 def encode_body(send: Send) -> bytes:

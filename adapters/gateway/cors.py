@@ -36,15 +36,24 @@ def _open(request: web.Request, response: web.StreamResponse) -> web.StreamRespo
 
     Without that header in sight libraries wait twenty times as long as they are told to.
     """
+    headers = opening(request)
+    if headers and isinstance(response, PlainSuccess):
+        response = spell_success()
+    if not response.prepared:  # what was streamed has been opened by whoever began it
+        response.headers.update(headers)
+    return response
+
+
+def opening(request: web.Request) -> dict[str, str]:
+    """Give the headers that let a page of another origin read an answer; none where none asks."""
     origin = request.headers.get("Origin")
     if origin is None:
-        return response
-    if isinstance(response, PlainSuccess):
-        response = spell_success()
-    response.headers["Access-Control-Allow-Origin"] = origin
-    response.headers["Access-Control-Expose-Headers"] = "Retry-After"
-    response.headers["Vary"] = "Origin"
-    return response
+        return {}
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Expose-Headers": "Retry-After",
+        "Vary": "Origin",
+    }
 
 
 def _answer_preflight(request: web.Request, method: str) -> web.StreamResponse:

@@ -34,7 +34,7 @@ from engine.transcript import decision_object
 _REPLAY_MAX = 1_000
 _REPLAY_PORTION = 200
 _RETRY_S = 5
-_SSE_HEADERS = {
+SSE_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",  # a buffering proxy would hold live events back
@@ -210,7 +210,7 @@ class Feed:
     async def _serve_events(
         self, request: web.Request, subscriber: Subscriber
     ) -> web.StreamResponse:
-        response = web.StreamResponse(headers=_SSE_HEADERS)
+        response = web.StreamResponse(headers=SSE_HEADERS)
         await response.prepare(request)
         await response.write(f"retry: {_RETRY_S * 1000}\n\n".encode())
         try:

@@ -14,7 +14,8 @@ from aiohttp import web
 
 from adapters.gateway.answers import Refusal
 from adapters.gateway.host import Host
-from adapters.gateway.operations import OPERATIONS, Operation
+from adapters.gateway.operation import Operation
+from adapters.gateway.operations import OPERATIONS
 from engine.limits import ID_LENGTH_MAX
 
 _REFERENCE = "#/components/schemas/{name}"
@@ -27,6 +28,8 @@ _DOORS: dict[str, list[dict[str, list[str]]]] = {
     "write": [{"writeKey": []}, {"writeKeyBearer": []}, {"writeKeyQuery": []}],
     "admin": [{"adminKey": []}],
     "token": [{"inboxToken": []}, {"inboxTokenQuery": []}, {"adminKey": []}],
+    "ussd": [{"ussdKey": []}],
+    "desk": [{"deskKey": []}, {"adminKey": []}],
     "open": [],
 }
 _SCHEMES = {
@@ -35,6 +38,8 @@ _SCHEMES = {
     "writeKeyQuery": {"type": "apiKey", "in": "query", "name": "writeKey"},
     "adminKey": {"type": "http", "scheme": "bearer"},
     "inboxToken": {"type": "http", "scheme": "bearer"},
+    "deskKey": {"type": "http", "scheme": "bearer"},
+    "ussdKey": {"type": "apiKey", "in": "query", "name": "key"},
     "inboxTokenQuery": {"type": "apiKey", "in": "query", "name": "token"},
 }
 

@@ -11,7 +11,7 @@ import msgspec
 from adapters.gateway import journeyviews, views
 from adapters.gateway.answers import Success
 from adapters.gateway.braze import Tracked, TrackRequest
-from adapters.gateway.inbox import WirePage
+from adapters.gateway.operation import Operation
 from adapters.gateway.parameters import (
     ActParameters,
     CustomerParameters,
@@ -23,6 +23,7 @@ from adapters.gateway.parameters import (
     PageParameters,
     TimelineParameters,
 )
+from adapters.gateway.surfaces import SURFACES
 from adapters.gateway.wishes import PreferencesRequest
 from engine.intake.item import Item
 from engine.limits import (
@@ -83,25 +84,6 @@ class ConsentRequest(msgspec.Struct, frozen=True, rename="camel"):
 
 class AnyObject(msgspec.Struct, frozen=True):
     """A JSON object in the shape its client library gives it."""
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One method at one address. `answer` None means something other than JSON."""
-
-    method: str
-    path: str
-    summary: str
-    tag: str
-    door: Literal["write", "admin", "token", "open"]
-    text: str = ""
-    parameters: type[msgspec.Struct] | None = None
-    body: object = None
-    answer: object = None
-    answer_type: str = "application/json"
-    body_types: tuple[str, ...] = ()  # besides JSON
-    statuses: tuple[int, ...] = ()  # refusals, besides 401 where there is a door
-    status: int = 200
-    also: tuple[tuple[int, object], ...] = ()  # further answers that are no refusals
 
 
 _GRAPH, _PLACES = journeyviews.JourneyGraph, journeyviews.CustomerJourneys
@@ -424,65 +406,6 @@ _RUNNING = (
     _tell("/metrics", "Give metrics to Prometheus", None, "text/plain"),
     _tell("/openapi.json", "Give this document", AnyObject),
 )
-_INBOX = (
-    Operation(
-        method="get",
-        path="/v1/inbox/{customer}",
-        summary="Fetch a customer's in-app messages",
-        tag="Inbox",
-        door="token",
-        answer=WirePage,
-        statuses=(400, 503),
-    ),
-    Operation(
-        method="get",
-        path="/v1/inbox/{customer}/socket",
-        summary="Receive in-app messages over a websocket",
-        tag="Inbox",
-        door="token",
-        status=101,
-        statuses=(400, 426, 429, 503),
-    ),
-    Operation(
-        method="post",
-        path="/v1/inbox/{customer}/{message_id}/{verb}",
-        summary="Say that a message was opened, clicked or dismissed",
-        tag="Inbox",
-        door="token",
-        answer=Success,
-        statuses=(404, 503),
-    ),
-    *(
-        Operation(
-            method=method,
-            path="/v1/unsubscribe/{token}",
-            summary=summary,
-            tag="Inbox",
-            door="open",
-            answer_type="text/html",
-            also=((404, None), (503, None)),
-        )
-        for method, summary in (("get", "Ask before unsubscribing"), ("post", "Unsubscribe"))
-    ),
-    *(
-        Operation(
-            method=method,
-            path=path,
-            summary=summary,
-            tag="Pages for customers",
-            door="open",
-            answer_type="text/html",
-            also=tuple((status, None) for status in also),
-        )
-        for method, path, summary, also in (
-            ("get", "/c/{token}", "Ask before confirming consent", (404, 410, 503)),
-            ("post", "/c/{token}", "Confirm consent", (404, 410, 503)),
-            ("get", "/p/{token}", "Show a customer's preferences", (404, 503)),
-            ("post", "/p/{token}", "Save preferences", (400, 403, 404, 408, 503)),
-        )
-    ),
-)
-
 OPERATIONS: tuple[Operation, ...] = (
     *_SEGMENT,
     *_BROWSERS,
@@ -492,5 +415,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *_READING,
     *_CATALOGUE,
     *_RUNNING,
-    *_INBOX,
+    *SURFACES,
 )

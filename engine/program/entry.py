@@ -38,7 +38,10 @@ def compile_trigger(name: str, spec: JourneySpec, timezone: str, leaves: Leaves)
     if given.schedule or given.date:
         return Trigger("", condition, plan=_plan(given, path, timezone, leaves))
     if given.score:
-        return Trigger("", condition, score_segment(name), _ENTERED)
+        threshold = given.below if given.above is UNSET else given.above
+        side = "below" if given.above is UNSET else "above"
+        words = f"{given.score} {side} {threshold:g}"
+        return Trigger("", condition, score_segment(name), _ENTERED, score=words)
     return Trigger(
         given.event,
         condition,

@@ -129,6 +129,7 @@ class Trigger(msgspec.Struct, frozen=True):
     on: str = ""  # entered or left
     late_ms: int | None = None  # an event that comes in later than this begins nothing
     plan: Plan | None = None
+    score: str = ""  # that crosses its threshold, in words
 
 
 class Often(msgspec.Struct, frozen=True):

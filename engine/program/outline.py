@@ -176,6 +176,8 @@ def _describe_trigger(journey: Journey) -> str:
     text = trigger.event
     if trigger.plan is not None:
         text = trigger.plan.text
+    elif trigger.score:
+        text = trigger.score
     elif trigger.segment:
         text = f"{trigger.on} {trigger.segment}"
     if trigger.condition is not None:

@@ -3,7 +3,6 @@
 Called by `trials`; `actors.trials` gives the answers while a test is played.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,13 +10,19 @@ from msgspec import UNSET
 
 from engine.instants import parse_duration
 from engine.limits import CALL_ANSWER_BYTES_MAX
-from engine.program.faults import Faults, enumerate_names, quote, suggest
+from engine.program.faults import Faults, quote
 from engine.program.model import WorkspaceSpec
-from engine.program.nesting import Placed, walk_journeys
+from engine.program.nesting import Placed
 from engine.program.places import Path
 from engine.program.trialmodel import AnswerSpec, TrialSpec
+from engine.program.trialsteps import Asking, Sought, find_step, list_steps
 
-Asking = tuple[str, str]  # a journey, and a step of it that makes a call
+_CALLS = Sought(
+    lambda step: step.webhook is not UNSET,
+    does="makes a call",
+    does_not="makes no call: there is nothing to answer",
+    hint="only a `webhook` step does",
+)
 
 
 class Saying(msgspec.Struct, frozen=True):
@@ -35,10 +40,10 @@ def read_answers(
     answers: dict[Asking, Saying | None] = {}
     if not trial.answers:
         return answers
-    known = {(str(one.path[1]), one.name): one for one in walk_journeys(workspace.journeys)}
+    known = list_steps(workspace)
     for name, said in trial.answers.items():
         where = (*path, "answers", name)
-        asking = _find(name, known, where, faults)
+        asking = find_step(name, known, _CALLS, where, faults)
         if asking is None:
             continue
         if asking in answers:
@@ -48,31 +53,6 @@ def read_answers(
         if isinstance(said, AnswerSpec):
             answers[asking] = _read(said, known[asking], where, faults)
     return answers
-
-
-def _find(name: str, known: Mapping[Asking, Placed], path: Path, faults: Faults) -> Asking | None:
-    """Find the step that is meant by its id, or by its journey and its id."""
-    meant = [one for one in known if name in (one[1], "/".join(one))]
-    calling = [one for one in _calling(known) if one in meant]
-    if len(calling) == 1:
-        return calling[0]
-    if calling:
-        hint = f"write {enumerate_names(['/'.join(one) for one in calling])}"
-        message = f"{quote(name)} makes a call in several journeys"
-    elif meant:
-        known_calls = enumerate_names(["/".join(one) for one in _calling(known)])
-        hint = f"steps that do: {known_calls}" if known_calls else "only a `webhook` step does"
-        message = f"{quote(name)} makes no call: there is nothing to answer"
-    else:
-        could_be = [text for one in _calling(known) for text in (one[1], "/".join(one))]
-        hint = suggest(name, could_be, "steps that make a call")
-        message = f"unknown step {quote(name)}"
-    faults.add(path, message, hint, at_key=True)
-    return None
-
-
-def _calling(known: Mapping[Asking, Placed]) -> list[Asking]:
-    return [one for one, placed in known.items() if placed.step.webhook is not UNSET]
 
 
 def _read(said: AnswerSpec, placed: Placed, path: Path, faults: Faults) -> Saying:

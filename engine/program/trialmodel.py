@@ -155,6 +155,16 @@ class TrialSpec(Struct, frozen=True, forbid_unknown_fields=True):
             examples=[{"price": {"status": 200, "body": {"premium": 900}}}],
         ),
     ] = {}
+    arms: Annotated[
+        dict[StepKey, str],
+        Meta(
+            description=(
+                "The arm everybody goes into, by the `split` step: its id, or `journey/id`; "
+                "absent: as customers are shared out."
+            ),
+            examples=[{"offer_or_not": "offer"}],
+        ),
+    ] = {}
     expect: Annotated[
         tuple[MessageName | ExpectSpec, ...] | UnsetType,
         Meta(

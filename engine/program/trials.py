@@ -26,8 +26,10 @@ from engine.program.places import Path, Places
 from engine.program.plain import dict_or_none
 from engine.program.shape import read_shape
 from engine.program.stepcheck import note_stray
-from engine.program.trialanswers import Asking, Saying, read_answers
+from engine.program.trialanswers import Saying, read_answers
+from engine.program.trialarms import read_arms
 from engine.program.trialmodel import ExpectSpec, GivenSpec, PastSpec, PersonSpec, TrialSpec
+from engine.program.trialsteps import Asking
 from engine.program.wordcheck import check_event
 from engine.reasons import Reason
 
@@ -74,6 +76,7 @@ class Trial(msgspec.Struct, frozen=True):
     stays_in: tuple[tuple[str, str], ...]
     traits: Mapping[tuple[str, str], Any]
     answers: Mapping[Asking, Saying | None] = {}  # of services; what is absent times out
+    arms: Mapping[Asking, str] = {}  # of splits; what is absent shares people out
 
     @property
     def path(self) -> Path:
@@ -208,6 +211,7 @@ class _Reading:
             stays_in=stays_in,
             traits=traits,
             answers=read_answers(self._spec, self._workspace, self._path, self._faults),
+            arms=read_arms(self._spec, self._workspace, self._path, self._faults),
         )
 
     def _check_people(self) -> None:

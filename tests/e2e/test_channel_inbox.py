@@ -150,6 +150,7 @@ async def test_a_delivered_message_is_there_to_fetch(world: World) -> None:
             }
         ],
         "next": 1,
+        "unseen": {"in_app": 1},
     }
     assert answer.headers["Cache-Control"] == "no-store"
 

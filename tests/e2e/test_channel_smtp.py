@@ -14,6 +14,7 @@ from actors.ports import Permanent, Temporary
 from adapters.channels.smtp import SmtpChannel, SmtpSettings, Tls
 from adapters.signing import Signer, Unsubscribe
 from engine.effects import Send
+from engine.events import Failure
 
 SIGNER = Signer("a secret of many characters")
 PUBLIC_URL = "https://nextbeat.example.com"
@@ -317,7 +318,7 @@ async def test_an_international_name_needs_a_server_that_takes_it(serve: Serve) 
     old = await serve(enable_SMTPUTF8=False)
     with pytest.raises(Permanent) as caught:
         await deliver(old.channel(), send)
-    assert caught.value.code == "553 5.6.7"
+    assert (caught.value.code, caught.value.failure) == ("553 5.6.7", Failure.NOT_THERE)
     new = await serve(enable_SMTPUTF8=True)
     await deliver(new.channel(), send)
     [envelope] = new.post.envelopes
@@ -328,34 +329,45 @@ async def test_an_international_name_needs_a_server_that_takes_it(serve: Serve) 
 
 @pytest.mark.parametrize("stage", ["mail", "rcpt", "data"])
 @pytest.mark.parametrize(
-    ("reply", "code"),
+    ("reply", "code", "failure"),
     [
-        ("550 5.1.1 no such user", "550 5.1.1"),
-        ("552 too big", "552"),
-        ("554 5.7.1 zoe@example.com looks like spam", "554 5.7.1"),
+        ("550 5.1.1 no such user", "550 5.1.1", Failure.ADDRESS_DEAD),
+        ("552 5.3.4 zoe@example.com gets nothing that big", "552 5.3.4", Failure.CONTENT),
+        ("452 4.2.2 zoe@example.com is full", "452 4.2.2", Failure.UNREACHABLE),
     ],
 )
-async def test_a_5xx_reply_is_for_good_and_carries_its_code(
-    serve: Serve, stage: str, reply: str, code: str
+async def test_a_definitive_reply_carries_its_code_and_what_it_asks_for(
+    serve: Serve, stage: str, reply: str, code: str, failure: Failure
 ) -> None:
     server = await serve()
     server.post.replies[stage] = [reply]
     with pytest.raises(Permanent) as caught:
         await deliver(server.channel())
-    assert caught.value.code == code
+    assert (caught.value.code, caught.value.failure) == (code, failure)
     assert "zoe@example.com" not in str(caught.value)
 
 
 @pytest.mark.parametrize("stage", ["mail", "rcpt", "data"])
-@pytest.mark.parametrize("reply", ["451 4.7.1 greylisted", "452 4.2.2 full", "421 going down"])
-async def test_a_4xx_reply_is_for_later_and_was_not_taken(
-    serve: Serve, stage: str, reply: str
+@pytest.mark.parametrize(
+    ("reply", "failure"),
+    [
+        ("451 4.7.1 greylisted", Failure.RATE),
+        ("421 4.7.28 slow down", Failure.RATE),
+        ("450 4.1.1 not now", Failure.TRANSIENT),
+        ("421 going down", Failure.TRANSIENT),
+        ("550 5.7.26 this mail is not signed", Failure.CONFIG),
+    ],
+)
+async def test_a_passing_reply_is_for_later_and_was_not_taken(
+    serve: Serve, stage: str, reply: str, failure: Failure
 ) -> None:
     server = await serve()
     server.post.replies[stage] = [reply]
     with pytest.raises(Temporary) as caught:
         await deliver(server.channel())
     assert not caught.value.maybe_taken
+    assert caught.value.failure is failure
+    assert reply.startswith(caught.value.code)
 
 
 async def test_a_connection_that_breaks_after_the_content_leaves_doubt(serve: Serve) -> None:
@@ -442,8 +454,10 @@ async def test_a_refused_login_is_ours_to_mend_and_fails_no_message(serve: Serve
     server = await serve(authenticator=judge, auth_require_tls=False, auth_required=True)
     with pytest.raises(Temporary, match="login"):
         await deliver(server.channel(username="shop", password="wrong"))
-    with pytest.raises(Temporary, match="530"):
+    with pytest.raises(Temporary, match="530") as caught:
         await deliver(server.channel())
+    assert caught.value.failure is Failure.CONFIG
+    assert caught.value.retry_after_ms
     await deliver(server.channel(username="shop", password="right"))
     assert len(server.post.envelopes) == 1
 

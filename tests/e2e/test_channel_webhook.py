@@ -17,6 +17,7 @@ from adapters.channels.egress import EgressError, PublicResolver, check_address,
 from adapters.channels.exchange import read_retry_after
 from adapters.channels.webhook import WebhookChannel, WebhookSettings
 from engine.effects import Send
+from engine.events import Failure
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
 PRESENT = datetime(2026, 3, 2, 5, 12, tzinfo=UTC)
@@ -165,23 +166,61 @@ async def test_any_2xx_means_taken(receiver: Receiver, status: int) -> None:
     assert await deliver(receiver.channel())
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
-async def test_an_answer_about_the_moment_is_for_later(receiver: Receiver, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (408, Failure.TRANSIENT),
+        (425, Failure.TRANSIENT),
+        (429, Failure.RATE),
+        *((status, Failure.TRANSIENT) for status in (500, 502, 503, 504, 599)),
+        *((status, Failure.CONFIG) for status in (300, 301, 302, 307, 308, 401, 403, 404, 405)),
+    ],
+)
+async def test_an_answer_about_the_moment_or_the_endpoint_is_for_later(
+    receiver: Receiver, status: int, failure: Failure
+) -> None:
     receiver.status = status
+    receiver.headers = {"Location": f"http://127.0.0.1:{receiver.port}/hook"}
     with pytest.raises(Temporary) as caught:
         await deliver(receiver.channel())
     assert not caught.value.maybe_taken
     assert caught.value.retry_after_ms is None
+    assert (caught.value.code, caught.value.failure) == (str(status), failure)
+    assert len(receiver.requests) == 1
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 400, 401, 403, 404, 410, 413, 422])
-async def test_an_answer_about_the_message_is_for_good(receiver: Receiver, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [(400, Failure.CONTENT), (413, Failure.CONTENT), (422, Failure.CONTENT), (410, Failure.CONFIG)],
+)
+async def test_an_answer_about_the_message_is_for_good(
+    receiver: Receiver, status: int, failure: Failure
+) -> None:
     receiver.status = status
-    receiver.headers = {"Location": f"http://127.0.0.1:{receiver.port}/hook"}
     with pytest.raises(Permanent) as caught:
         await deliver(receiver.channel())
-    assert caught.value.code == str(status)
-    assert len(receiver.requests) == 1
+    assert (caught.value.code, caught.value.failure) == (str(status), failure)
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (410, Failure.ADDRESS_DEAD),
+        (404, Failure.UNREACHABLE),
+        (403, Failure.UNREACHABLE),
+        (301, Failure.UNREACHABLE),
+        (422, Failure.CONTENT),
+    ],
+)
+async def test_what_a_customers_own_endpoint_answers_is_about_that_customer(
+    receiver: Receiver, status: int, failure: Failure
+) -> None:
+    receiver.status = status
+    send = msgspec.structs.replace(SEND, address=f"http://127.0.0.1:{receiver.port}/hook")
+    channel = WebhookChannel(WebhookSettings(SECRET, allow_private=True))
+    with pytest.raises(Permanent) as caught:
+        await deliver(channel, send)
+    assert (caught.value.code, caught.value.failure) == (str(status), failure)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -241,7 +280,7 @@ async def test_text_that_is_no_unicode_is_refused_for_good(receiver: Receiver) -
     send = msgspec.structs.replace(SEND, content={"body": "\ud800"})
     with pytest.raises(Permanent) as caught:
         await deliver(receiver.channel(), send)
-    assert caught.value.code == "bad_content"
+    assert (caught.value.code, caught.value.failure) == ("bad_content", Failure.CONTENT)
 
 
 class StubResolver(AbstractResolver):
@@ -330,7 +369,7 @@ async def test_a_name_that_leads_to_such_an_address_is_not_called(address: str) 
     settings = WebhookSettings(SECRET, "https://hooks.example.com/in")
     with pytest.raises(Permanent) as caught:
         await deliver(WebhookChannel(settings, resolver=resolver))
-    assert caught.value.code == "address_refused"
+    assert (caught.value.code, caught.value.failure) == ("address_refused", Failure.CONFIG)
     assert resolver.asked == ["hooks.example.com"]
 
 
@@ -387,7 +426,7 @@ async def test_an_address_that_hides_what_it_is_is_refused(url: str) -> None:
     channel = WebhookChannel(WebhookSettings(SECRET), resolver=StubResolver(["127.0.0.1"]))
     with pytest.raises(Permanent) as caught:
         await deliver(channel, msgspec.structs.replace(SEND, address=url))
-    assert caught.value.code == "address_refused"
+    assert (caught.value.code, caught.value.failure) == ("address_refused", Failure.ADDRESS_DEAD)
 
 
 @pytest.mark.parametrize(

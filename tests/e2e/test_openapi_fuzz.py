@@ -10,9 +10,12 @@ import msgspec
 import pytest
 from hypothesis.strategies import SearchStrategy
 
-from adapters.gateway.app import serve as serve_gateway
+from adapters.channels.ussd import UssdChannel, UssdSettings
+from adapters.gateway import client, desk, ussd
+from adapters.gateway.app import Routes, serve as serve_gateway
 from adapters.gateway.openapi import document
 from adapters.gateway.settings import GatewaySettings, hash_keys
+from adapters.inbox import Inbox
 from engine.profile import Profile
 from engine.records import Decided
 from engine.transcript import decision_object
@@ -70,11 +73,20 @@ def url() -> Iterator[str]:
         runtime.decide(*(("u1", decided(number)) for number in range(1, 9)))
         keys = hash_keys("write-key, admin-key")
         settings = GatewaySettings(write_keys=keys, admin_keys=hash_keys("admin-key"))
-        gateway = await serve_gateway(runtime, settings)
+        box = Inbox(None, runtime.clock.now)
+        await box.open()
+        line = UssdChannel(UssdSettings(key="a key of many characters"))
+        mounts: list[Routes] = [
+            lambda host: client.routes(host, None),
+            lambda host: ussd.routes(host, {"ussd": line}),
+            lambda host: desk.routes(host, box, host.admin_ring),
+        ]
+        gateway = await serve_gateway(runtime, settings, mounts)
         started.append(gateway.url)
         is_up.set()
         await asyncio.to_thread(is_over.wait)
         await gateway.stop()
+        await box.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()

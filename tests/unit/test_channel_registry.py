@@ -107,7 +107,7 @@ def test_mail_needs_a_secret_for_its_unsubscribe_links_or_says_it_has_none() -> 
 @pytest.mark.parametrize(
     ("channels", "path", "words"),
     [
-        (a_channel("pigeon"), "channels.email.adapter", "one of inbox, log, smtp, webhook"),
+        (a_channel("pigeon"), "channels.email.adapter", "there is no adapter"),
         (a_channel("log", loud=True), "channels.email.settings", "loud"),
         (a_channel("inbox", size=3), "channels.email.settings", "size"),
         (a_channel("log", show_content="maybe"), "channels.email.settings.show_content", "bool"),

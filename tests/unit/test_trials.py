@@ -6,6 +6,7 @@ import pytest
 
 from actors.trials import Report, play
 from adapters.cli.trialtext import describe_report
+from engine.errors import ProgramError
 from engine.events import ConsentStatus, ReceiptStatus
 from engine.program.compile import canonical_bytes, compile_source
 from engine.program.trialmodel import ConsentWord, OutcomeWord, ReceiptWord
@@ -353,3 +354,56 @@ def test_the_words_of_tests_are_those_of_the_engine() -> None:
     assert set(get_args(OutcomeWord)) == {one.value for one in Outcome}
     assert set(get_args(ReceiptWord)) < {one.value for one in ReceiptStatus}
     assert set(get_args(ConsentWord)) < {one.value for one in ConsentStatus}
+
+
+SHARED_OUT: dict[str, Any] = {
+    **QUOTES,
+    "journeys": {
+        "gift": {
+            "trigger": {"event": "Product Added"},
+            "steps": [
+                {
+                    "id": "gift_or_not",
+                    "split": {"offer": 1, "reminder": 1, "nothing": 98},
+                    "cases": {
+                        "offer": [{"send": "offer"}],
+                        "reminder": [{"send": "reminder"}],
+                    },
+                },
+            ],
+        },
+    },
+}
+
+
+def shares_out(arms: dict[str, str], **trial: Any) -> Report:
+    source = {**SHARED_OUT, "tests": {"one": {"customer": ANA, "given": [ADDED], **trial}}}
+    source["tests"]["one"]["arms"] = arms
+    (trial_read,) = read_trials(source, {})
+    return play(trial_read, compile_source(source))
+
+
+@pytest.mark.parametrize(
+    ("arm", "sent"), [("offer", ["offer"]), ("reminder", ["reminder"]), ("nothing", [])]
+)
+def test_a_test_chooses_the_arm(arm: str, sent: list[str]) -> None:
+    assert shares_out({"gift_or_not": arm}, expect=sent).is_passed
+    assert shares_out({"gift/gift_or_not": arm}, expect=sent).is_passed
+
+
+@pytest.mark.parametrize(
+    ("arms", "message", "hint"),
+    [
+        ({"gift_or_not": "ofer"}, "unknown arm 'ofer'", "did you mean 'offer'?"),
+        ({"gift_or_no": "offer"}, "unknown step 'gift_or_no'", "did you mean 'gift_or_not'?"),
+        (
+            {"gift_or_not": "offer", "gift/gift_or_not": "nothing"},
+            "'gift/gift_or_not' has its arm already",
+            "leave one of them out",
+        ),
+    ],
+)
+def test_an_arm_that_is_not_there_is_told(arms: dict[str, str], message: str, hint: str) -> None:
+    with pytest.raises(ProgramError) as caught:
+        shares_out(arms, expect=[])
+    assert [(one.message, one.hint) for one in caught.value.problems] == [(message, hint)]

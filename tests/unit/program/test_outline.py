@@ -133,6 +133,8 @@ def test_mermaid_text_quotes_what_it_would_read_as_its_own() -> None:
             "on profile.birthday at 09:00 every year",
         ),
         ({"date": "profile.renewal_date - 7d"}, "on profile.renewal_date - 7d"),
+        ({"score": "churn", "above": 0.7}, "churn above 0.7"),
+        ({"score": "value", "below": 10, "if": "profile.vip"}, "value below 10 if profile.vip"),
         (None, "started by another journey"),
     ],
 )
