@@ -65,6 +65,9 @@ WORDS: Mapping[str, Fate] = {"dead": Fate.GONE, **{fate.value: fate for fate in 
 
 ONCE = frozenset({Fate.RATE, Fate.BROKEN, Fate.TIMEOUT})  # only of a first attempt
 _FAILING = (Fate.BROKEN, Fate.RATE, Fate.UNREACHABLE, Fate.GONE)
+# An endpoint that is gone is gone for everybody: the dice refuse single messages instead.
+_ENDPOINTS = frozenset({"webhook", "apprise"})
+_FAILING_THERE = (Fate.BROKEN, Fate.RATE, Fate.INVALID)
 _PHONES = frozenset({"sms", "whatsapp", "rcs", "voice"})
 # Where a fate is possible at all; the others are everywhere.
 _PLACES: Mapping[Fate, frozenset[str]] = {
@@ -210,7 +213,8 @@ def _by_dice(script: Script, asked: Asked) -> Fate:
         return Fate.TIMEOUT
     if thrown < script.timing_out + script.failing:
         share = (thrown - script.timing_out) / script.failing
-        return _FAILING[int(share * len(_FAILING))]
+        failing = _FAILING_THERE if asked.channel in _ENDPOINTS else _FAILING
+        return failing[int(share * len(failing))]
     if asked.channel in _READERS and _throw(script.seed, asked.to) < script.reading:
         return Fate.READ
     return Fate.DELIVERED

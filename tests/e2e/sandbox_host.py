@@ -1,6 +1,7 @@
 """A sandbox for tests: on free ports, with receipts at once, and keys made once."""
 
 import functools
+import socket
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -13,6 +14,13 @@ from adapters.sandbox.settings import SandboxSettings
 
 NOWHERE = "http://127.0.0.1:9"
 SPEED = 100.0
+
+
+def find_port() -> int:
+    """Find a free port: providers must be told of it before the gateway listens there."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @functools.cache

@@ -5,7 +5,6 @@ The server is the one of `nextbeat serve`, the providers are those of `nextbeat 
 
 import asyncio
 import secrets
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from adapters.app import App, open_workspace
 from adapters.gateway.settings import GatewaySettings
 from adapters.sandbox.server import Sandbox
-from tests.e2e.sandbox_host import sandboxed
+from tests.e2e.sandbox_host import find_port, sandboxed
 
 pytestmark = pytest.mark.slow
 
@@ -118,15 +117,9 @@ class Chain:
             assert response.status == 202, await response.text()
 
 
-def _find_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @asynccontextmanager
 async def chained(folder: Path, shop: str = SHOP) -> AsyncGenerator[Chain]:
-    port = _find_port()
+    port = find_port()
     url = f"http://127.0.0.1:{port}"
     (folder / "workspace.yaml").write_text(shop, encoding="utf-8")
     async with sandboxed(url) as sandbox, aiohttp.ClientSession() as web:
