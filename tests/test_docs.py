@@ -24,7 +24,11 @@ import actors
 import adapters
 import engine
 from adapters.channels.africastalking import AfricastalkingSettings
+from adapters.channels.apns import ApnsSettings
+from adapters.channels.audience import AudienceSettings
+from adapters.channels.fcm import FcmSettings
 from adapters.channels.log import LogSettings
+from adapters.channels.long_tail import AppriseSettings
 from adapters.channels.messagebird import MessagebirdSettings
 from adapters.channels.registry import PacingSettings
 from adapters.channels.smtp import SmtpSettings
@@ -32,6 +36,8 @@ from adapters.channels.twilio import TwilioSettings
 from adapters.channels.ussd import UssdSettings
 from adapters.channels.vonage import VonageSettings
 from adapters.channels.webhook import WebhookSettings
+from adapters.channels.webpush import WebPushSettings
+from adapters.channels.whatsapp_cloud import WhatsAppSettings
 from adapters.cli.commands import nextbeat
 from engine import limits
 from engine.program import (
@@ -262,6 +268,10 @@ def test_every_variable_the_code_reads_is_in_the_reference_and_no_other() -> Non
     "spec",
     [
         AfricastalkingSettings,
+        ApnsSettings,
+        AppriseSettings,
+        AudienceSettings,
+        FcmSettings,
         LogSettings,
         MessagebirdSettings,
         PacingSettings,
@@ -269,7 +279,9 @@ def test_every_variable_the_code_reads_is_in_the_reference_and_no_other() -> Non
         TwilioSettings,
         UssdSettings,
         VonageSettings,
+        WebPushSettings,
         WebhookSettings,
+        WhatsAppSettings,
     ],
 )
 def test_every_setting_of_a_channel_is_in_the_reference(spec: type[msgspec.Struct]) -> None:

@@ -18,14 +18,20 @@ from actors.lanes import ATTEMPTS, Pacing
 from actors.ports import Channel
 from adapters.channels import (
     africastalking,
+    apns,
+    audience,
+    fcm,
     inbox,
     log,
+    long_tail,
     messagebird,
     smtp,
     twilio,
     ussd,
     vonage,
     webhook,
+    webpush,
+    whatsapp_cloud,
 )
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
@@ -67,7 +73,11 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _ADAPTERS: Mapping[str, Adapter] = {
     "africastalking": africastalking.ADAPTER,
+    "apns": apns.ADAPTER,
+    "apprise": long_tail.ADAPTER,
+    "audience": audience.ADAPTER,
     "desk": inbox.ADAPTER,  # waits as in-app messages do, for whoever serves the customer
+    "fcm": fcm.ADAPTER,
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
     "messagebird": messagebird.ADAPTER,
@@ -76,6 +86,8 @@ _ADAPTERS: Mapping[str, Adapter] = {
     "vonage": vonage.ADAPTER,
     "ussd": ussd.ADAPTER,
     "webhook": webhook.ADAPTER,
+    "webpush": webpush.ADAPTER,
+    "whatsapp_cloud": whatsapp_cloud.ADAPTER,
 }
 
 
