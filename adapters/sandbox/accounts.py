@@ -30,7 +30,16 @@ from adapters.sandbox import (
 
 HOST = "127.0.0.1"
 PUBLIC_URL = "NEXTBEAT_PUBLIC_URL"
-_PLACES = ("_URL", "_SMTP_HOST", "_SMTP_PORT", "_SMTP_TLS")  # where the stand-ins are
+# Where the stand-ins are, and what would lead elsewhere or has no business here.
+_OURS = (
+    "_URL",
+    "_SMTP_HOST",
+    "_SMTP_PORT",
+    "_SMTP_TLS",
+    "_FCM_CREDENTIALS",
+    "_PRIVATE_KEY",
+    "_APNS_KEY",
+)
 _RSA_BITS = 2_048
 _RSA_FILE, _EC_FILE = "rsa.pem", "ec.pem"
 
@@ -51,6 +60,7 @@ _FIXED: Mapping[str, str] = {
     "NEXTBEAT_AFRICASTALKING_API_KEY": "sandbox",
     "NEXTBEAT_AFRICASTALKING_KEY": "sandbox-key-of-16-characters-or-more",
     "NEXTBEAT_AFRICASTALKING_FROM": "SANDBOX",
+    "NEXTBEAT_USSD_KEY": "sandbox-key-of-16-characters-or-more",
     "NEXTBEAT_WHATSAPP_TOKEN": "sandbox",
     "NEXTBEAT_WHATSAPP_PHONE_ID": "106540352242922",
     "NEXTBEAT_WHATSAPP_APP_SECRET": "sandbox",
@@ -101,9 +111,9 @@ def list_accounts(url: str, apns_port: int, mail_port: int, keys: Keys) -> dict[
 
 
 def merge_accounts(accounts: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Prefer what the environment says already, save for where the stand-ins are."""
+    """Prefer what the environment says already, save for addresses and private keys."""
     return {
-        name: value if name.endswith(_PLACES) else environ.get(name) or value
+        name: value if name.endswith(_OURS) else environ.get(name) or value
         for name, value in accounts.items()
     }
 
