@@ -37,12 +37,17 @@ class Office:
         assert speed > 0
         self.book = Book(clock.now())
         self.clock = clock
-        self.unheard = 0  # calls that nobody took
+        self.heard = 0  # calls that somebody took
+        self.unheard = 0  # calls that nobody did
         self._script = script
         self._speed = speed
         self._hold_s = hold_s
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._calling = 0
+        self._is_hushed = False
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._web: aiohttp.ClientSession | None = None
         self._arrival = asyncio.Event()
 
@@ -115,6 +120,11 @@ class Office:
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
+    async def hush(self) -> None:
+        """Tell nothing more; calls in progress end, and are counted."""
+        self._is_hushed = True
+        await self._quiet.wait()
+
     async def _serve(
         self, stand: StandIn, draft: Draft, request: web.Request
     ) -> web.StreamResponse:
@@ -143,12 +153,27 @@ class Office:
             message.told.append(step.stage.value)
 
     async def _call(self, callback: Callback) -> bool:
+        if self._is_hushed:
+            return False
+        self._calling += 1
+        self._quiet.clear()
+        try:
+            return await self._insist(callback)
+        finally:
+            self._calling -= 1
+            if not self._calling:
+                self._quiet.set()
+
+    async def _insist(self, callback: Callback) -> bool:
         for attempt in range(_TRIES):
+            if attempt and self._is_hushed:
+                return False
             if attempt:
                 pause_ms = round(_PAUSE_MS * attempt / self._speed)
                 await asyncio.sleep(pause_ms / SECOND_MS)
             async with self._gate:
                 if await self._try(callback):
+                    self.heard += 1
                     return True
         self.unheard += 1
         logger.warning("nobody took what a provider tells", url=callback.url.partition("?")[0])
