@@ -8,7 +8,8 @@ Channels write them into messages, the gateway checks them. The secret comes fro
 - A link to the preference centre opens it for ever, too, but says when it was made: with an old one
   consent can be taken back and not be given. A link that confirms says itself until when it does.
 - What a form sends is signed for the page it was shown on and holds for hours.
-- No token holds an address, nor anything else a customer told us.
+- No token holds an address, nor anything else a customer told us, but for a link that leads on: it
+  holds where to, as the message says it.
 """
 
 import hmac
@@ -56,6 +57,23 @@ class Confirm(msgspec.Struct, frozen=True, array_like=True):
     address: str
 
 
+class Click(msgspec.Struct, frozen=True, array_like=True):
+    """What a link of a message stands for that leads on to `url`; decided on at `at`."""
+
+    customer: str
+    message: str
+    at: int
+    url: str
+
+
+class Opening(msgspec.Struct, frozen=True, array_like=True):
+    """What the picture in a message stands for that tells of its opening."""
+
+    customer: str
+    message: str
+    at: int
+
+
 _Link = TypeVar("_Link", bound=msgspec.Struct)
 
 
@@ -73,6 +91,8 @@ class Signer:
         self._unsubscribe_key = hmac.digest(raw, b"nextbeat unsubscribe", sha256)
         self._preferences_key = hmac.digest(raw, b"nextbeat preferences", sha256)
         self._confirm_key = hmac.digest(raw, b"nextbeat confirm", sha256)
+        self._click_key = hmac.digest(raw, b"nextbeat click", sha256)
+        self._opening_key = hmac.digest(raw, b"nextbeat opening", sha256)
         self._form_key = hmac.digest(raw, b"nextbeat form", sha256)
         self._inbox_key = hmac.digest(raw, b"nextbeat inbox", sha256)
 
@@ -105,6 +125,23 @@ class Signer:
     def read_confirm(self, token: str) -> Confirm | None:
         """Read what a link confirms; None where we did not make it. It may be too old."""
         return _read(self._confirm_key, token, Confirm)
+
+    def click_token(self, click: Click) -> str | None:
+        """Make the last part of a link that leads on; None where the address is too long."""
+        token = _sign(self._click_key, click)
+        return token if len(token) <= _TOKEN_LENGTH_MAX else None
+
+    def read_click(self, token: str) -> Click | None:
+        """Read where a link leads on to; None where we did not make it."""
+        return _read(self._click_key, token, Click)
+
+    def opening_token(self, opening: Opening) -> str:
+        """Make the name of the picture that tells of an opening."""
+        return _sign(self._opening_key, opening)
+
+    def read_opening(self, token: str) -> Opening | None:
+        """Read what a picture tells of; None where we did not make it."""
+        return _read(self._opening_key, token, Opening)
 
     def form_mark(self, token: str, now: int) -> str:
         """Mark a form as shown by us, now, on the page of a link."""

@@ -8,6 +8,10 @@ import msgspec
 BODY_FORMAT = "body_format"
 HTML = "html"
 
+# Another one: what is to be noticed of this message, taken out of the content as it leaves.
+TRACKING = "tracking"
+CLICKS, OPENS = "clicks", "opens"
+
 
 class Send(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Hand this message to its channel."""
@@ -74,4 +78,11 @@ class Recall(msgspec.Struct, frozen=True, array_like=True, gc=False):
     call_id: str
 
 
-Effect = Send | Wake | Unwake | Call | Recall
+class Withhold(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Don't hand over a message any more, if it did not leave: another took its place."""
+
+    customer: str
+    message_id: str
+
+
+Effect = Send | Wake | Unwake | Call | Recall | Withhold

@@ -27,6 +27,7 @@ from adapters.channels.africastalking import AfricastalkingSettings
 from adapters.channels.apns import ApnsSettings
 from adapters.channels.audience import AudienceSettings
 from adapters.channels.fcm import FcmSettings
+from adapters.channels.hook_registry import HOOKS
 from adapters.channels.log import LogSettings
 from adapters.channels.long_tail import AppriseSettings
 from adapters.channels.messagebird import MessagebirdSettings
@@ -43,6 +44,7 @@ from engine import limits
 from engine.program import (
     catalogue,
     consentmodel,
+    contentmodel,
     identitymodel,
     journeymodel,
     lifecycle,
@@ -207,6 +209,8 @@ def test_the_limits_in_the_reference_are_the_limits() -> None:
         consentmodel.DoubleOptInSpec,
         consentmodel.PreferenceCentreSpec,
         consentmodel.RegistrySpec,
+        contentmodel.LimitsSpec,
+        contentmodel.TrackingSpec,
         model.DefaultsSpec,
         model.ChannelSpec,
         model.MessageTypeSpec,
@@ -289,6 +293,13 @@ def test_every_setting_of_a_channel_is_in_the_reference(spec: type[msgspec.Struc
     words = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", page))))
     names = [field.encode_name for field in msgspec.structs.fields(spec)]
     assert [name for name in names if name not in words] == []
+
+
+def test_every_provider_that_tells_of_messages_is_in_the_reference_with_its_variables() -> None:
+    page = (ROOT / "docs" / "reference" / "receipts.md").read_text(encoding="utf-8")
+    for name, kind in HOOKS.items():
+        rows = [row for row in page.splitlines() if row.startswith(f"| `{name}` | `NEXTBEAT_")]
+        assert [one for one in kind.variables if f"`{one}`" not in "".join(rows)] == []
 
 
 def test_the_glossary_is_in_order_and_names_things_once() -> None:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from actors.ports import Channel, Permanent
-from adapters.signing import SECRET_VARIABLE, Confirm, Signer
-from engine.effects import Send
+from adapters.channels.wrapping import add_picture, wrap_links
+from adapters.signing import SECRET_VARIABLE, Click, Confirm, Opening, Signer
+from engine.effects import CLICKS, OPENS, TRACKING, Send
 from engine.errors import Problem, ProgramError
 from engine.journeys.confirmations import address_mark
 from engine.links import ORIGIN
@@ -36,12 +37,33 @@ class Scribe:
         """Put the signed links in. Raises Permanent where a stand-in is left over."""
         content = {
             field: _STAND_IN.sub(lambda found: self._link(send, found), text)
-            for field, text in send.content.items()
+            for field, text in self._track(send).items()
         }
         if any(_DOMAIN in text for text in content.values()):
             message = "a link in it was changed by a filter, so that it would lead nowhere"
             raise Permanent(message, code="bad_link")
         return replace(send, content=content)
+
+    def _track(self, send: Send) -> dict[str, str]:
+        """Do what the engine has marked a message for, and take the mark out."""
+        content = dict(send.content)
+        marks = content.pop(TRACKING, "").split()
+        if CLICKS in marks:
+            content = wrap_links(content, lambda url: self._wrap(send, url))
+        if OPENS in marks:
+            opening = Opening(send.customer, send.message_id, send.decided_at)
+            token = self._signer.opening_token(opening)
+            content = add_picture(content, f"{self._url}/o/{token}.gif")
+        return content
+
+    def _wrap(self, send: Send, url: str) -> str:
+        """Have a link lead over here; one of our own, or one too long to sign, stays as it is."""
+        if url.startswith((ORIGIN, f"{self._url}/")):
+            return url
+        token = self._signer.click_token(
+            Click(send.customer, send.message_id, send.decided_at, url)
+        )
+        return url if token is None else f"{self._url}/l/{token}"
 
     def _link(self, send: Send, found: re.Match[str]) -> str:
         if found["name"] == "unsubscribe":
@@ -78,12 +100,20 @@ class LinkedChannel:
 
     async def deliver(self, send: Send) -> str:
         """Write the links and hand the message on; one without links goes as it is."""
-        if not any(_DOMAIN in text for text in send.content.values()):
+        has_links = any(_DOMAIN in text for text in send.content.values())
+        if self._scribe is None and TRACKING in send.content:
+            send = replace(send, content=_unmark(send.content))
+        if not has_links and TRACKING not in send.content:
             return await self._channel.deliver(send)
         if self._scribe is None:
             message = f"it has links of ours: set {SECRET_VARIABLE} and {URL_VARIABLE}"
             raise Permanent(message, code="no_links")
         return await self._channel.deliver(self._scribe.write(send))
+
+
+def _unmark(content: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the mark where nothing can be tracked: a replaced workspace may ask for it."""
+    return {field: text for field, text in content.items() if field != TRACKING}
 
 
 def link_channels(
@@ -96,11 +126,18 @@ def link_channels(
 
 
 def check_links(program: Program, environment: Mapping[str, str]) -> None:
-    """Raise ProgramError where a workspace asks for confirmations that could not be given."""
-    if program.double_opt_in is None:
-        return
+    """Raise ProgramError where a workspace asks for links that could not be written."""
     missing = [name for name in (SECRET_VARIABLE, URL_VARIABLE) if not environment.get(name)]
-    if missing:
-        names = " and ".join(missing)
-        message = "links to confirm with are signed, and lead to where this server is reached"
-        raise ProgramError([Problem("double_opt_in", message, f"set {names}")])
+    if not missing:
+        return
+    hint, problems = f"set {' and '.join(missing)}", list[Problem]()
+    where = "are signed, and lead to where this server is reached"
+    if program.double_opt_in is not None:
+        problems.append(Problem("double_opt_in", f"links to confirm with {where}", hint))
+    tracked = {f"channels.{name}": one.tracking for name, one in program.channels.items()}
+    tracked |= {f"message_types.{name}": one.tracking for name, one in program.types.items()}
+    for path, rules in tracked.items():
+        if rules.clicks or rules.opens:
+            problems.append(Problem(f"{path}.tracking", f"links that are tracked {where}", hint))
+    if problems:
+        raise ProgramError(problems)

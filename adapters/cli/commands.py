@@ -33,6 +33,7 @@ _COMMANDS = {
     "segments": "Show how many customers are in each segment, and who is in one.",
     "journeys": "Show how many customers are in each journey, and where one of them is.",
     "graph": "Draw a journey, with how many customers are at each step.",
+    "preview": "Show what a message says to somebody, and what it costs.",
     "plan": "Tell what another workspace would do to the customers in journeys.",
     "explain": "Tell why a customer did, or did not, get a message.",
     "verify": "Check that a data folder is what was written, and would be decided so again.",
@@ -45,6 +46,8 @@ _COMMANDS = {
     "acts": "List administrative acts: what was done, to whom, by whom.",
     "catalogue": "Load what events name: products, stores, content.",
     "erase": "Erase a customer, whatever is known of them, and what would come late.",
+    "outbox": "List messages that did not arrive, and why.",
+    "redeliver": "Have messages that did not arrive decided about once more.",
     "quarantine": "Show items that were not understood, and take them in again.",
 }
 _EPILOG = "Start with `nextbeat demo`, then try `nextbeat explain` on a customer it shows."

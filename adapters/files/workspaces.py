@@ -30,7 +30,7 @@ from engine.program.program import Program
 _SUFFIXES = (".yaml", ".yml", ".json")
 _MAIN = "workspace"
 _NEARLY = 0.75  # how like a section a misspelt one is
-_CONTENT = "content"
+_CONTENT, _LOCALES = "content", "locales"
 _SECTIONS = tuple(field.encode_name for field in msgspec.structs.fields(WorkspaceSpec))
 
 
@@ -251,8 +251,12 @@ def _find_below(folder: Path) -> Iterator[Path]:
 def _walk_contents(messages: object) -> Iterator[tuple[dict[str, object], SourcePath]]:
     """Give the fields of each channel's content, whatever the shape of what surrounds them."""
     for name, message in (dict_or_none(messages) or {}).items():
-        content = dict_or_none((dict_or_none(message) or {}).get(_CONTENT))
-        for channel, given in (content or {}).items():
-            fields = dict_or_none(given)
-            if fields is not None:
-                yield fields, ("messages", name, _CONTENT, channel)
+        said = dict_or_none(message) or {}
+        written: list[tuple[object, SourcePath]] = [(said.get(_CONTENT), (_CONTENT,))]
+        for locale, content in (dict_or_none(said.get(_LOCALES)) or {}).items():
+            written.append((content, (_LOCALES, locale)))
+        for content, where in written:
+            for channel, given in (dict_or_none(content) or {}).items():
+                fields = dict_or_none(given)
+                if fields is not None:
+                    yield fields, ("messages", name, *where, channel)

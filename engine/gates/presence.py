@@ -12,10 +12,11 @@ Called by `gates.order`.
 from engine.gates.case import Case
 from engine.gates.verdict import Block
 from engine.instants import format_duration
+from engine.program.contentmodel import TEMPLATE_FIELD
 from engine.program.model import DEFAULT_CONTENT
 from engine.reasons import Reason
 
-TEMPLATE = "template"  # the field of content that names what a provider has approved
+TEMPLATE = TEMPLATE_FIELD  # as the gates and the channels know it
 
 
 def check_presence(case: Case, at: int, found: list[Block]) -> None:

@@ -6,11 +6,12 @@ their own. It either gives a whole Program or raises one `ProgramError` with eve
 wrong.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from engine.calendars import HOLIDAYS_VERSION
 from engine.errors import Problem, ProgramError
@@ -20,6 +21,7 @@ from engine.program.catalogue import compile_joins
 from engine.program.cel.computed import computed_kinds
 from engine.program.check import check_workspace
 from engine.program.consentcheck import compile_centre, compile_double_opt_in, compile_registries
+from engine.program.contentcheck import content_stamps
 from engine.program.entry import compile_agenda, score_segments
 from engine.program.faults import Faults
 from engine.program.identitymodel import compile_identity
@@ -27,7 +29,7 @@ from engine.program.journey import Journey, Op
 from engine.program.leaves import Leaves
 from engine.program.lifecycle import compile_lifecycle
 from engine.program.mappings import compile_mappings
-from engine.program.model import WorkspaceSpec
+from engine.program.model import DefaultsSpec, WorkspaceSpec
 from engine.program.names import Names
 from engine.program.orders import compile_rfm, feed_orders
 from engine.program.places import Path, Places
@@ -57,6 +59,7 @@ from engine.program.shape import read_shape
 from engine.program.traits import compile_expressions, compile_traits
 from engine.program.trials import TESTS
 from engine.program.wordcheck import check_event
+from engine.traits.derived import read_locale
 
 # What the same workspace means. Raised when a release decides otherwise on the same text, so that
 # decisions of the two are not taken for decisions of one program.
@@ -76,7 +79,7 @@ def compile_source(raw: Mapping[str, Any], places: Places | None = None) -> Prog
     spec = read_shape(source, faults)
     check_workspace(spec, source, faults)
     leaves = Leaves(faults)
-    program = _compile(spec, source, _hash_program(canonical, spec.policies.regions), leaves)
+    program = _compile(spec, source, _hash_program(canonical, spec), leaves)
     names = Names(source, faults)
     _check_segment_uses(leaves, names, faults)
     for where, channel in leaves.channel_uses:
@@ -122,9 +125,11 @@ def _encode(raw: Mapping[str, Any]) -> bytes:
         raise ProgramError([Problem("$", message, "texts, numbers, lists, mappings")]) from error
 
 
-def _hash_program(canonical: bytes, regions: Sequence[str]) -> str:
+def _hash_program(canonical: bytes, spec: WorkspaceSpec) -> str:
     """Name a program by all that its decisions depend on: the workspace, and whose calendars."""
+    regions = spec.policies.regions
     stamps = [load_packs()[name].stamp for name in regions if name in load_packs()]
+    stamps += content_stamps(spec)
     versions = (SEMANTICS, TZDATA_VERSION, HOLIDAYS_VERSION, PHONES_VERSION, *stamps)
     words = "".join(f"\n{version}" for version in versions).encode()
     return "sha256:" + sha256(canonical + words).hexdigest()
@@ -165,7 +170,7 @@ def _compile(
         name=spec.workspace,
         version=version,
         seed=spec.seed,
-        defaults=msgspec.convert(msgspec.structs.asdict(spec.defaults), Defaults),
+        defaults=_compile_defaults(spec.defaults),
         session_ms=leaves.duration(spec.session, ("session",)),
         opt_out=compile_consent(spec.consent),
         channels={
@@ -193,10 +198,16 @@ def _compile(
         spread_ms=leaves.duration_or_none(policies.release.spread, (*path, "release", "spread"))
         or 0,
         pacing=compile_pacing(policies),
+        budget=None if policies.budget is UNSET else policies.budget,
         traits=traits,
         rfm=rfm,
     )
     return _add_people(program, spec, leaves).with_archive({})
+
+
+def _compile_defaults(spec: DefaultsSpec) -> Defaults:
+    locale = read_locale(spec.locale)
+    return Defaults(spec.timezone, spec.country, locale, spec.currency)
 
 
 def _add_people(program: Program, spec: WorkspaceSpec, leaves: Leaves) -> Program:

@@ -51,13 +51,17 @@ def _check_content(
     name: str, message: MessageSpec, channel: str, path: tuple[str | int, ...], faults: Faults
 ) -> None:
     """Note a channel on which the message has no text, or none with the link in it."""
-    content = message.content.get(channel) or message.content.get(DEFAULT_CONTENT)
-    if content is None:
+    if channel not in message.content and DEFAULT_CONTENT not in message.content:
         hint = f"write messages.{name}.content.{channel}"
         faults.add(path, f"{name!r} has no content for this channel", hint)
-    elif all(isinstance(text, str) and CONFIRM_NAME not in text for text in content.values()):
-        hint = "write {{ " + CONFIRM_NAME + " }} where it belongs"
-        faults.add(path, f"{name!r} has no link to confirm with on this channel", hint)
+    for locale, written in {"": message.content, **message.locales}.items():
+        content = written.get(channel) or written.get(DEFAULT_CONTENT) or {}
+        if content and all(
+            isinstance(text, str) and CONFIRM_NAME not in text for text in content.values()
+        ):
+            hint = "write {{ " + CONFIRM_NAME + " }} where it belongs"
+            where = f"on this channel in {locale}" if locale else "on this channel"
+            faults.add(path, f"{name!r} has no link to confirm with {where}", hint)
 
 
 def compile_double_opt_in(spec: WorkspaceSpec, leaves: Leaves) -> DoubleOptIn | None:

@@ -7,6 +7,7 @@ Rules
   is the name the caller passes, and so are `"now"` and `"today"` in the `date` filter.
 - Loops, nesting, variables and output are bounded.
 - `{% abort_message 'reason' %}` ends the rendering: this customer gets nothing, for this reason.
+- Beside the library's filters there are `json` and those of `localised`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,7 @@ from datetime import datetime
 from functools import cache, wraps
 from typing import Any, TextIO
 
+import msgspec
 from liquid import BoundTemplate, Environment, Markup, Node, RenderContext, Tag, Token, TokenStream
 from liquid.builtin.expressions import parse_primitive, tokenize
 from liquid.builtin.filters import array
@@ -35,6 +37,7 @@ from engine.limits import (
 from engine.localtime import zone as find_zone
 from engine.program.dates import format_moment, read_moment
 from engine.program.faults import quote
+from engine.program.localised import FILTERS
 
 _REASON_LENGTH_MAX = 80
 _READ_FROM_FILES = ("include", "render")
@@ -74,6 +77,9 @@ def dialect(*, html: bool) -> Environment:
         if function.__module__ == array.__name__ or name == "slice":
             language.filters[name] = _bound_ranges(function)
     language.add_filter("date", _date)
+    language.add_filter("json", _json)
+    for name, function in FILTERS.items():
+        language.add_filter(name, function)
     return language
 
 
@@ -158,6 +164,24 @@ def _date(value: object, pattern: object, zone: object = None, *, context: Rende
     written = format_moment(moment, str(pattern))
     # The author's pattern is trusted, and digits and names add nothing that needs escaping.
     return Markup(written) if isinstance(pattern, Markup) else written
+
+
+@liquid_filter
+def _json(value: object) -> str:
+    """Write a value as JSON: a text with its quotes, nothing as null."""
+    try:
+        plain = None if is_undefined(value) else value
+        return msgspec.json.encode(plain, enc_hook=_unmark).decode()
+    except (TypeError, ValueError, RecursionError):
+        message = "json: this value can't be written as JSON"
+        raise FilterArgumentError(message, token=None) from None
+
+
+def _unmark(value: object) -> str:
+    """Give markup as the text it is. Raises TypeError for what is no text."""
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError(type(value).__name__)
 
 
 def _bound_ranges(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from engine.errors import Problem
 from engine.hours import opens_together
 from engine.instants import WEEK_MS, format_duration
 from engine.program.cel.fixed import fixed_truth
+from engine.program.contentcheck import doubt_contents
 from engine.program.faults import Faults, quote
 from engine.program.journeydoubts import first_send_ms
 from engine.program.journeymodel import JourneySpec, StepSpec
@@ -39,6 +40,7 @@ def find_doubts(raw: Mapping[str, Any], places: Places, program: Program) -> lis
     spec = read_shape(raw, doubts)
     placed = list(walk_journeys(spec.journeys))
     _doubt_contents(spec, program, placed, doubts)
+    doubt_contents(spec, doubts)
     _doubt_ways(program, doubts)
     _doubt_hours(spec, program, doubts)
     _doubt_unused(spec, placed, doubts)

@@ -38,10 +38,9 @@ def compile_trigger(name: str, spec: JourneySpec, timezone: str, leaves: Leaves)
     if given.schedule or given.date:
         return Trigger("", condition, plan=_plan(given, path, timezone, leaves))
     if given.score:
-        threshold = given.below if given.above is UNSET else given.above
-        side = "below" if given.above is UNSET else "above"
-        words = f"{given.score} {side} {threshold:g}"
-        return Trigger("", condition, score_segment(name), _ENTERED, score=words)
+        sides = (("above", given.above), ("below", given.below))
+        words = [f"{given.score} {side} {value:g}" for side, value in sides if value is not UNSET]
+        return Trigger("", condition, score_segment(name), _ENTERED, score=" and ".join(words))
     return Trigger(
         given.event,
         condition,

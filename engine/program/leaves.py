@@ -20,7 +20,9 @@ from engine.program.captext import CapError, read_cap
 from engine.program.cel.compiler import CelError, Compiled, compile_condition, compile_value
 from engine.program.cel.ir import Kind
 from engine.program.condition import Condition
+from engine.program.contentmodel import HTML_FIELD, MJML
 from engine.program.faults import Faults, quote
+from engine.program.mjml import MjmlError, compile_mjml
 from engine.program.places import Path, format_path
 from engine.program.program import Cap, Feed, HistoryNeed, Template
 from engine.program.scope import Scope
@@ -35,6 +37,7 @@ _OF_STAYS = ("steps", "goal", "exit_on")
 
 _Read = TypeVar("_Read")
 
+_LIQUID_FORM = "the text is Liquid: {{ value }} and {% tag %}"
 _DURATION_FORM = "write a number and a unit: 30m, 2h, 1d, 1w"
 _NEVER = Condition(source="false", test=lambda _: False, evaluate=lambda _: None)
 _EMPTY = Template(source="", render=lambda _: "")
@@ -147,10 +150,26 @@ class Leaves:
                 raise misspelt
             worked_out = tuple(one for one in shown_traits(source) if one in self.trait_kinds)
         except TemplateError as error:
-            hint = "the text is Liquid: {{ value }} and {% tag %}"
-            self.faults.add_within(path, error.message, hint, line=error.line, column=error.column)
+            place = {"line": error.line, "column": error.column}
+            self.faults.add_within(path, error.message, _LIQUID_FORM, **place)
             return _EMPTY
         return msgspec.structs.replace(template, traits=worked_out) if worked_out else template
+
+    def markup(self, field: str, source: str, path: Path) -> tuple[str, str]:
+        """Make MJML the HTML that is sent, with its Liquid in it; other fields are as they are."""
+        if field != MJML:
+            return field, source
+        try:
+            # What is wrong with the Liquid is said of the text as it was written.
+            misspelt = find_misspelt(source)
+            if misspelt is not None:
+                raise misspelt
+            return HTML_FIELD, compile_mjml(source)
+        except (TemplateError, MjmlError) as error:
+            is_liquid = isinstance(error, TemplateError)
+            hint = _LIQUID_FORM if is_liquid else "the text is MJML: <mjml><mj-body>…"
+            self.faults.add_within(path, error.message, hint, line=error.line, column=error.column)
+            return HTML_FIELD, ""
 
     def history(self) -> dict[str, HistoryNeed]:
         """Tell, by event, how far back is looked, which numbers are added up, and what it feeds."""

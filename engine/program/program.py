@@ -11,6 +11,7 @@ import msgspec
 
 from engine.identities import NO_RULES, IdentityRules
 from engine.instants import DAY_MS
+from engine.limits import UNREACHABLE_MS_DEFAULT
 from engine.links import CONFIRMED
 from engine.program.catalogue import Joins, compile_joins
 from engine.program.condition import Condition
@@ -18,6 +19,7 @@ from engine.program.journey import Agenda, Journey, WaitFor
 from engine.program.mappings import Mappings
 from engine.program.privacy import Pii, Retention
 from engine.program.scope import Scope
+from engine.program.sizes import NO_LIMITS, Limits
 from engine.records import Shape
 from engine.traits.live import RFM_DEFAULT, LiveTrait, RfmRules
 from engine.windows import Window
@@ -118,6 +120,27 @@ class Suppression(msgspec.Struct, frozen=True):
     rule: str
 
 
+class Backup(msgspec.Struct, frozen=True):
+    """The provider that steps in where a channel's own does not take messages."""
+
+    adapter: str
+    settings: Mapping[str, Any]
+
+
+class Tracking(msgspec.Struct, frozen=True):
+    """Whether it is noticed that a message is opened, and its links followed.
+
+    None is left to the channel, and there it is no. With a `purpose` it takes consent to that.
+    """
+
+    clicks: bool | None = None
+    opens: bool | None = None
+    purpose: str | None = None
+
+
+UNTRACKED = Tracking()
+
+
 class Channel(msgspec.Struct, frozen=True):
     """One way to reach a customer, as the workspace describes it.
 
@@ -137,6 +160,25 @@ class Channel(msgspec.Struct, frozen=True):
     settings: Mapping[str, Any]
     reply_ms: int | None = None  # how long after the customer wrote free-form content may go
     reply_event: str = ""
+    unreachable_ms: int = UNREACHABLE_MS_DEFAULT  # how long who is not there is not tried again
+    engagement: float = 0.1  # the share of messages engaged with, of customers we know nothing of
+    latency_ms: int | None = None  # how long a message takes to be seen
+    backup: Backup | None = None
+    budget: float | None = None  # what a day's messages may cost
+    limits: Limits = NO_LIMITS
+    tracking: Tracking = UNTRACKED
+
+
+class Fallback(msgspec.Struct, frozen=True):
+    """The next channel follows where this did not happen within `within_ms` of a send.
+
+    `unless` is delivered or engaged; with a condition, only customers for whom it holds.
+    """
+
+    unless: str
+    within_ms: int
+    condition: Condition | None
+    rule: str
 
 
 class MessageType(msgspec.Struct, frozen=True):
@@ -154,6 +196,12 @@ class MessageType(msgspec.Struct, frozen=True):
     window: Window | None = None
     caps: tuple[Cap, ...] = ()
     release: str = "all"  # of what piled up while hours were closed: all, newest, best or drop
+    fallbacks: tuple[Fallback, ...] = ()
+    follow_up: str = ""  # the channel that carries it too, once it went out on another
+    max_cost: float | None = None  # of all channels that one message of it takes
+    chooses_best: bool = False  # by score, rather than by the order of `channels`
+    is_urgent: bool = False  # the quicker channel goes first
+    tracking: Tracking = UNTRACKED
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -162,6 +210,7 @@ class Template(msgspec.Struct, frozen=True):
     source: str
     render: Callable[[Mapping[str, Any]], str]
     traits: tuple[str, ...] = ()  # those it shows that have to be worked out
+    is_local: bool = False  # it asks in which locale it is read
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -173,6 +222,8 @@ class Message(msgspec.Struct, frozen=True):
     value: float
     priority: int = 50  # 0 to 100: who goes first where several want the same customer
     enrich: tuple[tuple[str, Condition], ...] = ()  # traits to write where nothing is sent
+    tells_event: bool = False  # its content shows what its journey began with, or its variables
+    locales: Mapping[str, Mapping[str, Mapping[str, Template]]] = {}  # content by locale
 
     @property
     def rank(self) -> tuple[int, float]:
@@ -335,6 +386,7 @@ class Program(msgspec.Struct, frozen=True):
     look_ahead_ms: int = 0
     spread_ms: int = 0  # over which customers come out when hours open
     pacing: WorkspacePace | None = None
+    budget: float | None = None  # what a day's messages may cost on all channels together
     identity: IdentityRules = NO_RULES
     mappings: Mappings = {}  # what is done to calls as they come in, by the name of the event
     traits: Mapping[str, LiveTrait] = {}  # the declared ones

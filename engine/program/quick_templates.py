@@ -23,6 +23,7 @@ from liquid.builtin.expressions import (
     BooleanExpression,
     Filter,
     FilteredExpression,
+    KeywordArgument,
     Literal,
     Nil,
     Path,
@@ -59,7 +60,9 @@ from liquid.expression import Expression
 
 from engine.limits import TEMPLATE_BYTES_MAX, TEMPLATE_LOOPS_MAX
 from engine.program import quick_values
+from engine.program.cldr import CATEGORIES
 from engine.program.dialect import Names
+from engine.program.localised import FILTERS
 from engine.program.quick_values import ASSIGNS_MAX, Comparison, Unsure
 
 Quick = Callable[[Mapping[str, Any]], str]
@@ -79,10 +82,11 @@ _COMPUTED = ("size", "first", "last")  # keys that Liquid answers where the valu
 _FILTERS = frozenset(
     {
         "abs", "append", "at_least", "at_most", "capitalize", "ceil", "date", "default",
-        "divided_by", "downcase", "escape", "floor", "lstrip", "minus", "modulo", "newline_to_br",
+        "divided_by", "downcase", "escape", "floor", "json", "lstrip", "minus", "modulo",
+        "newline_to_br",
         "plus", "prepend", "remove", "remove_first", "replace", "replace_first", "round", "rstrip",
         "size", "strip", "strip_html", "strip_newlines", "times", "truncate", "truncatewords",
-        "upcase", "url_encode",
+        "upcase", "url_encode", *FILTERS,
     }
 )  # fmt: skip
 _FILTERS_OF_PRESENT = frozenset({"join"})  # not so for these
@@ -339,10 +343,13 @@ class _Emitter:
 
     def argument(self, argument: object) -> str:
         """Write an argument of a filter, which might not take null for a missing value."""
-        if not isinstance(argument, PositionalArgument):
+        name = ""
+        if isinstance(argument, KeywordArgument) and argument.name in CATEGORIES:
+            name = f"{argument.name}="
+        elif not isinstance(argument, PositionalArgument):
             raise _Unknown
         text = self.value(argument.value)
-        return f"need({text})" if type(argument.value) is Path else text
+        return f"{name}need({text})" if type(argument.value) is Path else f"{name}{text}"
 
     def value(self, expression: Expression) -> str:
         """Write a value without filters."""

@@ -13,17 +13,32 @@ import msgspec
 from msgspec import UNSET
 
 from engine.effects import BODY_FORMAT, HTML
+from engine.program.contentmodel import ContentSpec, TrackingSpec
 from engine.program.countries import COUNTRIES
 from engine.program.entry import compile_admission, compile_exits, compile_trigger
 from engine.program.journey import Goal, Journey
 from engine.program.journeymodel import JourneySpec
 from engine.program.leaves import Leaves
+from engine.program.medium import find_medium
 from engine.program.model import ChannelSpec, MessageSpec, MessageTypeSpec
-from engine.program.places import Path
+from engine.program.places import Path, format_path
 from engine.program.plain import dict_or_none
 from engine.program.policymodel import PoliciesSpec
-from engine.program.program import SESSION, Cap, Channel, Message, MessageType, Template
+from engine.program.program import (
+    SESSION,
+    UNTRACKED,
+    Backup,
+    Cap,
+    Channel,
+    Fallback,
+    Message,
+    MessageType,
+    Template,
+    Tracking,
+)
+from engine.program.sizes import compile_limits
 from engine.program.steps import compile_steps, compile_values
+from engine.traits.derived import read_locale
 
 _EVERYWHERE = "*"
 _COUNTRY_DEFAULT = "default"
@@ -38,6 +53,8 @@ _HTML_TAG = re.compile(
 )
 _VERSION_DIGITS = 16
 _MIGRATE = "migrate"  # is about older versions: it makes none of its own
+
+_OF_JOURNEY = ("event", "entry", "journey")  # names of templates
 
 _Item = TypeVar("_Item")
 
@@ -81,7 +98,20 @@ def compile_channel(name: str, spec: ChannelSpec, leaves: Leaves) -> Channel:
         settings=spec.settings,
         reply_ms=leaves.duration_or_none(spec.reply_window, (*path, "reply_window")),
         reply_event=spec.reply_event,
+        unreachable_ms=leaves.duration(spec.unreachable, (*path, "unreachable")),
+        engagement=spec.engagement,
+        latency_ms=leaves.duration_or_none(spec.latency, (*path, "latency")),
+        backup=None if spec.backup is UNSET else Backup(spec.backup.adapter, spec.backup.settings),
+        budget=None if spec.budget is UNSET else spec.budget,
+        limits=compile_limits(find_medium(name, spec), spec.limits),
+        tracking=_compile_tracking(spec.tracking),
     )
+
+
+def _compile_tracking(spec: TrackingSpec) -> Tracking:
+    written = msgspec.structs.asdict(spec)
+    said = {name: value for name, value in written.items() if value is not UNSET}
+    return Tracking(**said) if said else UNTRACKED
 
 
 def _compile_caps(texts: Sequence[str], path: Path, leaves: Leaves) -> tuple[Cap, ...]:
@@ -111,6 +141,30 @@ def compile_type(
         window=hours,
         caps=_compile_caps(spec.caps, (*path, "caps"), leaves),
         release=policies.release.policy if spec.release is UNSET else spec.release,
+        fallbacks=_compile_fallbacks(spec, (*path, "fallback"), leaves),
+        follow_up=spec.follow_up,
+        max_cost=None if spec.max_cost is UNSET else spec.max_cost,
+        chooses_best=spec.choose == "best",
+        is_urgent=spec.urgent,
+        tracking=_compile_tracking(spec.tracking),
+    )
+
+
+def _compile_fallbacks(spec: MessageTypeSpec, path: Path, leaves: Leaves) -> tuple[Fallback, ...]:
+    """Compile when the next channel follows; one rule may stand without a list around it."""
+    if spec.fallback is UNSET:
+        return ()
+    is_list = isinstance(spec.fallback, tuple)
+    rules = spec.fallback if isinstance(spec.fallback, tuple) else (spec.fallback,)
+    places = [(*path, index) if is_list else path for index in range(len(rules))]
+    return tuple(
+        Fallback(
+            unless=rule.unless,
+            within_ms=leaves.duration(rule.within, (*place, "within")),
+            condition=leaves.condition_or_none(rule.if_, (*place, "if")),
+            rule=format_path(place),
+        )
+        for rule, place in zip(rules, places, strict=True)
     )
 
 
@@ -122,20 +176,39 @@ def compile_message(
     leaves: Leaves,
 ) -> Message | None:
     """Compile a message; None where its type is unknown, which `check` has noted."""
-    path: Path = ("messages", name, "content")
-    content: dict[str, dict[str, Template]] = {
-        channel: {
-            field: leaves.template(text, (*path, channel, field), html=_is_html(field, text))
-            for field, text in _mark_html(fields).items()
-            if isinstance(text, str)
-        }
-        for channel, fields in spec.content.items()
+    path: Path = ("messages", name)
+    content = _compile_content(spec.content, (*path, "content"), leaves)
+    locales = {
+        read_locale(locale): _compile_content(written, (*path, "locales", locale), leaves)
+        for locale, written in spec.locales.items()
     }
-    enrich = compile_values(spec.enrich, ("messages", name, "enrich"), leaves)
+    enrich = compile_values(spec.enrich, (*path, "enrich"), leaves)
     kind = types.get(spec.type)
     if kind is None:
         return None
-    return Message(name, kind, content, spec.value, _priority(spec, kinds[spec.type]), enrich)
+    priority = _priority(spec, kinds[spec.type])
+    tells_event = any(map(_tells_event, (content, *locales.values())))
+    return Message(name, kind, content, spec.value, priority, enrich, tells_event, locales)
+
+
+def _tells_event(content: Mapping[str, Mapping[str, Template]]) -> bool:
+    """Say whether some text shows what a journey began with: such a word in it is enough."""
+    texts = [one.source for fields in content.values() for one in fields.values()]
+    return any(word in text for text in texts for word in _OF_JOURNEY)
+
+
+def _compile_content(
+    spec: ContentSpec, path: Path, leaves: Leaves
+) -> dict[str, dict[str, Template]]:
+    return {
+        channel: {
+            field: leaves.template(text, (*path, channel, written), html=_is_html(field, text))
+            for written, given in _mark_html(fields).items()
+            if isinstance(given, str)
+            for field, text in [leaves.markup(written, given, (*path, channel, written))]
+        }
+        for channel, fields in spec.items()
+    }
 
 
 def _priority(spec: MessageSpec, kind: MessageTypeSpec) -> int:

@@ -31,13 +31,14 @@ from engine.errors import NextbeatError
 from engine.limits import TEMPLATE_BYTES_MAX
 from engine.program.dialect import Abort, Names, dialect, open_buffer
 from engine.program.faults import quote, suggest
+from engine.program.localised import PLURAL, is_local
 from engine.program.program import Template
 from engine.program.quick_templates import compile_quick
 
 # What `engine.choice.content` gives a template.
 TEMPLATE_NAMES = (
-    *("customer", "entry", "event", "journey", "message_id", "now", "preferences_url", "profile"),
-    *("timezone", "unsubscribe_url", "workspace"),
+    *("currency", "customer", "entry", "event", "journey", "locale", "message_id", "now"),
+    *("preferences_url", "profile", "timezone", "unsubscribe_url", "workspace"),
 )
 CONFIRM_NAME = "confirm_url"  # and this, to the message that asks for a confirmation
 
@@ -74,7 +75,7 @@ def compile_template(source: str, *, html: bool, rule: str) -> Template:
     if render is None:
         tree = _compile_tree(bound, rule)
         render = _compile_quick(bound, tree, html=html) or tree
-    return Template(source=source, render=render)
+    return Template(source=source, render=render, is_local=is_local(source))
 
 
 def template_variables(source: str) -> list[str]:
@@ -83,6 +84,27 @@ def template_variables(source: str) -> list[str]:
     variables = [variable for uses in found.values() for variable in uses]
     variables.sort(key=lambda variable: variable.span.index)
     return list(dict.fromkeys(str(variable) for variable in variables))
+
+
+def fixed_text(source: str) -> str:
+    """Give what is in a text whoever it is for: all that stands outside of its tags."""
+    nodes = _parse(source, html=False).nodes
+    return "".join(node.text for node in nodes if isinstance(node, ContentNode))
+
+
+def plural_forms(source: str) -> list[frozenset[str]]:
+    """List which forms each use of the filter `plural` in a text has."""
+    bound = _parse(source, html=False)
+    return [
+        frozenset(one.name for one in used.args if isinstance(one, KeywordArgument))
+        for used in _find_filters(bound.nodes, RenderContext(bound))
+        if used.name == PLURAL
+    ]
+
+
+def is_fixed(source: str) -> bool:
+    """Say whether a text is the same for everybody."""
+    return "{{" not in source and "{%" not in source
 
 
 def shown_traits(source: str) -> list[str]:

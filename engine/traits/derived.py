@@ -18,7 +18,7 @@ from typing import Any
 from engine.identities import ANONYMOUS_PREFIX
 from engine.instants import format_instant
 from engine.origins import Origin
-from engine.place import find_place
+from engine.place import HasDefaults, find_place
 from engine.profile import Profile
 from engine.traits.live import ABSENT, Look
 
@@ -50,20 +50,28 @@ def _timezone(look: Look) -> str:
     return find_place(look.owner, look.book).zones[0].key
 
 
-def _locale(look: Look) -> Any:  # noqa: ANN401 - as above
-    device = read_locale(look.owner.context_locale)
+def find_locale(profile: Profile, program: HasDefaults) -> str:
+    """Tell the locale of a customer: the one that was stated, else the derived one; "" for none."""
+    return read_locale(profile.traits.get("locale")) or _derive_locale(profile, program)
+
+
+def _derive_locale(profile: Profile, program: HasDefaults) -> str:
+    device = read_locale(profile.context_locale)
     if device:
         return device
-    stated = read_locale(look.owner.traits.get("language"))
+    stated = read_locale(profile.traits.get("language"))
     if stated:
-        country = find_place(look.owner, look.book).country
+        country = find_place(profile, program).country
         return f"{stated}-{country}" if country and "-" not in stated else stated
-    return read_locale(look.book.defaults.locale) or ABSENT
+    return read_locale(program.defaults.locale)
+
+
+def _locale(look: Look) -> Any:  # noqa: ANN401 - as above
+    return _derive_locale(look.owner, look.book) or ABSENT
 
 
 def _language(look: Look) -> Any:  # noqa: ANN401 - as above
-    locale = read_locale(look.owner.traits.get("locale")) or _locale(look)
-    return ABSENT if locale is ABSENT else locale.partition("-")[0]
+    return find_locale(look.owner, look.book).partition("-")[0] or ABSENT
 
 
 def _lifecycle(look: Look) -> str:

@@ -65,7 +65,8 @@ FILTERS = st.one_of(
             "upcase", "downcase", "capitalize", "escape", "size", "strip", "lstrip", "rstrip",
             "truncate", "truncate: 3", "truncate: 4, '<'", "truncatewords: 1", "abs", "ceil",
             "floor", "round", "round: 1", "newline_to_br", "strip_html", "strip_newlines",
-            "url_encode", "join", "join: '<'", "date: '%Y'", "date: '<%d'", "default",
+            "url_encode", "json", "join", "join: '<'", "date: '%Y'", "date: '<%d'", "default",
+            "money: 'EUR'", "number: 1", "percent", "local_date", "plural: one: '<', other: '# b'",
         ]
     ),
     st.tuples(

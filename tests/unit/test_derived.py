@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.choice.content import render
+from engine.choice.content import find_content, render
 from engine.events import Event, EventKind
 from engine.instants import DAY_MS, HOUR_MS, parse_instant
 from engine.merge import absorb
@@ -210,8 +210,7 @@ def rendered(message: str, profile: Profile) -> dict[str, str]:
     return render(
         profile,
         PROGRAM,
-        PROGRAM.messages[message],
-        "email",
+        find_content(profile, PROGRAM, PROGRAM.messages[message], "email"),
         event={},
         message_id="m_1",
         timezone="UTC",

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from adapters.files.yaml12 import read_yaml
-from engine.choice.content import render
+from engine.choice.content import find_content, render
 from engine.events import Event, EventKind
 from engine.instants import DAY_MS, HOUR_MS, NEVER_AT, format_instant
 from engine.profile import Profile
@@ -203,8 +203,9 @@ def test_a_message_shows_live_traits_beside_stated_ones() -> None:
     profile = Profile("u1", traits={"name": "Thandi"})
 
     def body() -> str:
+        content = find_content(profile, shop, shop.messages["hi"], "app")
         return render(
-            profile, shop, shop.messages["hi"], "app",
+            profile, shop, content,
             event={}, message_id="m", timezone="UTC", now=AT,
         )["body"]  # fmt: skip
 

@@ -338,3 +338,70 @@ def test_a_schedule_for_everybody_is_not_doubted() -> None:
     head = 'trigger: {schedule: "0 9 * * mon", segment: all}'
     found = spoil(journey("[{send: hello}]", head), more="segments: {all: 'true'}\n")
     assert [one.path for one in found] == ["segments.all"]
+
+
+SPOKEN = """
+    locales:
+      zu: {email: {body: Sawubona}, sms: {body: Sawubona}}
+      af: {email: {body: Hallo}}
+"""
+
+
+def test_a_locale_with_less_to_say_than_others_is_doubted() -> None:
+    (found,) = spoil(
+        (
+            "hello: {type: promotional, content: {email: {body: hi}}}",
+            "hello:\n    type: promotional\n    content: {default: {body: hi}}" + SPOKEN,
+        )
+    )
+    assert (found.path, found.line) == ("messages.hello.locales.af", 14)
+    assert found.message == "there is no content for 'sms' in this locale"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("Ola", []),
+        (
+            "Olá ✓ " + "x" * 80,
+            ["'á', '✓' make this UCS-2: 2 segments (in plain letters it would be 1 segment)"],
+        ),
+        ("Olá", ["'á' makes this UCS-2: 1 segment (it holds 70 characters then, and not 160)"]),
+        ("आपका ऑर्डर तैयार है", []),
+        ("Sie schön, {{ profile.name }}: 5 €", []),
+    ],
+)
+def test_a_letter_that_makes_an_sms_expensive_is_doubted(body: str, expected: list[str]) -> None:
+    found = spoil(("{email: {body: hi}}", f"{{email: {{body: hi}}, sms: {{body: '{body}'}}}}"))
+    assert [f"{one.message} ({one.hint})" for one in found] == expected
+
+
+def test_links_that_are_tracked_in_an_sms_are_doubted() -> None:
+    change = ("identity: phone}", "identity: phone, tracking: {clicks: true, opens: true}}")
+    assert [one.path for one in spoil(change)] == ["channels.sms.tracking.clicks"]
+
+
+@pytest.mark.parametrize(
+    ("locale", "forms", "expected"),
+    [
+        ("en", "one: '#', other: '#'", []),
+        ("en", "other: '#'", ["'en' has forms that this `plural` has not: one"]),
+        ("pl", "one: '#', other: '#'", ["'pl' has forms that this `plural` has not: few, many"]),
+        ("fr-FR", "one: '#', other: '#'", []),
+        ("ja", "other: '#'", []),
+    ],
+)
+def test_forms_of_a_language_that_a_plural_lacks_are_doubted(
+    locale: str, forms: str, expected: list[str]
+) -> None:
+    change = ("body: hi", f'body: "{{{{ 3 | plural: {forms} }}}}"')
+    found = spoil(change, more=f"defaults: {{locale: {locale}}}")
+    assert [one.message for one in found] == expected
+
+
+def test_a_text_that_asks_for_a_locale_nobody_named_is_doubted() -> None:
+    change = ("body: hi", "body: '{{ event.total | money: \"EUR\" }}'")
+    (found,) = spoil(change)
+    assert found.path == "messages.hello.content.email.body"
+    assert found.hint == "say its language: set defaults.locale"
+    assert spoil(change, more="defaults: {locale: en}") == []

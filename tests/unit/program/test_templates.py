@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from engine.choice.content import render as render_content
+from engine.choice.content import find_content, render as render_content
 from engine.errors import NextbeatError
 from engine.limits import TEMPLATE_BYTES_MAX, TEMPLATE_LOOPS_MAX
 from engine.profile import Profile
@@ -368,9 +368,29 @@ def test_the_names_of_a_template_are_those_it_is_given() -> None:
         given.extend(names)
         return ""
 
-    content = {"sms": {"body": Template("{{ now }}", note)}}  # it is given to who asks
+    # Some are given only to who asks.
+    content = {"sms": {"body": Template("{{ now }}", note, is_local=True)}}
     message = msgspec.structs.replace(program.messages["a"], content=content)
-    render_content(
-        Profile("u1"), program, message, "sms", event={}, message_id="m", timezone="UTC", now=0
-    )
+    profile = Profile("u1")
+    found = find_content(profile, program, message, "sms")
+    render_content(profile, program, found, event={}, message_id="m", timezone="UTC", now=0)
     assert tuple(sorted(given)) == TEMPLATE_NAMES
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{{ text | json }}", '"say \\"ä\\""'),
+        ("{{ none | json }}", "null"),
+        ("{{ 'a' | append: text | json }}", '"asay \\"ä\\""'),
+        ("{{ list | json }}", '[1,{"a":null}]'),
+    ],
+)  # fmt: skip
+def test_a_value_is_written_as_json(source: str, expected: str) -> None:
+    names = {"text": 'say "ä"', "list": [1, {"a": None}]}
+    assert render(source, names) == expected
+    assert render("{% capture x %}{% endcapture %}" + source, names) == expected
+    if "append" not in source:  # which escapes by itself, where one of its texts is markup
+        assert render(source, names, html=True) == expected.replace('"', "&#34;")
+    with pytest.raises(TemplateError, match="json: this value can't be written as JSON"):
+        render("{{ (1..3) | json }}", names)
