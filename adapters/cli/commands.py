@@ -21,6 +21,7 @@ from engine.errors import InputError, NextbeatError, ProgramError
 _COMMANDS = {
     "demo": "Play a shop day in about a minute and show what is decided and why.",
     "serve": "Take events over HTTP and websocket, decide, send.",
+    "sandbox": "Stand in for providers on this machine, to see messages and try failures.",
     "check": "Check a workspace and list what is wrong with it.",
     "test": "Play the tests of a workspace and compare what is decided with what they expect.",
     "init": "Begin a workspace, empty or of a template.",

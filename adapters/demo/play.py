@@ -1,10 +1,12 @@
 """`nextbeat demo`: one day of a shop in about a minute, with everything real but the people.
 
-Called by the command line. Starts a mail server, the product with its gateway, and the Segment
-library pointed at it; hands decisions to `screen` as they are made.
+Called by the command line. Starts a mail server, stand-ins for Twilio and Firebase, the product
+with its gateway, and the Segment library pointed at it; hands decisions to `screen` as they are
+made.
 
 Rules
-- Events go in through the library and HTTP, e-mail goes out through SMTP: nothing is short-cut.
+- Events go in through the library and HTTP, e-mail goes out through SMTP, texts and pushes as their
+  providers take them: nothing is short-cut.
 - Only the clock is ours: it stands still until everything is ready, and again at the day's end,
   so that the closing figures are of one instant.
 - Only a folder that an earlier demonstration made is ever emptied.
@@ -15,6 +17,7 @@ import logging
 import secrets
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -29,10 +32,14 @@ from actors.endings import OutboxState
 from actors.runtime import Settings
 from adapters.app import App, Workspace, open_workspace
 from adapters.clock import ScaledClock
-from adapters.demo.mailroom import Mailroom
+from adapters.demo.mailroom import MailCounts, Mailroom
 from adapters.demo.screen import Figures, Screen, open_screen, show_figures, show_next
 from adapters.demo.shoppers import ENDS_AT, OPENS_AT, Call, Day, plan_day
 from adapters.gateway.settings import GatewaySettings
+from adapters.sandbox.accounts import Keys, open_keys
+from adapters.sandbox.office import Office
+from adapters.sandbox.server import Sandbox
+from adapters.sandbox.settings import SandboxSettings
 from adapters.sqlite.lock import DataLock
 from adapters.telemetry.logs import configure
 from engine.errors import NextbeatError
@@ -50,6 +57,7 @@ _SEGMENT: Any = import_module("segment.analytics.client")  # it has no types
 _SEED = 7
 _HOST = "127.0.0.1"
 _LOG_FILE = "demo.log"  # it also marks a folder as ours
+_PHONES = ("sms", "push")
 _NAP_MS = 20
 _SNAPSHOT_MS = 10_000
 _FRAME_S = 0.1
@@ -66,7 +74,9 @@ def run_demo(data: Path, seconds: float) -> None:
     with _prepare(data).open("w", encoding="utf-8") as log:
         configure("info", json=True, stream=log)
         logging.getLogger("mail.log").setLevel(logging.WARNING)
-        play = Play(workspace, data, seconds)
+        with tempfile.TemporaryDirectory() as folder:
+            keys = open_keys(Path(folder))
+        play = Play(workspace, data, seconds, keys)
         with open_screen(play.day.shoppers, seconds) as screen:
             figures = uvloop.run(play.run(screen))
         show_figures(figures, screen.tally)
@@ -150,8 +160,10 @@ def _make_call(client: Any, call: Call) -> tuple[bool, object]:  # noqa: ANN401 
 class Play:
     """The day on the stage: who plays, by which clock, and what is counted."""
 
-    def __init__(self, workspace: Workspace, data: Path, seconds: float) -> None:
+    def __init__(self, workspace: Workspace, data: Path, seconds: float, keys: Keys) -> None:
+        """`keys` are what the accounts at the stand-ins sign with."""
         self.day: Day = plan_day(_SEED)
+        self._keys = keys
         self._workspace = workspace
         self._data = data
         self._factor = DAY_MS / SECOND_MS / seconds
@@ -167,7 +179,11 @@ class Play:
             loop.add_signal_handler(number, self._stopped.set)
         port = _find_port()
         url = f"http://{_HOST}:{port}"
-        async with Mailroom(self.day.shoppers, self._clock, url) as mailroom:
+        ports = SandboxSettings(port=0, apns_port=0, mail_port=0, gateway_url=url)
+        async with (
+            Mailroom(self.day.shoppers, self._clock, url) as mailroom,
+            Sandbox(ports, self._keys, clock=self._clock) as sandbox,
+        ):
             app = App(
                 self._workspace,
                 self._data,
@@ -178,6 +194,7 @@ class Play:
                     snapshot_after_ms=round(_SNAPSHOT_MS * self._factor),
                 ),
                 environ={
+                    **sandbox.accounts,
                     "NEXTBEAT_SMTP_HOST": _HOST,
                     "NEXTBEAT_SMTP_PORT": str(mailroom.port),
                     "NEXTBEAT_PUBLIC_URL": url,
@@ -191,9 +208,9 @@ class Play:
                 await self._watch(screen, mailroom)
                 self._sender.stop()
                 await sending
-                await self._settle(app, mailroom)
+                await self._settle(app, mailroom, sandbox.office)
         screen.tick(self._clock.now(), self._sender.sent, mailroom.counts.taken)
-        return _figures(app, mailroom, self._sender, self._clock.now())
+        return self._count(app, mailroom.counts, sandbox.office)
 
     async def _watch(self, screen: Screen, mailroom: Mailroom) -> None:
         """Draw until the day is over, or somebody has seen enough."""
@@ -205,10 +222,11 @@ class Play:
             except TimeoutError:
                 pass
 
-    async def _settle(self, app: App, mailroom: Mailroom) -> None:
+    async def _settle(self, app: App, mailroom: Mailroom, office: Office) -> None:
         """Stop the clock and wait until nothing is on its way any more."""
         self._stopwatch.stop()
         await mailroom.stop_reading()
+        await office.hush()
         counters = app.runtime.counters
         try:
             async with asyncio.timeout(_SETTLE_S_MAX):
@@ -220,6 +238,33 @@ class Play:
         except TimeoutError:
             pass  # then the figures do not add up, and say so
 
+    def _count(self, app: App, mail: MailCounts, office: Office) -> Figures:
+        """Put the closing figures together, each side of an equation counted by somebody else."""
+        counters, outbox = app.runtime.counters, app.runtime.outbox.counts
+        # What the outbox found out about its messages comes in as receipts, one for each.
+        settled = sum(outbox.get((c, s.value), 0) for c in app.channels for s in OutboxState)
+        other = settled + mail.receipts + mail.unsubscribed + office.heard
+        return Figures(
+            ended_at=self._clock.now(),
+            sent=self._sender.sent,
+            lost=self._sender.lost,
+            stored=counters.stored - other,
+            duplicates=counters.duplicates,
+            quarantined=counters.quarantined,
+            receipts=mail.receipts,
+            unsubscribed=mail.unsubscribed,
+            unheard=mail.unheard,
+            mail_accepted=outbox.get(("email", OutboxState.SENT.value), 0),
+            mail_failed=outbox.get(("email", OutboxState.FAILED.value), 0),
+            mail_taken=mail.taken,
+            mail_refused=mail.refused,
+            phones_accepted=sum(outbox.get((c, OutboxState.SENT.value), 0) for c in _PHONES),
+            phones_taken=len(office.book),
+            phones_told=office.heard,
+            timers=counters.timers_fired,
+            commits=counters.commits,
+        )
+
 
 def _listener(screen: Screen) -> Callable[[Sequence[tuple[str, Decided]]], None]:
     def listen(decided: Sequence[tuple[str, Decided]]) -> None:
@@ -227,31 +272,6 @@ def _listener(screen: Screen) -> Callable[[Sequence[tuple[str, Decided]]], None]
             screen.decide(customer, decision)
 
     return listen
-
-
-def _figures(app: App, mailroom: Mailroom, sender: Sender, now: int) -> Figures:
-    """Put the closing figures together, each side of every equation counted by somebody else."""
-    counters, outbox, mail = app.runtime.counters, app.runtime.outbox.counts, mailroom.counts
-    # What the outbox found out about its messages comes in as receipts, one for each.
-    settled = sum(outbox.get((c, s.value), 0) for c in app.channels for s in OutboxState)
-    other = settled + mail.receipts + mail.unsubscribed
-    return Figures(
-        ended_at=now,
-        sent=sender.sent,
-        lost=sender.lost,
-        stored=counters.stored - other,
-        duplicates=counters.duplicates,
-        quarantined=counters.quarantined,
-        receipts=mail.receipts,
-        unsubscribed=mail.unsubscribed,
-        unheard=mail.unheard,
-        mail_accepted=outbox.get(("email", OutboxState.SENT.value), 0),
-        mail_failed=outbox.get(("email", OutboxState.FAILED.value), 0),
-        mail_taken=mail.taken,
-        mail_refused=mail.refused,
-        timers=counters.timers_fired,
-        commits=counters.commits,
-    )
 
 
 def _find_port() -> int:

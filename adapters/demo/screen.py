@@ -88,6 +88,9 @@ class Figures(msgspec.Struct, frozen=True):
     mail_failed: int
     mail_taken: int  # by what the mail server says
     mail_refused: int
+    phones_accepted: int  # texts and pushes, by what the product says
+    phones_taken: int  # by what the stand-ins say
+    phones_told: int  # receipts of theirs
     timers: int
     commits: int
 
@@ -281,6 +284,12 @@ def _sums(figures: Figures) -> Iterator[str]:
         f"{figures.mail_refused} refused there"
     )
     yield (
+        f"phones   {figures.phones_accepted} texts and pushes accepted "
+        f"{_compare(figures.phones_accepted, figures.phones_taken)} "
+        f"{figures.phones_taken} at the stand-ins of Twilio and Firebase, "
+        f"{figures.phones_told} receipts"
+    )
+    yield (
         f"readers  {figures.receipts} opens and clicks, {figures.unsubscribed} unsubscribed"
         + (f", {figures.unheard} not taken" if figures.unheard else "")
     )
@@ -307,9 +316,9 @@ def show_next(tally: Tally, data: Path, workspace: Path) -> None:
                     "one message: when, why, by which rule",
                 )
             )
+    lines.append((f"{command} sandbox", "in another shell: what is sent is seen there"))
     serve = (
-        "NEXTBEAT_SMTP_HOST=127.0.0.1 NEXTBEAT_PUBLIC_URL=http://127.0.0.1:8080 "
-        "NEXTBEAT_SECRET=$(openssl rand -hex 32) \\\n"
+        f'eval "$({command} sandbox --env)"; NEXTBEAT_SECRET=$(openssl rand -hex 32) \\\n'
         f"    {command} serve --workspace {_quote(_near(workspace))} --data {folder}"
     )
     lines.append((serve, f"then: curl http://127.0.0.1:8080/v1/customers/{customer or 'thandi'}"))

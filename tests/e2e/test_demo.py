@@ -89,6 +89,9 @@ def test_what_was_sent_is_what_arrived(told: str) -> None:
     accepted, taken, failed, refused = map(int, mail.groups())
     assert (accepted, failed) == (taken, refused)
     assert min(accepted, failed) > 0
+    phones = re.search(r"(\d+) texts and pushes accepted = (\d+) at the stand-ins", told)
+    assert phones is not None
+    assert int(phones[1]) > 0
 
 
 def test_the_printed_commands_work(told: str, folder: Path) -> None:
