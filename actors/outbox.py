@@ -355,8 +355,7 @@ class Outbox:
             if other is None:
                 result = self._postpone(lane, parcel, result)
             else:
-                self._meter.spend(now)
-                route = other
+                route = other  # in its turn still: nothing has gone out
                 result = await self._attempt(parcel, route, route.depart(now))
         parcel.is_flying = False
         if isinstance(result, int):

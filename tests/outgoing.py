@@ -56,12 +56,12 @@ class Outgoing:
         email: Pacing | None = None,
         sms: Pacing | None = None,
         is_hasty: bool = False,
-        is_backed: bool = True,
+        is_backed: bool = False,
         at_least_once: bool = False,
         prices: Prices | None = None,
     ) -> None:
-        """`is_hasty` has the clock run by itself. Text messages have a second provider (`other`)
-        unless `is_backed` is not so.
+        """`is_hasty` has the clock run by itself. `is_backed` gives text messages a second
+        provider, `other`.
         """
         self.clock = VirtualClock(START, auto=is_hasty)
         self.receipts: list[Receipt] = []

@@ -51,7 +51,7 @@ async def test_what_was_surely_not_taken_is_given_back() -> None:
 
 
 async def test_what_is_tried_again_is_paid_for_once() -> None:
-    world = Outgoing(prices=SMS, is_hasty=True)
+    world = Outgoing(prices=SMS, is_hasty=True, is_backed=True)
     world.sms.fails = {"s0": [Temporary("busy")] * 3}
     world.other.fails = {"s0": [Temporary("busy")] * 2}
     world.outbox.offer(sends("s", 1, channel="sms"))

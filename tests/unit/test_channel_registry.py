@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from actors.lanes import Pacing
+from actors.outbox import BACKUP
 from adapters.channels.inbox import InboxChannel
 from adapters.channels.log import LogChannel, LogSettings, mask_address, mask_customer
 from adapters.channels.registry import (
@@ -13,13 +15,14 @@ from adapters.channels.registry import (
     build_channels,
     build_pacing,
     find_inbox,
+    name_providers,
 )
 from adapters.channels.smtp import SmtpChannel
 from adapters.channels.webhook import WebhookChannel
 from engine.effects import Send
 from engine.errors import ProgramError
 from engine.program.model import ADAPTERS
-from engine.program.program import Channel
+from engine.program.program import Backup, Channel
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
 ENVIRONMENT = {
@@ -70,6 +73,29 @@ def test_each_adapter_is_built_by_its_name(tmp_path: Path) -> None:
     assert isinstance(built["badge"], InboxChannel)
     assert built["badge"].inbox is inbox
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_provider_is_built_beside_the_first_with_settings_of_its_own() -> None:
+    settings = {"url": "https://b.example", "secret": {"env": "HOOK"}, "pacing": {"per_second": 3}}
+    (sms,) = a_channel("log", "sms", pacing={"per_second": 9}).values()
+    channels = {"sms": replace(sms, backup=Backup("webhook", settings))}
+    built = build_channels(channels, None, ENVIRONMENT)
+    kinds = {name: type(channel) for name, channel in built.items()}
+    assert kinds == {"sms": LogChannel, "sms" + BACKUP: WebhookChannel}
+    pacing = build_pacing(channels)
+    assert [one.rate_per_second for one in pacing.values()] == [9, 3]
+    assert name_providers(channels) == {"sms": "log", "sms" + BACKUP: "webhook"}
+
+
+def test_a_fault_of_a_second_provider_is_told_where_it_is_written() -> None:
+    (sms,) = a_channel("log", "sms").values()
+    for backup, words in (
+        (Backup("pigeon", {}), "channels.sms.backup.adapter: there is no adapter 'pigeon'"),
+        (Backup("webhook", {"secret": SECRET}), "channels.sms.backup.settings.secret: a secret"),
+        (Backup("log", {"loud": 1}), "channels.sms.backup.settings"),
+    ):
+        found = faults({"sms": replace(sms, backup=backup)}, ENVIRONMENT)
+        assert any(words in one for one in found), found
 
 
 def test_a_workspace_without_an_inbox_has_none() -> None:

@@ -24,7 +24,7 @@ def providers(world: Outgoing) -> dict[str, tuple[str, str, str]]:
 
 
 async def test_what_the_first_surely_did_not_take_goes_to_the_other_at_once() -> None:
-    world = Outgoing()
+    world = Outgoing(is_backed=True)
     world.sms.fails = {"s0": [DOWN]}
     world.outbox.offer(sends("s", 2, channel="sms"))
     await world.outbox.settle()
@@ -43,7 +43,7 @@ async def test_what_the_first_surely_did_not_take_goes_to_the_other_at_once() ->
 
 @pytest.mark.parametrize("at_least_once", [False, True])
 async def test_what_may_have_been_taken_goes_to_no_other_at_once(*, at_least_once: bool) -> None:
-    world = Outgoing(at_least_once=at_least_once, is_hasty=True)
+    world = Outgoing(is_backed=True, at_least_once=at_least_once, is_hasty=True)
     world.sms.fails = {"s0": [Temporary("hung up", maybe_taken=True)]}
     world.outbox.offer(sends("s", 1, channel="sms"))
     await world.outbox.settle()
@@ -53,7 +53,7 @@ async def test_what_may_have_been_taken_goes_to_no_other_at_once(*, at_least_onc
 
 
 async def test_a_refusal_for_good_is_not_taken_to_the_other() -> None:
-    world = Outgoing()
+    world = Outgoing(is_backed=True)
     world.sms.fails = {"s0": [Permanent("no such number", failure=Failure.ADDRESS_DEAD)]}
     world.outbox.offer(sends("s", 1, channel="sms"))
     await world.outbox.settle()
@@ -62,7 +62,7 @@ async def test_a_refusal_for_good_is_not_taken_to_the_other() -> None:
 
 
 async def test_while_the_first_is_down_the_other_is_asked_right_away() -> None:
-    world = Outgoing(sms=ONE)
+    world = Outgoing(is_backed=True, sms=ONE)
     world.sms.fails_all = DOWN
     world.outbox.offer(sends("s", 30, channel="sms"))
     await world.outbox.settle()
@@ -74,7 +74,7 @@ async def test_while_the_first_is_down_the_other_is_asked_right_away() -> None:
 
 
 async def test_one_message_finds_out_whether_the_first_is_well_again() -> None:
-    world = Outgoing(sms=ONE)
+    world = Outgoing(is_backed=True, sms=ONE)
     world.sms.fails_all = DOWN
     world.outbox.offer(sends("s", 20, channel="sms"))
     await world.outbox.settle()
@@ -90,7 +90,7 @@ async def test_one_message_finds_out_whether_the_first_is_well_again() -> None:
 
 
 async def test_messages_wait_while_their_only_provider_is_down_and_none_is_lost() -> None:
-    world = Outgoing()
+    world = Outgoing(is_backed=True)
     world.email.fails_all = DOWN
     world.outbox.offer(sends("e", 40))
     await world.clock.advance(HOUR_MS)
@@ -103,7 +103,7 @@ async def test_messages_wait_while_their_only_provider_is_down_and_none_is_lost(
 
 
 async def test_other_lanes_go_on_while_one_is_down() -> None:
-    world = Outgoing()
+    world = Outgoing(is_backed=True)
     world.email.fails_all = DOWN
     world.outbox.offer(sends("e", 40))
     await world.clock.advance(MINUTE_MS)
@@ -114,7 +114,7 @@ async def test_other_lanes_go_on_while_one_is_down() -> None:
 
 
 async def test_a_message_that_could_only_leave_too_late_ends_at_once() -> None:
-    world = Outgoing()
+    world = Outgoing(is_backed=True)
     world.email.fails_all = DOWN
     world.outbox.offer(sends("e", 10))
     world.outbox.offer([a_send("soon", expires_at=START + 2_000), a_send("late")])
@@ -129,7 +129,7 @@ async def test_a_message_that_could_only_leave_too_late_ends_at_once() -> None:
 
 
 async def test_after_a_day_without_a_provider_messages_end_so_that_others_take_over() -> None:
-    world = Outgoing()
+    world = Outgoing(is_backed=True)
     world.email.fails_all = DOWN
     world.outbox.offer(sends("e", 20))
     await world.clock.advance(DAY_MS + HOUR_MS)
@@ -139,7 +139,7 @@ async def test_after_a_day_without_a_provider_messages_end_so_that_others_take_o
 
 
 async def test_a_trouble_of_the_account_is_told_once_and_its_messages_wait() -> None:
-    world = Outgoing(email=ONE)
+    world = Outgoing(is_backed=True, email=ONE)
     told: list[str] = []
     world.outbox.watch = lambda one: told.append(f"{one.channel} {one.state} {one.cause}")
     world.email.fails_all = Temporary("401", failure=Failure.CONFIG)
@@ -154,7 +154,7 @@ async def test_a_trouble_of_the_account_is_told_once_and_its_messages_wait() -> 
 
 
 async def test_a_provider_that_asks_to_slow_down_slows_its_whole_lane() -> None:
-    world = Outgoing(email=ONE)
+    world = Outgoing(is_backed=True, email=ONE)
     slow = Temporary("429", failure=Failure.RATE, retry_after_ms=8 * SECOND_MS)
     world.email.fails = {"e0": [slow]}
     world.outbox.offer(sends("e", 4))
@@ -166,7 +166,7 @@ async def test_a_provider_that_asks_to_slow_down_slows_its_whole_lane() -> None:
 
 
 async def test_what_is_limited_goes_to_the_other_provider() -> None:
-    world = Outgoing(sms=ONE)
+    world = Outgoing(is_backed=True, sms=ONE)
     world.sms.fails_all = Temporary("429", failure=Failure.RATE, retry_after_ms=HOUR_MS)
     world.outbox.offer(sends("s", 5, channel="sms"))
     await world.outbox.settle()
@@ -174,7 +174,7 @@ async def test_what_is_limited_goes_to_the_other_provider() -> None:
 
 
 async def test_a_message_a_channel_chokes_on_holds_up_no_other_and_ends() -> None:
-    world = Outgoing(email=ONE, at_least_once=True)
+    world = Outgoing(is_backed=True, email=ONE, at_least_once=True)
     world.email.fails = {"e0": [ValueError("odd")] * 100}
     world.outbox.offer(sends("e", 6))
     await world.clock.advance(0)
@@ -186,7 +186,7 @@ async def test_a_message_a_channel_chokes_on_holds_up_no_other_and_ends() -> Non
 
 
 async def test_the_order_of_a_customer_holds_across_providers() -> None:
-    world = Outgoing(is_hasty=True)
+    world = Outgoing(is_backed=True, is_hasty=True)
     world.sms.fails = {f"s{n}": [DOWN] for n in range(0, 20, 2)}
     world.other.fails = {f"s{n}": [DOWN] for n in range(0, 20, 4)}
     world.outbox.offer([a_send(f"s{n}", "u1", channel="sms") for n in range(20)])
@@ -195,7 +195,7 @@ async def test_the_order_of_a_customer_holds_across_providers() -> None:
 
 
 async def test_a_restart_tells_of_what_a_provider_had_whose_name_is_kept() -> None:
-    world = Outgoing()
+    world = Outgoing(is_backed=True)
     row = a_row(a_send("s0", channel="sms"))._replace(state="dispatching", provider="second")
     world.outbox.recover([row])
     await asyncio.sleep(0)

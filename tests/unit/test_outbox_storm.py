@@ -55,7 +55,6 @@ async def test_each_message_ends_with_a_name_none_is_there_twice_and_all_in_orde
 ) -> None:
     world = Outgoing(
         is_hasty=True,
-        is_backed=False,
         at_least_once=at_least_once,
         email=Pacing(concurrency=64),
     )
