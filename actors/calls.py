@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from actors.lanes import Alarm, Pacing
-from actors.outbox import OutboxState, back_off, insist, outbox_change
+from actors.endings import OutboxState, insist, outbox_change
+from actors.lanes import Alarm, Pacing, back_off
 from actors.outgoing import decode_outgoing
 from actors.ports import Answer, Caller, Clock, Permanent, Temporary
 from actors.rows import OutboxChange, OutboxRow

@@ -33,7 +33,7 @@ from actors.rows import (
 )
 from actors.stays import changed_stays, may_change
 from actors.tickets import Ticket
-from engine.effects import Call, Effect, Recall, Send, Unwake, Wake
+from engine.effects import Call, Effect, Recall, Send, Unwake, Wake, Withhold
 from engine.errors import StoreError
 from engine.events import Input
 from engine.records import Decided, SegmentEntered, SegmentLeft
@@ -95,6 +95,7 @@ class Batch:
         "waiters",
         "wakes",
         "withdrawals",
+        "withheld",
     )
 
     def __init__(self) -> None:
@@ -109,6 +110,7 @@ class Batch:
         self.sends: list[Send] = []
         self.calls: list[Call] = []
         self.recalls: list[str] = []  # calls that nobody waits for any more
+        self.withheld: list[Withhold] = []  # messages whose proposal went to another channel
         self.wakes: list[TimerRow] = []
         self.unwakes: list[tuple[str, int]] = []
         self.waiters: list[asyncio.Future[None]] = []  # the outbox, for changes of its own
@@ -183,6 +185,8 @@ class Batch:
             self.commit.outbox_changes.append(
                 OutboxChange(effect.call_id, "failed", 0, "nobody waits for it")
             )
+        elif isinstance(effect, Withhold):
+            self.withheld.append(effect)
         elif isinstance(effect, Wake):
             row = TimerRow(effect.at, effect.customer, effect.timer, seq, place)
             self.wakes.append(row)

@@ -23,9 +23,10 @@ from actors.carrier import Carrier, Floor
 from actors.commits import Batch
 from actors.customer import Customer
 from actors.directory import Directory
+from actors.endings import OPEN_STATES
 from actors.halting import Halting
 from actors.intake import Intake
-from actors.outbox import OPEN_STATES, Outbox
+from actors.outbox import Outbox
 from actors.ports import Clock, Keeper, Store
 from actors.remains import PORTION, Remains, read_chain, remains_of
 from actors.rows import Entry

@@ -1,7 +1,7 @@
 """Lanes: what waits for one channel, whose turn it is, and how fast it may go.
 
 `actors.outbox` puts messages in, asks for the next one, and says what became of it. A lane knows
-nothing of stores and receipts.
+nothing of stores and receipts. Each lane has one route or two: a provider, and one that steps in.
 
 *Rules*
 - Service messages go before all others at every turn.
@@ -22,9 +22,12 @@ from heapq import heappop, heappush
 
 import msgspec
 
+from actors.breakers import Breaker, BreakerRules
 from actors.ports import Channel, Clock
+from actors.rows import Spent
 from engine.effects import Send
 from engine.gates.consent import SERVICE
+from engine.ids import stable_hash
 from engine.instants import DAY_MS, MINUTE_MS, SECOND_MS
 
 ATTEMPTS = 10_000
@@ -61,6 +64,7 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backoff_ms: int = SECOND_MS
     backoff_ms_max: int = 15 * MINUTE_MS
     retry_ms: int = DAY_MS
+    breaker: BreakerRules = BreakerRules()
 
     def __post_init__(self) -> None:
         assert self.rate_per_second is None or self.rate_per_second > 0
@@ -72,6 +76,17 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Give how fast; None is without a bound."""
         rate = self.rate_per_second
         return None if rate is None else Pace(rate, self.burst)
+
+
+def back_off(message_id: str, attempt: int, pacing: Pacing) -> int:
+    """Choose the pause after an attempt: anything up to a span that doubles each time.
+
+    The whole span is used ("full jitter"), so that messages that failed together do not come
+    back together. The choice is a hash: a replay waits exactly as long.
+    """
+    span_ms = min(pacing.backoff_ms_max, pacing.backoff_ms << min(attempt - 1, 32))
+    chance = int.from_bytes(stable_hash("backoff", message_id, str(attempt)), "big")
+    return chance * span_ms >> 64
 
 
 class Meter(msgspec.Struct, eq=False):
@@ -132,6 +147,8 @@ class Parcel(msgspec.Struct, eq=False):
     """One message on its way. `is_gone` ones are settled; the queues they are still in skip them.
 
     `recalled` is the code with which a message in the provider's hands ends if it comes back.
+    `paid` is what was set aside for it, `faults` how often a channel failed on it in a way no
+    channel should.
     """
 
     send: Send
@@ -139,6 +156,15 @@ class Parcel(msgspec.Struct, eq=False):
     is_flying: bool = False
     is_gone: bool = False
     recalled: str | None = None
+    is_noted: bool = False  # its being in a provider's hands is written down, or is about to be
+    provider: str = ""  # who had it last
+    paid: Spent | None = None
+    faults: int = 0
+
+    def has_expired(self, now: int) -> bool:
+        """Say whether it is of no use any more."""
+        expires_at = self.send.expires_at
+        return expires_at is not None and expires_at <= now
 
     def is_service(self) -> bool:
         """Say whether it goes before others."""
@@ -204,29 +230,78 @@ class Turns(msgspec.Struct, eq=False):
         return queue
 
 
-class Lane(msgspec.Struct, eq=False):
-    """One channel's queues. Lanes share the workspace's pace and nothing else."""
+class Route(msgspec.Struct, eq=False):
+    """One provider of a lane, with a pace and a breaker of its own."""
 
-    name: str
-    channel: Channel | None
+    provider: str
+    channel: Channel
     pacing: Pacing
     meter: Meter
+    breaker: Breaker
+    flying: int = 0
+    counts: dict[str, int] = {}  # what attempts came to -> how many
+
+    def has_room(self) -> bool:
+        """Say whether another attempt may be in progress."""
+        return self.flying < self.pacing.concurrency
+
+    def is_free(self, now: int) -> bool:
+        """Say whether an attempt may begin at once."""
+        return self.breaker.lets_through(now) and self.has_room() and self.meter.free_at() <= now
+
+    def depart(self, now: int) -> int:
+        """Begin an attempt; gives the breaker's name for the time it belongs to."""
+        self.meter.spend(now)
+        self.flying += 1
+        return self.breaker.begin()
+
+    def count(self, outcome: str) -> None:
+        """Count what an attempt came to."""
+        self.counts[outcome] = self.counts.get(outcome, 0) + 1
+
+
+class Lane(msgspec.Struct, eq=False):
+    """One channel's queues. Lanes share the workspace's pace and nothing else.
+
+    `routes` are in the order in which they are asked; none where there is no such channel.
+    `blocked_until` is the last instant up to which it was found that nothing can go.
+    """
+
+    name: str
+    routes: tuple[Route, ...]
     alarm: Alarm
     lines: dict[str, Line] = {}  # by customer
     service: Turns = msgspec.field(default_factory=Turns)
     others: Turns = msgspec.field(default_factory=Turns)
     retries: list[tuple[int, int, Parcel]] = []  # a heap of (due, order of setting, parcel)
     retry_count: int = 0
-    flying: int = 0
+    blocked_until: int = 0
 
     def parcels(self, customer: str) -> tuple[Parcel, ...]:
         """Give a customer's messages that are not settled in the store."""
         line = self.lines.get(customer)
         return () if line is None else tuple(line.parcels)
 
-    def has_room(self) -> bool:
-        """Say whether another attempt may be in progress."""
-        return self.flying < self.pacing.concurrency
+    def idle(self) -> list[Parcel]:
+        """List the messages that nobody has in hand."""
+        return [
+            parcel
+            for line in self.lines.values()
+            for parcel in line.parcels
+            if not (parcel.is_flying or parcel.is_gone)
+        ]
+
+    def open_route(self, now: int) -> Route | None:
+        """Find the provider whose turn it is: the first whose breaker lets something through."""
+        for route in self.routes:
+            if route.breaker.lets_through(now):
+                return route
+        return None
+
+    def opens_at(self) -> int | None:
+        """Tell when a provider takes something again; None: when a probe is back."""
+        instants = [route.breaker.opens_to_all_at() for route in self.routes]
+        return min((at for at in instants if at is not None), default=None)
 
     def add(self, parcel: Parcel) -> None:
         """Take a message in; it is ready if none before it has to be settled first."""
@@ -247,18 +322,11 @@ class Lane(msgspec.Struct, eq=False):
                 turns.skip()
         return None
 
-    def depart(self, parcel: Parcel, now: int) -> None:
+    def depart(self, parcel: Parcel) -> None:
         """Begin an attempt with the message whose turn it is."""
         self._turns(parcel).take()
         self.lines[parcel.send.customer].out = parcel
-        self.meter.spend(now)
-        self.flying += 1
         parcel.is_flying = True
-
-    def land(self, parcel: Parcel) -> None:
-        """End an attempt."""
-        self.flying -= 1
-        parcel.is_flying = False
 
     def postpone(self, parcel: Parcel, due_at: int) -> None:
         """Have a message wait for its next attempt."""

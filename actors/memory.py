@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Collection, Sequence
 
 from actors.aging import DONE_STATES
+from actors.letters import LetterReads, LetterTables
 from actors.members import SegmentReads, SegmentTables
 from actors.ports import Permanent, Temporary
 from actors.rows import (
@@ -119,7 +120,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-class MemoryStore(SegmentReads):
+class MemoryStore(SegmentReads, LetterReads):
     """A store in memory: what is committed is kept until the process ends.
 
     `fail_next` makes commits fail, `hold` keeps them waiting as a slow disk does, and `crash` gives
@@ -323,10 +324,10 @@ class MemoryStore(SegmentReads):
         self._check_open()
         return self._tables.old(cutoffs, limit)
 
-    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
-        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
+    def letter_tables(self) -> LetterTables:
+        """Give the tables that messages are read from."""
         self._check_open()
-        return [self._tables.outbox[one] for one in ids if one in self._tables.outbox]
+        return self._tables
 
     async def acts(self, query: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""

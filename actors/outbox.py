@@ -10,59 +10,53 @@ Rules
 - One message id is carried once: what is on its way already is not taken again.
 - Who goes when is in `actors.lanes`. Lanes take turns at the workspace's pace, one message each,
   those with a service message first; a lane that can't send holds up no other.
+- What a provider surely did not take goes to the lane's other provider at once. What it may have
+  taken goes to no other, unless it may be sent twice.
+- While no provider of a lane is well (`actors.breakers`), its messages wait. One that is of no use
+  any more by the time it could go ends at once: another channel may still be in time.
+- A message is paid for (`actors.budgets`) before its provider is called. There is no waiting for
+  the next day's budget: another channel may be cheaper.
 - A failure is told to the customer before the store forgets the message, so a crash between the
   two can repeat it but not lose it.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
 import msgspec
 
-from actors.lanes import Alarm, Lane, Meter, Pace, Pacing, Parcel
-from actors.ports import Channel, Clock, Permanent, Temporary
-from actors.rows import OutboxChange, OutboxRow
+from actors.attempts import attempt, change_row, follow_up
+from actors.breakers import Breaker, Standing, standing_of
+from actors.budgets import Purse
+from actors.endings import (
+    EXPIRED,
+    OPEN_STATES,
+    Act,
+    Ending,
+    OutboxState,
+    cancelled,
+    insist,
+    outbox_change,
+    write_receipt,
+)
+from actors.lanes import Alarm, Lane, Meter, Pace, Pacing, Parcel, Route
+from actors.ports import Channel, Clock, Temporary
+from actors.rows import OutboxChange, OutboxRow, Spent
 from engine.effects import Send
-from engine.errors import OverloadError, StoreError
-from engine.events import Receipt, ReceiptStatus
-from engine.ids import stable_hash
+from engine.events import Receipt
 from engine.instants import SECOND_MS
-from engine.limits import OUTBOX_DEPTH_MAX, RETRY_AFTER_MS_MAX
+from engine.limits import OUTBOX_DEPTH_MAX
 
-_STORE_RETRY_MS = SECOND_MS
-_DETAIL_LENGTH_MAX = 200
-
-
-class OutboxState(StrEnum):
-    """Where a message stands. Stored: add, never rename."""
-
-    QUEUED = "queued"  # durable, not handed to the provider
-    DISPATCHING = "dispatching"  # handed to the provider, or about to be
-    SENT = "sent"
-    FAILED = "failed"
-    EXPIRED = "expired"
-    IN_DOUBT = "in_doubt"
-
-
-OPEN_STATES = (OutboxState.QUEUED, OutboxState.DISPATCHING)  # the others are done
+BACKUP = "/backup"  # ends the name of a channel's other provider; no channel's own can have it
 
 Report = Callable[[Receipt], "asyncio.Future[None] | None"]
 Changed = Callable[[OutboxChange], "asyncio.Future[None]"]
-_Act = Callable[[], "asyncio.Future[None] | None"]
-
 
 _PACING = Pacing()
 _NO_PACING: Mapping[str, Pacing] = {}
-
-
-class _Ending(msgspec.Struct, frozen=True):
-    """How a message ended: `detail` for the store, `code` for the customer's receipt."""
-
-    state: OutboxState
-    detail: str = ""
-    code: str = ""
-    failure: str = ""
+_NO_NAMES: Mapping[str, str] = {}
+_NOT_TAKEN = (OutboxState.FAILED, OutboxState.EXPIRED)
+_PAID = Spent("", 0, 0)  # set aside by the process before this one, and written down
 
 
 class Outbox:
@@ -78,12 +72,15 @@ class Outbox:
         at_least_once: Callable[[str], bool],
         pacing: Mapping[str, Pacing] = _NO_PACING,
         pace: Pace | None = None,
+        providers: Mapping[str, str] = _NO_NAMES,
+        purse: Purse | None = None,
     ) -> None:
         """Take the channels (started and closed by whoever made them) and the ways to answer.
 
         `at_least_once` says of a message type whether its messages may be sent twice rather than
-        not at all. What `report` and `changed` return is done when the store holds it. `pacing` is
-        for each channel by itself, `pace` for all of them together.
+        not at all. What `report` and `changed` return is done when the store holds it. `pacing` and
+        `providers` (their names) are for each channel by itself, and for its other provider under
+        the channel's name and `BACKUP`, like the channels; `pace` is for all of them together.
         """
         self._channels = channels
         self._clock = clock
@@ -91,6 +88,9 @@ class Outbox:
         self._changed = changed
         self._at_least_once = at_least_once
         self._pacing = pacing
+        self._providers = providers
+        self.purse = purse or Purse()
+        self.watch: Callable[[Standing], None] | None = None  # told when a provider is given up on
         self._meter = Meter(pace)
         self._alarm = Alarm(clock, self._pump)
         self._lanes: dict[str, Lane] = {}
@@ -108,7 +108,7 @@ class Outbox:
         After `drain` they are left to the next start, which finds their rows.
         """
         for send in sends:
-            self._take(send, attempts=0)
+            self._take(Parcel(send))
         self._pump_all(sends)
 
     def recover(self, rows: Sequence[OutboxRow]) -> None:
@@ -117,13 +117,14 @@ class Outbox:
         for row in rows:
             send = _decode_send(row.body)
             if send is None:
-                self._orphan(row, _Ending(OutboxState.FAILED, "unreadable row", "unreadable"))
+                self._orphan(row, Ending(OutboxState.FAILED, "unreadable row", "unreadable"))
             elif row.state == OutboxState.QUEUED or self._at_least_once(send.message_type):
-                self._take(send, row.attempts)
+                paid = None if row.state == OutboxState.QUEUED else _PAID
+                self._take(Parcel(send, row.attempts, provider=row.provider, paid=paid))
                 taken.append(send)
             else:
                 detail = "the process stopped while the provider had it"
-                self._orphan(row, _Ending(OutboxState.IN_DOUBT, detail, "restart"))
+                self._orphan(row, Ending(OutboxState.IN_DOUBT, detail, "restart"))
         self._pump_all(taken)
 
     def cancel(self, customer: str, matches: Callable[[Send], bool], code: str) -> int:
@@ -140,15 +141,19 @@ class Outbox:
                 if parcel.is_flying:
                     parcel.recalled = code
                 else:
-                    self._end(lane, parcel, _cancelled(code))
+                    self._end(lane, parcel, cancelled(code))
                     stopped += 1
         return stopped
+
+    def withhold(self, customer: str, message_id: str) -> None:
+        """Stop a message, if it did not leave, whose proposal went to another channel."""
+        self.cancel(customer, lambda send: send.message_id == message_id, "overtaken")
 
     def give_up(self, rows: Sequence[OutboxRow], code: str) -> None:
         """End messages of the store that are not carried here, as failed with `code`."""
         for row in rows:
             if row.state in OPEN_STATES and row.message_id not in self._open:
-                self._orphan(row, _cancelled(code))
+                self._orphan(row, cancelled(code))
 
     def waiting(self, customer: str) -> list[str]:
         """Name a customer's messages that are not settled."""
@@ -172,6 +177,21 @@ class Outbox:
     def is_full(self) -> bool:
         """Say whether so much waits that no new inputs should be taken until some has left."""
         return len(self._open) >= OUTBOX_DEPTH_MAX
+
+    def standings(self) -> list[Standing]:
+        """Tell how each provider does that was asked for something."""
+        return [
+            standing_of(lane.name, route.breaker)
+            for lane in self._lanes.values()
+            for route in lane.routes
+        ]
+
+    def attempts(self) -> Iterator[tuple[str, str, str, int]]:
+        """Count attempts: channel, provider, what they came to, how many."""
+        for lane in self._lanes.values():
+            for route in lane.routes:
+                for outcome, count in route.counts.items():
+                    yield lane.name, route.provider, outcome, count
 
     async def settle(self) -> None:
         """Wait until nothing is on its way, retries included."""
@@ -198,22 +218,35 @@ class Outbox:
             return False
         return True
 
-    def _take(self, send: Send, attempts: int) -> None:
+    def _take(self, parcel: Parcel) -> None:
+        send = parcel.send
         if self._is_closed or send.message_id in self._open:
             return
-        parcel = Parcel(send, attempts)
         self._open[send.message_id] = parcel
         self._empty.clear()
-        self._find_lane(send.channel).add(parcel)
+        lane = self._find_lane(send.channel)
+        lane.add(parcel)
+        if lane.blocked_until and lane.blocked_until > self._clock.now():
+            self._end_late(lane, parcel)
 
     def _find_lane(self, name: str) -> Lane:
         lane = self._lanes.get(name)
         if lane is None:
-            pacing = self._pacing.get(name, _PACING)
             alarm = Alarm(self._clock, lambda: self._pump(self._lanes[name]))
-            lane = Lane(name, self._channels.get(name), pacing, Meter(pacing.pace()), alarm)
+            keys = [key for key in (name, name + BACKUP) if key in self._channels]
+            lane = Lane(name, tuple(self._make_route(name, key) for key in keys), alarm)
             self._lanes[name] = lane
         return lane
+
+    def _make_route(self, name: str, key: str) -> Route:
+        provider = self._providers.get(key, key)
+        pacing = self._pacing.get(key, _PACING)
+        breaker = Breaker(provider, pacing.breaker, lambda breaker: self._tell_of(name, breaker))
+        return Route(provider, self._channels[key], pacing, Meter(pacing.pace()), breaker)
+
+    def _tell_of(self, name: str, breaker: Breaker) -> None:
+        if self.watch is not None:
+            self.watch(standing_of(name, breaker))
 
     def _pump_all(self, sends: Sequence[Send]) -> None:
         if not self._is_closed:
@@ -233,11 +266,13 @@ class Outbox:
         while self._round and self._meter.free_at() <= now:
             chosen = self._choose(now)
             if chosen is not None:
-                lane, parcel = chosen
+                lane, parcel, route = chosen
                 del self._round[lane.name]
                 self._meter.spend(now)
-                lane.depart(parcel, now)
-                self._spawn(self._carry(lane, parcel))
+                lane.depart(parcel)
+                if parcel.paid is None:
+                    parcel.paid = self.purse.pay(lane.name, now)
+                self._spawn(self._carry(lane, parcel, route, route.depart(now)))
                 self._enrol(lane, now)
         if self._round:
             self._alarm.set(self._meter.free_at())
@@ -246,25 +281,53 @@ class Outbox:
         """Let a lane take its turn if only the workspace's pace is in its way; see to the rest."""
         if lane.retries:
             lane.alarm.set(lane.retries[0][0])
-        if not lane.has_room() or self._find_next(lane, now) is None:
-            return
-        free_at = lane.meter.free_at()
-        if free_at > now:
-            lane.alarm.set(free_at)
-        else:
-            self._round[lane.name] = lane  # one that is there keeps its place
-
-    def _choose(self, now: int) -> tuple[Lane, Parcel] | None:
-        """Choose whose turn it is: the first lane with a service message, or else the first."""
-        chosen: tuple[Lane, Parcel] | None = None
-        for lane in tuple(self._round.values()):
-            parcel = self._find_next(lane, now)
-            if parcel is None:
-                del self._round[lane.name]
-            elif parcel.is_service():
-                return lane, parcel
+        route = lane.open_route(now)
+        if route is None and lane.routes:
+            self._block(lane)
+        elif (route is None or route.has_room()) and self._find_next(lane, now) is not None:
+            assert route is not None, "what has no route does not come next"
+            free_at = route.meter.free_at()
+            if free_at > now:
+                lane.alarm.set(free_at)
             else:
-                chosen = chosen or (lane, parcel)
+                self._round[lane.name] = lane  # one that is there keeps its place
+
+    def _block(self, lane: Lane) -> None:
+        """Have a lane wait until a provider of it takes something again."""
+        until = lane.opens_at()
+        if until is None or not lane.lines:
+            return  # whoever comes back next, or comes new, asks again
+        lane.alarm.set(until)
+        if until > lane.blocked_until:
+            lane.blocked_until = until
+            for parcel in lane.idle():
+                self._end_late(lane, parcel)
+
+    def _end_late(self, lane: Lane, parcel: Parcel) -> None:
+        """End a message that a blocked lane can't let out while it is of use."""
+        send, route = parcel.send, lane.routes[0]
+        expires_at = send.expires_at
+        use_until = send.decided_at + route.pacing.retry_ms
+        if expires_at is not None and expires_at <= use_until:
+            use_until = expires_at
+        if use_until <= lane.blocked_until:
+            cause = route.breaker.cause
+            detail = f"{route.provider} can't be used until it is too late: {cause}"
+            self._end(lane, parcel, Ending(OutboxState.FAILED, detail, "provider_down", cause))
+
+    def _choose(self, now: int) -> tuple[Lane, Parcel, Route] | None:
+        """Choose whose turn it is: the first lane with a service message, or else the first."""
+        chosen: tuple[Lane, Parcel, Route] | None = None
+        for lane in tuple(self._round.values()):
+            route = lane.open_route(now)
+            parcel = self._find_next(lane, now)
+            if parcel is None or route is None or not route.is_free(now):
+                del self._round[lane.name]
+                self._enrol(lane, now)
+            elif parcel.is_service():
+                return lane, parcel, route
+            else:
+                chosen = chosen or (lane, parcel, route)
         return chosen
 
     def _find_next(self, lane: Lane, now: int) -> Parcel | None:
@@ -274,18 +337,28 @@ class Outbox:
 
     def _is_over(self, lane: Lane, parcel: Parcel, now: int) -> bool:
         """End a message that can't be tried at all; it costs its channel nothing."""
-        if _has_expired(parcel.send, now):
-            self._end(lane, parcel, _EXPIRED)
-        elif lane.channel is None:
-            self._end(lane, parcel, _Ending(OutboxState.FAILED, "no such channel", "no_channel"))
+        if parcel.has_expired(now):
+            self._end(lane, parcel, EXPIRED)
+        elif not lane.routes:
+            self._end(lane, parcel, Ending(OutboxState.FAILED, "no such channel", "no_channel"))
+        elif parcel.paid is None and not self.purse.affords(lane.name, now):
+            detail = "the day's budget is spent"
+            self._end(lane, parcel, Ending(OutboxState.FAILED, detail, "budget_spent"))
         return parcel.is_gone
 
-    async def _carry(self, lane: Lane, parcel: Parcel) -> None:
-        """Make one attempt, give the place back, and settle the message or set its next try."""
-        try:
-            result = await self._attempt(lane, parcel)
-        finally:
-            lane.land(parcel)
+    async def _carry(self, lane: Lane, parcel: Parcel, route: Route, epoch: int) -> None:
+        """Try the lane's providers, and settle the message or set its next try."""
+        result: Ending | int | Temporary = await self._attempt(parcel, route, epoch)
+        while isinstance(result, Temporary):
+            now = self._clock.now()
+            other = self._find_other(lane, parcel, route, result, now)
+            if other is None:
+                result = self._postpone(lane, parcel, result)
+            else:
+                self._meter.spend(now)
+                route = other
+                result = await self._attempt(parcel, route, route.depart(now))
+        parcel.is_flying = False
         if isinstance(result, int):
             lane.postpone(parcel, result)
             self._pump(lane)
@@ -294,71 +367,70 @@ class Outbox:
             self._pump(lane)
             await self._finish(lane, parcel, result)
 
-    async def _attempt(self, lane: Lane, parcel: Parcel) -> _Ending | int:
-        """Hand a message to its channel once; gives its end, or when to try again."""
+    def _find_other(
+        self, lane: Lane, parcel: Parcel, route: Route, error: Temporary, now: int
+    ) -> Route | None:
+        """Find who may be asked at once after a provider that surely did not take a message."""
+        if error.maybe_taken or parcel.recalled is not None or parcel.has_expired(now):
+            return None
+        following = lane.routes[lane.routes.index(route) + 1 :]
+        return next((other for other in following if other.is_free(now)), None)
+
+    async def _attempt(self, parcel: Parcel, route: Route, epoch: int) -> Ending | Temporary:
+        """Write down that a provider is about to have a message, and hand it over."""
         send = parcel.send
-        assert lane.channel is not None
-        may_repeat = self._at_least_once(send.message_type)
         parcel.attempts += 1
-        if may_repeat:
-            self._note(parcel, OutboxState.DISPATCHING)
-        else:
-            change = outbox_change(send.message_id, OutboxState.DISPATCHING, parcel.attempts)
-            await self._insist(lambda: self._changed(change))
-        # Making it durable took time, in which it may have expired or been recalled.
-        if parcel.recalled is not None:
-            return _cancelled(parcel.recalled)
-        if _has_expired(send, self._clock.now()):
-            return _EXPIRED
+        parcel.provider = route.provider
         try:
-            async with asyncio.timeout(lane.pacing.timeout_ms / SECOND_MS):
-                return _Ending(OutboxState.SENT, await lane.channel.deliver(send))
-        except Permanent as error:
-            failure = error.failure or ""
-            return _Ending(OutboxState.FAILED, str(error), error.code or "refused", failure)
-        except Temporary as error:
-            trouble = error
-        except TimeoutError:
-            trouble = Temporary(f"no answer in {lane.pacing.timeout_ms} ms", maybe_taken=True)
-        except Exception as error:  # noqa: BLE001 - a faulty channel must not lose the message
-            trouble = Temporary(f"{type(error).__name__}: {error}", maybe_taken=True)
-        return self._postpone(lane, parcel, trouble, may_repeat=may_repeat)
+            await self._announce(parcel)
+            # Making it durable took time, in which it may have expired or been recalled.
+            if parcel.recalled is not None or parcel.has_expired(self._clock.now()):
+                route.breaker.withdraw(epoch, self._clock.now())
+                return EXPIRED if parcel.recalled is None else cancelled(parcel.recalled)
+            return await attempt(route, send, epoch, self._clock)
+        finally:
+            route.flying -= 1
 
-    def _postpone(
-        self, lane: Lane, parcel: Parcel, error: Temporary, *, may_repeat: bool
-    ) -> _Ending | int:
-        """Choose what follows an attempt that did not succeed but might."""
-        send, pacing, now = parcel.send, lane.pacing, self._clock.now()
-        if error.maybe_taken and not may_repeat:
-            return _Ending(OutboxState.IN_DOUBT, str(error), "maybe_taken")
-        if parcel.recalled is not None:
-            return _cancelled(parcel.recalled)
-        pause_ms = max(
-            back_off(send.message_id, parcel.attempts, pacing), error.retry_after_ms or 0
-        )
-        due_at = now + pause_ms
-        is_last = (
-            parcel.attempts >= pacing.attempts
-            or pause_ms > RETRY_AFTER_MS_MAX
-            or due_at > send.decided_at + pacing.retry_ms
-            or _has_expired(send, due_at)
-        )
-        if is_last:
-            # Told now and not when the time is over: another channel may still be in time.
-            failure = error.failure or ""
-            return _Ending(OutboxState.FAILED, str(error), "retries_exhausted", failure)
-        self._count(lane.name, "retried")
-        self._note(parcel, OutboxState.QUEUED, str(error))
-        return due_at
+    async def _announce(self, parcel: Parcel) -> None:
+        send = parcel.send
+        is_known = parcel.is_noted or self._at_least_once(send.message_type)
+        paid = None if parcel.is_noted else parcel.paid
+        change = change_row(parcel, OutboxState.DISPATCHING, spent=paid)
+        parcel.is_noted = True
+        if is_known:
+            self._tell(change)
+        else:
+            await self._insist(lambda: self._changed(change))
 
-    def _end(self, lane: Lane, parcel: Parcel, ending: _Ending) -> None:
+    def _postpone(self, lane: Lane, parcel: Parcel, error: Temporary) -> Ending | int:
+        """Choose what follows an attempt that did not succeed but might: an end, or when."""
+        may_repeat = self._at_least_once(parcel.send.message_type)
+        pacing, now = lane.routes[0].pacing, self._clock.now()
+        result = follow_up(parcel, error, pacing, now, may_repeat=may_repeat)
+        if isinstance(result, int):
+            self._count(lane.name, "retried")
+            spent = self._refund(parcel)
+            self._tell(change_row(parcel, OutboxState.QUEUED, str(error), spent=spent))
+            parcel.is_noted = False
+        return result
+
+    def _end(self, lane: Lane, parcel: Parcel, ending: Ending) -> None:
         assert not parcel.is_gone
         parcel.is_gone = True
         self._spawn(self._finish(lane, parcel, ending))
 
-    async def _finish(self, lane: Lane, parcel: Parcel, ending: _Ending) -> None:
+    async def _finish(self, lane: Lane, parcel: Parcel, ending: Ending) -> None:
         send = parcel.send
-        await self._settle(send.customer, send.message_id, parcel.attempts, ending)
+        is_back = ending.state in _NOT_TAKEN
+        change = change_row(
+            parcel,
+            ending.state,
+            ending.detail,
+            code=ending.code,
+            provider_id=ending.provider_id,
+            spent=self._refund(parcel) if is_back else None,
+        )
+        await self._settle(send.customer, change, ending)
         self._count(lane.name, ending.state.value)
         del self._open[send.message_id]
         lane.release(parcel)
@@ -366,14 +438,21 @@ class Outbox:
             self._empty.set()
         self._pump(lane)
 
-    def _orphan(self, row: OutboxRow, ending: _Ending) -> None:
+    def _orphan(self, row: OutboxRow, ending: Ending) -> None:
         """End a message that was found in the store and is not carried again."""
         self._count(row.channel, ending.state.value)
-        self._spawn(self._settle(row.customer, row.message_id, row.attempts, ending))
+        change = outbox_change(
+            row.message_id,
+            ending.state,
+            row.attempts,
+            ending.detail,
+            code=ending.code,
+            provider=row.provider,
+        )
+        self._spawn(self._settle(row.customer, change, ending))
 
-    async def _settle(self, customer: str, message_id: str, attempts: int, ending: _Ending) -> None:
-        receipt = _receipt(customer, message_id, ending, self._clock.now())
-        change = outbox_change(message_id, ending.state, attempts, ending.detail)
+    async def _settle(self, customer: str, change: OutboxChange, ending: Ending) -> None:
+        receipt = write_receipt(customer, change.message_id, ending, self._clock.now())
         if ending.state == OutboxState.SENT:
             # Both at once, so that they can share a commit: the sooner the store knows, the
             # fewer sent messages a crash leaves in doubt.
@@ -382,12 +461,19 @@ class Outbox:
             await self._insist(lambda: self._report(receipt))
             await self._insist(lambda: self._changed(change))
 
-    async def _insist(self, *acts: _Act) -> None:
+    def _refund(self, parcel: Parcel) -> Spent | None:
+        """Take back what was set aside for a message that was surely not taken."""
+        paid = parcel.paid
+        if paid is None or paid is _PAID:
+            return None
+        parcel.paid = None
+        return self.purse.give_back(paid)
+
+    async def _insist(self, *acts: Act) -> None:
         await insist(self._clock, *acts)
 
-    def _note(self, parcel: Parcel, state: OutboxState, detail: str = "") -> None:
+    def _tell(self, change: OutboxChange) -> None:
         """Tell the store without waiting; where that fails, the older state is the safer one."""
-        change = outbox_change(parcel.send.message_id, state, parcel.attempts, detail)
         self._changed(change).add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -400,86 +486,8 @@ class Outbox:
         self.counts[key] = self.counts.get(key, 0) + 1
 
 
-def back_off(message_id: str, attempt: int, pacing: Pacing) -> int:
-    """Choose the pause after an attempt: anything up to a span that doubles each time.
-
-    The whole span is used ("full jitter"), so that messages that failed together do not come
-    back together. The choice is a hash: a replay waits exactly as long.
-    """
-    span_ms = min(pacing.backoff_ms_max, pacing.backoff_ms << min(attempt - 1, 32))
-    chance = int.from_bytes(stable_hash("backoff", message_id, str(attempt)), "big")
-    return chance * span_ms >> 64
-
-
-def _cancelled(code: str) -> _Ending:
-    return _Ending(OutboxState.FAILED, "cancelled", code)
-
-
-_EXPIRED = _Ending(OutboxState.EXPIRED, "expired before it could leave", "expired")
-_STATUSES = {
-    OutboxState.SENT: ReceiptStatus.ACCEPTED,
-    OutboxState.FAILED: ReceiptStatus.FAILED,
-    OutboxState.EXPIRED: ReceiptStatus.FAILED,
-    OutboxState.IN_DOUBT: ReceiptStatus.IN_DOUBT,
-}
-
-
-def _receipt(customer: str, message_id: str, ending: _Ending, now: int) -> Receipt:
-    status = _STATUSES[ending.state]
-    return Receipt(
-        id=f"o:{message_id}:{status}",
-        user=customer,
-        message=message_id,
-        status=status,
-        at=now,
-        received_at=now,
-        code=ending.code,
-        permanent=status == ReceiptStatus.FAILED,
-        source="outbox",
-        failure=ending.failure,
-    )
-
-
-def outbox_change(
-    message_id: str, state: OutboxState, attempts: int, detail: str = ""
-) -> OutboxChange:
-    """Give the change of a row."""
-    return OutboxChange(message_id, state.value, attempts, detail[:_DETAIL_LENGTH_MAX])
-
-
-def _has_expired(send: Send, now: int) -> bool:
-    return send.expires_at is not None and send.expires_at <= now
-
-
 def _decode_send(body: bytes) -> Send | None:
     try:
         return msgspec.msgpack.decode(body, type=Send)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-
-
-async def insist(clock: Clock, *acts: _Act) -> None:
-    """Have things made durable together, asking again while the store can't."""
-    waiting: Sequence[_Act] = acts
-    while waiting:
-        asked = [(act, _ask(act)) for act in waiting]
-        waiting = [act for act, done in asked if not await _is_durable(done)]
-        if waiting:
-            await clock.sleep_until(clock.now() + _STORE_RETRY_MS)
-
-
-def _ask(act: _Act) -> "asyncio.Future[None] | bool":
-    try:
-        return act() or True
-    except (OverloadError, StoreError):
-        return False
-
-
-async def _is_durable(done: "asyncio.Future[None] | bool") -> bool:
-    if isinstance(done, bool):
-        return done
-    try:
-        await done
-    except (OverloadError, StoreError):
-        return False
-    return True

@@ -20,6 +20,7 @@ from actors.rows import (
     Entry,
     ErasureRow,
     Graves,
+    LetterQuery,
     MemberRow,
     Mentioning,
     OutboxRow,
@@ -186,6 +187,24 @@ class Store(Protocol):
 
     async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
         """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
+        ...
+
+    async def messages_by_provider(
+        self, provider: str, provider_ids: Sequence[str]
+    ) -> dict[str, OutboxRow]:
+        """Find messages by what a provider calls them; unknown ones are left out."""
+        ...
+
+    async def addressees(self, address: str, channels: Sequence[str]) -> list[str]:
+        """Name the customers whom messages went to at an address lately, the latest first."""
+        ...
+
+    async def dead_letters(self, query: LetterQuery) -> list[OutboxRow]:
+        """List messages that did not arrive as far as we know, newest first; no calls."""
+        ...
+
+    async def spending(self, day: int) -> dict[str, int]:
+        """Tell what was spent on a day (since 1970-01-01), by channel, in millionths."""
         ...
 
     async def acts(self, query: ActQuery) -> list[ActRow]:

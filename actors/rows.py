@@ -70,7 +70,8 @@ class SnapshotRow(NamedTuple):
 class OutboxRow(NamedTuple):
     """A message that is to leave, or has left: `state` is one of `OutboxState`.
 
-    `body` is the `Send` effect as msgpack.
+    `body` is the `Send` effect as msgpack. `provider` is who had it last, `provider_id` what it is
+    called there. `code` and `detail` say how it ended, or why it was put off.
     """
 
     message_id: str
@@ -79,15 +80,35 @@ class OutboxRow(NamedTuple):
     state: str
     attempts: int
     body: bytes
+    detail: str = ""
+    code: str = ""
+    provider: str = ""
+    provider_id: str = ""
+
+
+class Spent(NamedTuple):
+    """What was spent on a channel on a day (since 1970-01-01), in millionths; less than 0: back."""
+
+    channel: str
+    day: int
+    micros: int
 
 
 class OutboxChange(NamedTuple):
-    """A new state of a message in the outbox. `done` rows need not be kept for recovery."""
+    """A new state of a message in the outbox. `done` rows need not be kept for recovery.
+
+    `spent` becomes durable with it, and counts even where a later change of the same commit hides
+    the state.
+    """
 
     message_id: str
     state: str
     attempts: int
     detail: str
+    code: str = ""
+    provider: str = ""
+    provider_id: str = ""
+    spent: Spent | None = None
 
 
 class MemberChange(NamedTuple):
@@ -372,6 +393,19 @@ class ActQuery(msgspec.Struct, frozen=True):
     since_at: int | None = None
     until_at: int | None = None
     before: int | None = None
+    limit: int = 50
+
+
+class LetterQuery(msgspec.Struct, frozen=True):
+    """Which dead letters to list: newest first, from behind the message `before` on.
+
+    `state` is one of `DEAD_STATES`; empty means any.
+    """
+
+    state: str = ""
+    channel: str = ""
+    customer: str = ""
+    before: str = ""
     limit: int = 50
 
 

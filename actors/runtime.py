@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from actors.acts import Acting
 from actors.audience import Audience, DecisionListener
+from actors.budgets import Purse, read_prices
 from actors.calls import Calls
 from actors.carrier import Carrier
 from actors.catalogue import Catalogue
@@ -35,7 +36,7 @@ from actors.reading import Reading
 from actors.recovery import recover
 from actors.registries import Scrubber
 from actors.reviews import Reviews
-from actors.rows import OutboxChange, QuarantineRow, TimerRow
+from actors.rows import OutboxChange, OutboxRow, QuarantineRow, TimerRow
 from actors.settings import Settings
 from actors.snapshots import Snapshots
 from actors.stays import fill_stays
@@ -44,7 +45,7 @@ from actors.timers import Timers
 from actors.tombstones import Gate
 from actors.withdrawals import Withdrawals
 from engine.errors import OverloadError, StoreError
-from engine.events import Answered, Event, Input, Receipt, Review, Tick
+from engine.events import Answered, Event, Input, Receipt, Redeliver, Review, Tick
 from engine.identities import conceal
 from engine.program.program import Program
 
@@ -54,6 +55,7 @@ STORE_RETRY_MS = 1_000
 TICKS_MAX = 5_000  # due timers that may wait in mailboxes at once
 
 _NOBODY: Mapping[str, Pacing] = {}
+_NAMELESS: Mapping[str, str] = {}
 
 
 class Runtime(Deciding, Reading, Acting):
@@ -69,6 +71,7 @@ class Runtime(Deciding, Reading, Acting):
         settings: Settings | None = None,
         pacing: Mapping[str, Pacing] = _NOBODY,
         pace: Pace | None = None,
+        providers: Mapping[str, str] = _NAMELESS,
         keepers: Sequence[Keeper] = (),
         caller: Caller | None = None,
     ) -> None:
@@ -102,6 +105,8 @@ class Runtime(Deciding, Reading, Acting):
             at_least_once=self._at_least_once,
             pacing=pacing,
             pace=pace,
+            providers=providers,
+            purse=Purse(read_prices(program)),
         )
         self.calls = Calls(caller, clock, report=self._report, changed=self._outbox_changed)
         self._withdrawals = Withdrawals(self.directory, self.outbox, self)
@@ -119,8 +124,7 @@ class Runtime(Deciding, Reading, Acting):
         self._draining = False
         self._seq = 0
         self._durable_seq = 0
-        self._queued = 0
-        self._ticks = 0
+        self._queued = self._ticks = 0
         self._now = 0
         self._snapshots = Snapshots(self.directory, self.settings)
         self._retry_at = 0  # when due timers are tried again after a commit that failed
@@ -153,6 +157,8 @@ class Runtime(Deciding, Reading, Acting):
                 await channel.start()
             if self._caller is not None:
                 await self._caller.start()
+            purse = self.outbox.purse
+            purse.recall(await self.store.spending(purse.day(self._now)), self._now)
             rows = await self.store.outbox_open()
             await self._withdrawals.recover([row for row in rows if row.channel != CALLS])
             self.calls.recover([row for row in rows if row.channel == CALLS])
@@ -209,6 +215,7 @@ class Runtime(Deciding, Reading, Acting):
     def use(self, program: Program) -> None:
         """Decide by another program from the next input on."""
         self.program = program
+        self.outbox.purse.use(read_prices(program))
         self.reviews.begin()
 
     # Inputs: from a submission into mailboxes.
@@ -262,6 +269,18 @@ class Runtime(Deciding, Reading, Acting):
         """Put something into a mailbox."""
         self._queued += 1
         self._post(customer, given, None)
+
+    def redeliver(self, row: OutboxRow) -> asyncio.Future[None]:
+        """Have a message that ended decided about once more; done once that is durable.
+
+        Raises OverloadError at once where nothing is taken.
+        """
+        if self._unready or self._queued >= self.settings.queue_max:
+            raise OverloadError(self._unready or "too much is waiting to be stored or sent")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queued += 1
+        self._post(row.customer, Redeliver(row.message_id, self.clock.now()), Ticket(done, 1))
+        return done
 
     def _post(self, customer: str, given: Input | Move | Halt, ticket: Ticket | None) -> None:
         actor = self.directory.get(customer)
@@ -336,6 +355,8 @@ class Runtime(Deciding, Reading, Acting):
             self.calls.offer(batch.calls)
         for call_id in batch.recalls:  # after the offer: it may be in the same commit
             self.calls.recall(call_id)
+        for effect in batch.withheld:
+            self.outbox.withhold(effect.customer, effect.message_id)
 
     def _roll_back(self, batches: list[Batch], reason: StoreError) -> None:
         """Throw away everything decided since the last durable commit, and tell who waited."""

@@ -34,6 +34,7 @@ class Tables(Aging):
         self.timers: dict[tuple[int, str, int], TimerRow] = {}
         self.timer_order: list[tuple[int, int, int, str, int]] = []
         self.outbox: dict[str, OutboxRow] = {}
+        self.spent: dict[tuple[int, str], int] = {}  # by day and channel
         self.snapshots: dict[str, SnapshotRow] = {}
         self.links: dict[tuple[str, str], str] = {}
         self.quarantine: dict[int, QuarantineRow] = {}
@@ -161,8 +162,11 @@ class Tables(Aging):
         for change in commit.outbox_changes:
             known = self.outbox.get(change.message_id)
             if known is not None:
-                changed = known._replace(state=change.state, attempts=change.attempts)
-                self.outbox[change.message_id] = changed
+                kept = known[1:3] + change[1:3] + (known.body,) + change[3:7]
+                self.outbox[change.message_id] = OutboxRow(known.message_id, *kept)
+            if change.spent is not None:
+                key = change.spent.day, change.spent.channel
+                self.spent[key] = self.spent.get(key, 0) + change.spent.micros
 
     def _apply_quarantine(self, commit: Commit) -> None:
         for item in commit.quarantined:

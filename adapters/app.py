@@ -19,23 +19,37 @@ import msgspec
 import structlog
 import uvloop
 
+from actors.breakers import Standing
 from actors.lanes import Pace
 from actors.ports import Channel, Clock, Store
 from actors.rows import ActQuery
 from actors.runtime import Runtime, Settings
 from adapters.channels.calls import HttpCaller, check_calls
-from adapters.channels.links import check_links, link_channels
+from adapters.channels.hook_registry import HOOKS, build_hooks
+from adapters.channels.links import URL_VARIABLE, check_links, link_channels
+from adapters.channels.reception import Reception, fetch_over
 from adapters.channels.registry import (
     INBOX_FILE,
     build_channels,
     build_pacing,
     find_inbox,
     find_lines,
+    name_providers,
 )
+from adapters.channels.wire import Wire
 from adapters.clock import WallClock
 from adapters.files.registries import load_registries
 from adapters.files.workspaces import read_workspace, source_bytes
-from adapters.gateway import centre, confirm, desk, inbox, tracking, unsubscribe, ussd
+from adapters.gateway import (
+    centre,
+    confirm,
+    desk,
+    hooks,
+    inbox,
+    tracking,
+    unsubscribe,
+    ussd,
+)
 from adapters.gateway.app import Gateway, Routes, serve
 from adapters.gateway.auth import KeyRing
 from adapters.gateway.settings import GatewaySettings, hash_keys
@@ -48,11 +62,12 @@ from adapters.telemetry.logs import mark
 from adapters.telemetry.metrics import LoopLag
 from engine.calendars import warm
 from engine.errors import NextbeatError, Problem, ProgramError, StoreError
+from engine.events import Failure
 from engine.instants import SECOND_MS
 from engine.program.compile import compile_earlier, compile_source
 from engine.program.journey import Journey
 from engine.program.places import Place, Places, format_path
-from engine.program.program import Program
+from engine.program.program import Channel as ChannelProgram, Program
 from engine.program.regions import countries_of
 
 logger = structlog.get_logger("nextbeat")
@@ -149,8 +164,16 @@ class App:
             pace = workspace.pace()
             check_links(program, environ)
             check_calls(program, environ)
+            built = build_hooks(environ)
         except ProgramError as error:
             raise workspace.locate(error) from None
+        self._wire = Wire()
+        self._reception = Reception(
+            built,
+            {name: kind.variables for name, kind in HOOKS.items()},
+            fetch=fetch_over(self._wire),
+            public_url=environ.get(URL_VARIABLE, ""),
+        )
         self.runtime = Runtime(
             self.store,
             clock,
@@ -159,10 +182,12 @@ class App:
             settings=settings,
             pacing=pacing,
             pace=pace,
+            providers=name_providers(program.channels),
             # Also of a workspace that has no inbox any more: it may have had one.
             keepers=[find_inbox(self.channels) or Inbox(data / INBOX_FILE)],
             caller=HttpCaller(environ),
         )
+        self.runtime.outbox.watch = tell_of_provider
         self._gateway: Gateway | None = None
         self._sweeper = Sweeper(self.store, clock, find_inbox(self.channels))
         self._lag = LoopLag()
@@ -198,7 +223,7 @@ class App:
 
     def _mounts(self) -> list[Routes]:
         """Give the routes that need more than the runtime."""
-        mounts: list[Routes] = []
+        mounts: list[Routes] = [lambda host: hooks.routes(host, self._reception)]
         signer = Signer.from_environment(self._environ)
         box = find_inbox(self.channels)
         if box is not None:
@@ -233,6 +258,7 @@ class App:
             ending.append(self._gateway.stop())
         await asyncio.gather(*ending)
         await self.runtime.stop(STORE_S)
+        await self._wire.close()
 
     async def use(self, workspace: Workspace) -> None:
         """Decide by a workspace from now on; people in its older journeys finish them.
@@ -290,7 +316,7 @@ class App:
             made = self._made.get(name)
             if made is None:
                 problems.append(Problem(f"channels.{name}", "this channel is new", hint))
-            elif (made.adapter, made.settings) != (channel.adapter, channel.settings):
+            elif _carriers(made) != _carriers(channel):
                 message = "another adapter or other settings than at start"
                 problems.append(Problem(f"channels.{name}", message, hint))
         if problems:
@@ -306,6 +332,22 @@ class App:
         programs = await self.store.programs()
         earlier = ((version, text) for version, _, text in programs if version != program.version)
         return compile_earlier(earlier, warn)
+
+
+def _carriers(channel: ChannelProgram) -> tuple[object, ...]:
+    """Give what a channel's providers were made from."""
+    return channel.adapter, channel.settings, channel.backup
+
+
+def tell_of_provider(standing: Standing) -> None:
+    """Log that a provider is given up on, or is well again: once each time."""
+    fields = {"channel": standing.channel, "provider": standing.provider}
+    if not standing.cause:
+        logger.info("a provider takes messages again", **fields)
+    elif standing.cause == Failure.CONFIG:
+        logger.error("a provider refuses us: mend its account or our settings", **fields)
+    else:
+        logger.warning("a provider is down; its messages wait", **fields)
 
 
 def tune_interpreter() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from bench import (
     decision,
+    delivery,
     durability,
     journeys,
     latency,
@@ -29,6 +30,7 @@ BENCHES: dict[str, Callable[[], bool]] = {
     "recovery": recovery.run,
     "durability": durability.run,
     "verify": verify.run,
+    "delivery": delivery.run,
 }
 
 

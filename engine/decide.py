@@ -22,8 +22,10 @@ from engine.events import (
     ConsentStatement,
     ConsentStatus,
     Event,
+    Failure,
     Receipt,
     ReceiptStatus,
+    Redeliver,
     Tick,
 )
 from engine.gates.suppress import rouse
@@ -32,6 +34,14 @@ from engine.instants import HOUR_MS
 from engine.journeys.agenda import keep_agenda, may_concern
 from engine.journeys.confirmations import Pairs, ask_to_confirm, confirm
 from engine.journeys.crossings import end_segment_waits, follow_segments
+from engine.journeys.deliveries import (
+    deliver_again,
+    fall_back,
+    has_slot,
+    heed,
+    is_definitive,
+    note_reach,
+)
 from engine.journeys.exits import leave_by_condition, leave_by_event
 from engine.journeys.migrations import is_outdated, migrate
 from engine.journeys.moves import (
@@ -62,7 +72,7 @@ from engine.origins import find_origin
 from engine.place import find_place
 from engine.profile import Profile, Sent, Timer
 from engine.program.scope import Scope
-from engine.proposals import follow, give_up, propose, withdraw
+from engine.proposals import withdraw
 from engine.reasons import Reason
 from engine.records import (
     ConsentNoted,
@@ -81,6 +91,7 @@ from engine.segments import (
     follow_tick,
     review,
 )
+from engine.traits.sends import FALLBACK
 from engine.turn import Emission, Turn
 
 _OF_CONSENT = (Reason.NO_CONSENT, Reason.TYPE_OPT_OUT, Reason.OPT_OUT_REGISTRY)
@@ -194,6 +205,8 @@ def decide_tick(turn: Turn, tick: Tick, foresight: Foresight | None) -> None:
         release(turn, timer.target)
     elif timer.kind == "instance":
         _end_wait(turn, timer.target, tick.timer)
+    elif timer.kind == FALLBACK:
+        fall_back(turn, timer.target)
     _settle(turn)
 
 
@@ -211,6 +224,13 @@ def decide_answer(turn: Turn, answered: Answered) -> None:
     _settle(turn)
 
 
+def decide_redelivery(turn: Turn, given: Redeliver) -> None:
+    """Decide what follows where somebody wants a message that failed sent again."""
+    catch_up(turn)
+    deliver_again(turn, given.message_id)
+    _settle(turn)
+
+
 def decide_receipt(turn: Turn, receipt: Receipt) -> None:
     """Decide what follows from what became of a message."""
     sent = None if receipt.is_history else _find_sent(turn.profile, receipt.message)
@@ -219,9 +239,8 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
         if turn.is_reviewed:
             decide_review(turn)
         return
-    failed = receipt.status is ReceiptStatus.FAILED and receipt.permanent
     # The slot is there until the first definitive failure: a temporary one may have come before.
-    is_news = failed and any(slot.message_id == sent.message_id for slot in turn.profile.ledger)
+    is_news = is_definitive(receipt) and has_slot(turn.profile, sent)
     turn.note(
         ReceiptNoted(
             sent.message_id,
@@ -232,19 +251,27 @@ def decide_receipt(turn: Turn, receipt: Receipt) -> None:
             hour=_hour(turn, receipt),
         )
     )
+    if is_news:
+        note_reach(turn, sent, receipt)
     catch_up(turn)
     if not sent.is_apart:
         follow_receipt(turn, sent.channel, receipt.status.value)
     if receipt.status in ENDINGS:
-        _end_consent(turn, sent, receipt)
+        _end_consent(turn, sent, receipt, receipt.status.value)
+    elif is_news and receipt.failure == Failure.CONSENT:
+        _end_consent(turn, sent, receipt, "provider")
+    if not sent.is_apart:
+        heed(turn, sent, receipt, is_news=is_news)
     if is_news:
-        if not sent.is_apart:
-            _follow(turn, sent)
         reconsider(turn)  # a slot is free again
+    _end_engagement_waits(turn)
+    _settle(turn)
+
+
+def _end_engagement_waits(turn: Turn) -> None:
     for instance, wait in waiting(turn):
         if wait.engagement and has_engaged(turn, instance, wait):
             resume(turn, instance, instance.position + 1)
-    _settle(turn)
 
 
 def _hour(turn: Turn, receipt: Receipt) -> int:
@@ -254,14 +281,6 @@ def _hour(turn: Turn, receipt: Receipt) -> int:
     zone = find_place(turn.profile, turn.program).zones[0]
     weekday, day_ms, _ = local_parts(zone, receipt.at)
     return weekday * 24 + day_ms // HOUR_MS
-
-
-def _follow(turn: Turn, sent: Sent) -> None:
-    """Try the next channel, unless what the message was for has been reached."""
-    if sent.is_over:
-        give_up(turn, follow(sent), Reason.GOAL_MET, sent.channel)
-    else:
-        propose(turn, follow(sent))
 
 
 def _note_session(turn: Turn, event: Event, active_before_at: int) -> None:
@@ -286,7 +305,14 @@ def _recheck_consent(turn: Turn) -> None:
         message = turn.program.messages.get(pending.message)
         if message is None or turn.profile.pending.get(pending.proposal) is not pending:
             continue  # the second: it ended with an instance that went on and left
-        names = candidates(turn.profile, message, pinned=pending.pinned, failed=pending.failed)
+        names = candidates(
+            turn.profile,
+            turn.program,
+            message,
+            pinned=pending.pinned,
+            failed=pending.failed,
+            now=turn.now,
+        )
         blocks = {
             name: check_named(turn.profile, turn.program, message, name, turn.now)
             for name in (*names, pending.channel)
@@ -391,7 +417,7 @@ def _find_sent(profile: Profile, message: str) -> Sent | None:
     return next((s for s in reversed(profile.sends.values()) if s.message == message), None)
 
 
-def _end_consent(turn: Turn, sent: Sent, receipt: Receipt) -> None:
+def _end_consent(turn: Turn, sent: Sent, receipt: Receipt, source: str) -> None:
     """Take an unsubscribe or a complaint as a withdrawal of marketing on that channel.
 
     A complaint closes the channel for every purpose: who reports us as spam wants silence there.
@@ -399,9 +425,7 @@ def _end_consent(turn: Turn, sent: Sent, receipt: Receipt) -> None:
     complained = receipt.status is ReceiptStatus.COMPLAINED
     kind = turn.program.types.get(sent.message_type)
     purpose = ANY if complained or kind is None else kind.purpose
-    statement = ConsentStatement(
-        purpose, sent.channel, ConsentStatus.WITHDRAWN, receipt.at, receipt.status.value
-    )
+    statement = ConsentStatement(purpose, sent.channel, ConsentStatus.WITHDRAWN, receipt.at, source)
     turn.note(ConsentNoted(statement))
     if turn.profile.pending:
         _recheck_consent(turn)

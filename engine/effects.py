@@ -78,4 +78,11 @@ class Recall(msgspec.Struct, frozen=True, array_like=True, gc=False):
     call_id: str
 
 
-Effect = Send | Wake | Unwake | Call | Recall
+class Withhold(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Don't hand over a message any more, if it did not leave: another took its place."""
+
+    customer: str
+    message_id: str
+
+
+Effect = Send | Wake | Unwake | Call | Recall | Withhold

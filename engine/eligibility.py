@@ -13,15 +13,16 @@ whoever embeds the engine. Nothing is written down and the profile stays as it i
 import msgspec
 
 from engine.choice.channel import candidates, check_named
+from engine.choice.ways import Proposal
 from engine.gates.case import Case
 from engine.gates.dedup import check_same_message
 from engine.gates.order import Timing, blocks_at, next_eligible as solve
-from engine.gates.verdict import Block
+from engine.gates.verdict import Block, release_at
 from engine.limits import SOLVER_HORIZON_MS
 from engine.place import Place, find_place
 from engine.profile import Profile
 from engine.program.program import Channel, Message, Program
-from engine.proposals import Proposal, propose
+from engine.proposals import propose
 from engine.reasons import Outcome, Reason
 from engine.records import Check, Decided
 from engine.turn import Turn
@@ -50,6 +51,7 @@ _CHANGES: dict[Reason, str] = {
     Reason.REGISTRY_STALE: "a newer list for {rule}, and an event of the customer's after it",
     Reason.TYPE_OPT_OUT: "the customer wanting this type of message again ({rule})",
     Reason.UNREACHABLE: "an address of the customer's for {rule}",
+    Reason.TOO_COSTLY: "a larger {rule}, or a cheaper channel",
     Reason.CAPABILITY: "a channel that supports what {rule} asks for",
     Reason.NO_CONTENT: "content in {rule}",
     Reason.SAME_MESSAGE: "another message, or a shorter {rule}",
@@ -94,7 +96,7 @@ def assess(
     """Answer for a message, to one customer, at an instant; on one channel where one is named."""
     decided = _decide(profile, program, message, channel, now)
     place = find_place(profile, program)
-    names = candidates(profile, message, pinned=channel, failed=())
+    names = candidates(profile, program, message, pinned=channel, failed=(), now=now)
     channels = tuple(_answer(profile, program, message, name, now) for name in names)
     return Eligibility(
         customer=profile.customer,
@@ -128,11 +130,14 @@ def next_eligible(
     or within 400 days; `last` is the rule that says so.
     """
     block = check_named(profile, program, message, channel.name, now)
-    if block is not None:
+    if block is not None and (
+        block.until is None or check_named(profile, program, message, channel.name, block.until)
+    ):
         return Timing(None, (block,), block)
     case = Case(profile, program, message, channel, place=find_place(profile, program), now=now)
-    repeated = check_same_message(profile, message, program.same_message_ms, 0, now)
-    timing = solve(case, now) if repeated is None else _after_repeat(case, repeated, now)
+    repeated = check_same_message(profile, message, program.same_message_ms, (), now)
+    first = max(filter(None, (block, repeated)), key=release_at, default=None)
+    timing = solve(case, now) if first is None else _after(case, first, now)
     horizon_at = now + SOLVER_HORIZON_MS + 1
     end_at = horizon_at if expires_at is None else min(expires_at, horizon_at)
     if timing.at is not None and timing.at >= end_at:
@@ -140,12 +145,13 @@ def next_eligible(
     return timing
 
 
-def _after_repeat(case: Case, repeated: Block, now: int) -> Timing:
-    blocks = (repeated, *blocks_at(case, now))
-    if repeated.until is None:
-        return Timing(None, blocks, repeated)
-    later = solve(case, repeated.until)
-    return Timing(later.at, blocks, later.last or repeated, later.later)
+def _after(case: Case, first: Block, now: int) -> Timing:
+    """Find the earliest instant where a rule that is no gate over time has to release before."""
+    blocks = (first, *blocks_at(case, now))
+    if first.until is None:
+        return Timing(None, blocks, first)
+    later = solve(case, first.until)
+    return Timing(later.at, blocks, later.last or first, later.later)
 
 
 def _decide(

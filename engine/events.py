@@ -328,5 +328,28 @@ class Abridged(msgspec.Struct, frozen=True, array_like=True, tag="abridged", gc=
     at: int
 
 
+class Redeliver(msgspec.Struct, frozen=True, array_like=True, tag="redeliver", gc=False):
+    """Somebody who runs the workspace wants a message that failed sent again."""
+
+    message_id: str
+    at: int
+
+    @property
+    def id(self) -> str:
+        """Name what is taken once: one message, asked for at one instant."""
+        return f"redeliver:{self.message_id}:{self.at}"
+
+
 Belonging = Linked | Unlinked | Merged | Departed | Refused | Restored
-Input = Event | Receipt | Tick | Belonging | Scrubbed | Review | Rebirth | Abridged | Answered
+Input = (
+    Event
+    | Receipt
+    | Tick
+    | Belonging
+    | Scrubbed
+    | Review
+    | Rebirth
+    | Abridged
+    | Answered
+    | Redeliver
+)

@@ -9,9 +9,7 @@ Called by `engine.turn` while deciding, and by recovery, which folds the same fa
 - Every collection has a bound in `engine.limits`; the oldest goes first.
 """
 
-from bisect import insort
 from collections.abc import Callable, Iterable
-from itertools import islice
 from typing import Any, cast
 
 from engine.belongings import (
@@ -35,6 +33,7 @@ from engine.events import (
     Merged,
     Rebirth,
     Receipt,
+    Redeliver,
     Refused,
     Restored,
     Scrubbed,
@@ -43,17 +42,13 @@ from engine.events import (
 from engine.ids import dedup_key
 from engine.instants import NEVER_AT
 from engine.latest import change_trait, write_later, write_traits
-from engine.ledger import enter_slot, slot_of, strike_slot
+from engine.ledger import enter_slot, slot_of
 from engine.limits import (
-    ENGAGEMENT_RECENT_MAX,
     HISTORY_NAMES_MAX,
     LOCALE_LENGTH_MAX,
-    SENDS_EVENT_MAX,
-    SENDS_MAX,
 )
-from engine.lineage import topmost
 from engine.measures.series import Series, add, amount_of
-from engine.profile import History, Instance, Pending, Profile, Sent, Timer
+from engine.profile import History, Instance, Pending, Profile, Timer
 from engine.reasons import OF_CALENDAR, Outcome
 from engine.records import (
     AgendaKept,
@@ -70,6 +65,7 @@ from engine.records import (
     Gathered,
     Migrated,
     Moved,
+    ReachNoted,
     ReceiptNoted,
     Record,
     Remembered,
@@ -82,8 +78,17 @@ from engine.records import (
     WakeSet,
 )
 from engine.seen import note_seen
-from engine.traits.engagement import note_contact, note_sent
+from engine.traits.engagement import note_sent
 from engine.traits.gather import gather
+from engine.traits.sends import (
+    FALLBACK,
+    note_ending,
+    note_message,
+    note_reach,
+    note_receipt,
+    unwatch,
+    watch,
+)
 from engine.traits.sessions import VIEWED, begin_session, note_view
 
 JsonObject = dict[str, Any]
@@ -107,7 +112,7 @@ def evolve_input(profile: Profile, given: Input, now: int) -> bool:
         if profile.first_at or not given.only_existing:
             _evolve_event(profile, given)
         return True
-    if isinstance(given, Receipt | Answered):
+    if isinstance(given, Receipt | Answered | Redeliver):
         return note_seen(profile.seen, dedup_key(given.id), now)
     if isinstance(given, Rebirth):
         profile.numbered_from = given.number
@@ -223,6 +228,7 @@ def _pending(decided: Decided) -> Pending:
         decided.reason in OF_CALENDAR,
         decided.event,
         decided.vars,
+        decided.follows,
     )
 
 
@@ -231,39 +237,6 @@ def _reserve(profile: Profile, decided: Decided, now: int) -> None:
     enter_slot(profile.ledger, profile.tallies, slot_of(decided, now), now)
     note_sent(profile.measures, decided.channel, now)
     note_message(profile, decided, now)
-
-
-def note_message(profile: Profile, decided: Decided, now: int) -> None:
-    """Keep a message among those that receipts may speak of."""
-    sends = profile.sends
-    instance = profile.instances.get(decided.instance)
-    stay = decided.instance if instance is None else topmost(profile, instance).id
-    sends[decided.message_id] = Sent(
-        # By position: naming the fields takes five times as long, and it is done for each.
-        decided.message_id,
-        decided.proposal,
-        decided.message,
-        decided.message_type,
-        decided.channel,
-        now,
-        decided.journey,
-        stay,
-        decided.step,
-        decided.proposed_at,
-        decided.expires_at,
-        decided.pinned,
-        decided.failed,
-        decided.attempt,
-        [],
-        decided.event,
-        is_over=False,
-        vars=decided.vars,
-    )
-    if len(sends) > SENDS_MAX:
-        del sends[next(iter(sends))]
-    if len(sends) > SENDS_EVENT_MAX:
-        long_ago = next(islice(reversed(sends.values()), SENDS_EVENT_MAX, None))
-        long_ago.event, long_ago.vars = {}, {}
 
 
 def _evolve_counted(profile: Profile, counted: Counted, now: int) -> None:
@@ -371,10 +344,8 @@ def _evolve_exited(profile: Profile, record: Exited, _now: int) -> None:
     profile.exited[record.journey] = record.at
     ending = f"{record.journey}/{record.reason}"
     profile.journeys_done[ending] = profile.journeys_done.get(ending, 0) + 1
-    if record.converted:
-        for sent in profile.sends.values():
-            if sent.instance == record.instance:
-                sent.is_over = True
+    if record.converted or record.taken_out:
+        note_ending(profile, record)
 
 
 def _evolve_assigned(profile: Profile, record: Assigned, now: int) -> None:
@@ -388,6 +359,8 @@ def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:
         profile.pending[record.target].timer = record.timer
     elif record.kind == "segments":
         profile.segments_timer, profile.segments_at = record.timer, record.at
+    elif record.kind == FALLBACK:
+        watch(profile, record.target, record.timer, record.at)
     elif record.kind == "agenda":
         profile.agenda_timer, profile.agenda_at = record.timer, record.at
     else:
@@ -397,7 +370,9 @@ def _evolve_wake_set(profile: Profile, record: WakeSet, _now: int) -> None:
 
 
 def _evolve_wake_cleared(profile: Profile, record: WakeCleared, _now: int) -> None:
-    profile.timers.pop(record.timer, None)
+    timer = profile.timers.pop(record.timer, None)
+    if timer is not None and timer.kind == FALLBACK:
+        unwatch(profile, timer.target, record.timer)
     if record.timer == profile.segments_timer:
         profile.segments_at = NEVER_AT
     if record.timer == profile.agenda_timer:
@@ -405,20 +380,11 @@ def _evolve_wake_cleared(profile: Profile, record: WakeCleared, _now: int) -> No
 
 
 def _evolve_receipt(profile: Profile, record: ReceiptNoted, _now: int) -> None:
-    sent = profile.sends.get(record.message_id)
-    if sent is None:
-        return
-    if record.released:
-        strike_slot(profile.ledger, profile.tallies, record.message_id)
-    if sent.is_apart:
-        return
-    if record.status not in sent.statuses:
-        sent.statuses.append(record.status)
-        note_contact(profile.measures, sent.channel, record.status, record.at, hour=record.hour)
-    times = profile.engagement.setdefault(f"{sent.channel}/{record.status}", [])
-    insort(times, record.at)
-    if len(times) > ENGAGEMENT_RECENT_MAX:
-        del times[0]
+    note_receipt(profile, record)
+
+
+def _evolve_reach(profile: Profile, record: ReachNoted, _now: int) -> None:
+    note_reach(profile, record)
 
 
 def _evolve_session(profile: Profile, record: SessionBegan, _now: int) -> None:
@@ -468,6 +434,7 @@ CHANGES: dict[type[Any], Callable[[Profile, Any, int], None]] = {
     WakeSet: _evolve_wake_set,
     WakeCleared: _evolve_wake_cleared,
     ReceiptNoted: _evolve_receipt,
+    ReachNoted: _evolve_reach,
     SessionBegan: _evolve_session,
     ConsentNoted: _evolve_noted_consent,
     SegmentEntered: _evolve_segment_entered,

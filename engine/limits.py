@@ -35,6 +35,11 @@ AFFINITY_NAMES_MAX = 50
 TRAIT_TEXT_MAX = 256  # characters of a value that a trait keeps
 TRAIT_WINDOW_MS_MAX = 400 * DAY_MS
 ENGAGEMENT_RECENT_MAX = 200
+REACH_MAX = 50  # addresses of which it is known that they were not reached
+SOFT_BOUNCES_MAX = 5  # in a row, within the time below: then the address is given up
+SOFT_BOUNCES_MS = 30 * DAY_MS
+ABSENCES_MAX = 3  # times that an address was not on a channel: then it is given up there
+UNREACHABLE_MS_DEFAULT = 7 * DAY_MS  # how long it is after the first; twice that after the second
 LEDGER_MAX = 1_000
 SENDS_MAX = 200
 SENDS_EVENT_MAX = 10  # sends that keep the event of their journey, for a channel that fails later
@@ -77,6 +82,7 @@ CALLS_OF_HOST_MAX = 16  # requests to one host at a time
 
 # What waits on its way out, and what waits to be fetched.
 OUTBOX_DEPTH_MAX = 100_000  # messages held in memory; beyond it the shard takes no new inputs
+CHANNEL_FAULTS_MAX = 5  # of a channel on one message, in a way no channel should fail
 RETRY_AFTER_MS_MAX = DAY_MS  # a provider that asks for a longer pause than this is not waited for
 INBOX_KEEP_MAX = 200  # messages one customer may have lying in the inbox
 INBOX_PAGE_MAX = 100

@@ -28,6 +28,7 @@ from engine.limits import (
     HISTORY_NAMES_MAX,
     SENDS_MAX,
 )
+from engine.measures.reach import unite_reach
 from engine.origins import Origin
 from engine.profile import History, Instance, Pending, Profile, Sent
 from engine.seen import hand_out, take_over
@@ -60,6 +61,7 @@ def absorb(profile: Profile, other: Profile, now: int) -> Offsets:
     _unite_sends(profile, other, offsets)
     _unite_journeys(profile, other, offsets)
     _unite_identities(profile, other)
+    profile.reach = unite_reach(profile.reach, other.reach)
     profile.listings = {**other.listings, **profile.listings}
     profile.suppressed = latest(profile.suppressed, other.suppressed)
     profile.segments = {**other.segments, **profile.segments}
@@ -117,6 +119,8 @@ def _unite_sends(profile: Profile, other: Profile, offsets: Offsets) -> None:
     for sent in other.sends.values():
         sent.instance = _shift(sent.instance, offsets.instance)
         sent.proposal = _shift(sent.proposal, offsets.proposal)
+        sent.follows = _shift(sent.follows, offsets.proposal)
+        sent.watch_timer = 0
     united = {**other.sends, **profile.sends}
     united |= {name: sent for name, sent in other.sends.items() if not sent.is_apart}
     ordered = sorted(united.values(), key=_sent_at)[-SENDS_MAX:]
@@ -144,6 +148,7 @@ def _unite_journeys(profile: Profile, other: Profile, offsets: Offsets) -> None:
 def _renumber_pending(pending: Pending, offsets: Offsets) -> Pending:
     pending.proposal += offsets.proposal
     pending.instance = _shift(pending.instance, offsets.instance)
+    pending.follows = _shift(pending.follows, offsets.proposal)
     pending.timer = 0
     return pending
 

@@ -13,6 +13,7 @@ from engine.ledger import Slot, Tally
 from engine.measures.affinity import Affinity
 from engine.measures.distinct import Distinct, Firsts
 from engine.measures.engaged import Engaged
+from engine.measures.reach import Reach
 from engine.measures.series import Series
 from engine.measures.summary import Summary
 from engine.origins import Origin
@@ -59,6 +60,12 @@ class Sent(msgspec.Struct, array_like=True, gc=False):
     is_over: bool = False  # its journey's goal was met: nothing follows it any more
     vars: dict[str, Any] = {}  # of its journey, as long as `event`
     is_apart: bool = False  # its journey went with who was parted: only consent and slots follow
+    address: str = ""
+    follows: int = 0  # the proposal whose message it follows up, or 0
+    watch_timer: int = 0  # for what becomes of it, or 0
+    watch_at: int = 0  # when that is looked at, or 0
+    out_at: int = 0  # when its provider took it, as far as is known
+    is_left: bool = False  # its journey was left by `exit_on`: nothing follows it any more
 
 
 class Pending(msgspec.Struct, array_like=True, gc=False):
@@ -81,6 +88,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     by_calendar: bool = False  # it waits for hours or days to open
     event: dict[str, Any] = {}  # as in `Sent`
     vars: dict[str, Any] = {}
+    follows: int = 0
 
 
 class Instance(msgspec.Struct, array_like=True, gc=False):
@@ -112,7 +120,7 @@ class Timer(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """A wake the profile asked for."""
 
     at: int
-    kind: str  # instance, proposal, segments or agenda
+    kind: str  # instance, proposal, fallback, segments or agenda
     target: int
 
 
@@ -172,3 +180,4 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     agenda_zone: str = ""  # by whose clock; "" before the first look
     agenda_from: int = 0  # where that clock is behind another: up to when it was looked at
     call_count: int = 0  # calls that journeys made
+    reach: dict[str, Reach] = {}  # "channel/hash of an address" -> what its provider said of it

@@ -13,29 +13,26 @@ that failed and consent that changed.
   workspace's choosing, but never to an instant at which a rule stands in the way.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from engine.choice.channel import candidates, feasible
-from engine.choice.compete import yield_to
 from engine.choice.content import Content, find_content, render
+from engine.choice.ways import FAILED, Proposal, Ways, check_of, reopen
 from engine.gates.case import Case
-from engine.gates.consent import check_consent
 from engine.gates.dedup import check_same_message
 from engine.gates.order import Timing, next_eligible
 from engine.gates.reach import address
 from engine.gates.verdict import Block
 from engine.ids import decision_id, message_id, stable_hash
-from engine.lineage import variables
-from engine.place import find_place
-from engine.profile import Instance, Pending, Profile, Sent
+from engine.profile import Pending
 from engine.program.program import Channel, Message, Program
 from engine.program.templates import TemplateAbort, TemplateError
 from engine.reasons import OF_CALENDAR, Outcome, Reason
-from engine.records import Check, Decided, WakeCleared, WakeSet
+from engine.records import Check, Decided, Overtaken, WakeCleared, WakeSet
 from engine.segments import assign
+from engine.traits.sends import FALLBACK, sends_of
 from engine.turn import Turn
 
 # What the first channel in order says where none can carry the message, by the check that said it.
@@ -45,29 +42,12 @@ _REASONS = {
     "registry": Reason.OPT_OUT_REGISTRY,
     "registry_stale": Reason.REGISTRY_STALE,
     "reachable": Reason.UNREACHABLE,
+    "cost": Reason.TOO_COSTLY,
     "capability": Reason.CAPABILITY,
     "content": Reason.NO_CONTENT,
 }
 _GOES = (Outcome.SEND, Outcome.SUBSTITUTE)
 _PREFERENCE = (*_GOES, Outcome.DEFER, Outcome.DROP)  # of several messages, the first like this
-_FAILED = Block("provider", Reason.PROVIDER_FAILED, None, "", "failed for good")
-
-
-class Proposal(msgspec.Struct, frozen=True, gc=False):
-    """Something a journey step wants said to the customer."""
-
-    number: int
-    message: str
-    journey: str
-    instance: int
-    step: str
-    proposed_at: int
-    pinned: str = ""
-    failed: tuple[str, ...] = ()
-    attempt: int = 0
-    expires_at: int | None = None
-    event: Mapping[str, Any] = {}
-    vars: Mapping[str, Any] = {}
 
 
 class Ruling(msgspec.Struct, frozen=True, gc=False):
@@ -152,42 +132,6 @@ def _enrich(turn: Turn, proposal: Proposal, message: Message) -> None:
         assign(turn, trait, value.evaluate(scope))
 
 
-def reopen(pending: Pending, instance: Instance | None, profile: Profile) -> Proposal:
-    """Make a deferral a proposal again, with what its journey knows by now."""
-    return Proposal(
-        number=pending.proposal,
-        message=pending.message,
-        journey=pending.journey,
-        instance=pending.instance,
-        step=pending.step,
-        proposed_at=pending.proposed_at,
-        pinned=pending.pinned,
-        failed=pending.failed,
-        attempt=pending.attempt,
-        expires_at=pending.expires_at,
-        event=pending.event if instance is None else instance.event,
-        vars=pending.vars if instance is None else variables(profile, instance),
-    )
-
-
-def follow(sent: Sent) -> Proposal:
-    """Make a send that failed for good a proposal for its next channel."""
-    return Proposal(
-        number=sent.proposal,
-        message=sent.message,
-        journey=sent.journey,
-        instance=sent.instance,
-        step=sent.step,
-        proposed_at=sent.proposed_at,
-        pinned=sent.pinned,
-        failed=(*sent.failed, sent.channel),
-        attempt=sent.attempt + 1,
-        expires_at=sent.expires_at,
-        event=sent.event,
-        vars=sent.vars,
-    )
-
-
 def withdraw(turn: Turn, pending: Pending, reason: Reason) -> None:
     """Drop a deferral that has become impossible."""
     give_up(turn, reopen(pending, None, turn.profile), reason, pending.channel)
@@ -202,7 +146,7 @@ def give_up(turn: Turn, proposal: Proposal, reason: Reason, channel: str) -> Non
 def refuse(turn: Turn, proposal: Proposal, block: Block, channel: str) -> None:
     """Drop a proposal that a rule outside of the gates does not let through."""
     message = turn.program.messages.get(proposal.message)
-    trace = (_check(channel, block),)
+    trace = (check_of(channel, block),)
     _put_down(turn, proposal, message, Ruling(Outcome.DROP, block.reason, channel, trace=trace))
 
 
@@ -229,14 +173,16 @@ def _rule(turn: Turn, proposal: Proposal, message: Message) -> Ruling:
     expires_at = _expires_at(proposal, message)
     if expires_at is not None and turn.now >= expires_at:
         return Ruling(Outcome.DROP, Reason.EXPIRED, trace=(_expired(message),))
-    repeated = check_same_message(
-        turn.profile, message, turn.program.same_message_ms, proposal.number, turn.now
-    )
     ways = Ways(turn, proposal, message)
+    repeated = check_same_message(
+        turn.profile,
+        message,
+        turn.program.same_message_ms,
+        (proposal.number, proposal.follows),
+        turn.now,
+    )
     if repeated is not None:
-        return ways.unpermitted() or Ruling(
-            Outcome.DROP, Reason.SAME_MESSAGE, trace=(_check("", repeated),)
-        )
+        return _repeat(ways, repeated)
     first = next(ways.feasible, None)
     if first is None:
         return _nowhere(proposal, ways)
@@ -246,90 +192,27 @@ def _rule(turn: Turn, proposal: Proposal, message: Message) -> Ruling:
     return _ways_out(ways, first, timing)
 
 
-class Ways:
-    """The channels one proposal may take, and the trace of what was found on each."""
-
-    __slots__ = (
-        "_names", "_passed_over", "_trace", "feasible", "message", "place", "proposal", "turn",
-    )  # fmt: skip
-
-    def __init__(self, turn: Turn, proposal: Proposal, message: Message) -> None:
-        self.turn = turn
-        self.proposal = proposal
-        self.message = message
-        self.place = find_place(turn.profile, turn.program)
-        self._trace: list[Check] = []
-        self._passed_over: list[tuple[str, Block]] = []
-        self._trace += [_check(name, _FAILED, "passed_over") for name in proposal.failed]
-        self._names = candidates(
-            turn.profile, message, pinned=proposal.pinned, failed=proposal.failed
-        )
-        self.feasible = feasible(
-            turn.profile, turn.program, message, self._names, self._passed_over, turn.now
-        )
-
-    def unpermitted(self) -> Ruling | None:
-        """Say that consent is missing, where it is on every channel; None where it is not.
-
-        Asked only where another rule drops the message: consent comes before it, so consent is the
-        reason to name.
-        """
-        kind, turn = self.message.type, self.turn
-        checks: list[Check] = []
-        for name in self._names:
-            block = check_consent(
-                turn.profile, turn.program, kind.purpose, name, kind.name, turn.now
-            )
-            if block is None:
-                return None
-            checks.append(_check(name, block, "passed_over"))
-        if not checks:
-            return None
-        first = checks[0]
-        return Ruling(Outcome.DROP, _REASONS[first.check], first.channel, trace=tuple(checks))
-
-    def timing(self, channel: Channel) -> Timing:
-        """Find out when a channel may be used, and put down what stands in the way."""
-        turn = self.turn
-        case = Case(
-            turn.profile, turn.program, self.message, channel, place=self.place, now=turn.now
-        )
-        timing = next_eligible(case, turn.now)
-        if not timing.blocks and turn.program.look_ahead_ms:
-            timing = yield_to(case, self.proposal.number, turn.now) or timing
-        self.add(*_checks(channel.name, timing))
-        return timing
-
-    def add(self, *checks: Check) -> None:
-        """Put down what was found, after the channels that were passed over before it."""
-        self._trace += [_check(name, block, "passed_over") for name, block in self._passed_over]
-        self._passed_over.clear()
-        self._trace += checks
-
-    def substitute(self, blocked: Channel) -> Iterator[Channel]:
-        """Give the channel that may take a blocked one's place, if it can carry the message.
-
-        One that failed for good with this proposal is not tried again, here as elsewhere.
-        """
-        if blocked.substitute and blocked.substitute not in self.proposal.failed:
-            turn, names = self.turn, (blocked.substitute,)
-            passed_over = self._passed_over
-            yield from feasible(
-                turn.profile, turn.program, self.message, names, passed_over, turn.now
-            )
-
-    def trace(self) -> tuple[Check, ...]:
-        """Give everything that was found."""
-        self.add()
-        return tuple(self._trace)
+def _repeat(ways: Ways, repeated: Block) -> Ruling:
+    """Drop what was said before, unless consent, which comes before that, is missing anyway."""
+    unpermitted = ways.unpermitted()
+    if unpermitted:
+        return _unpassed(unpermitted[0], unpermitted)
+    return Ruling(Outcome.DROP, Reason.SAME_MESSAGE, trace=(check_of("", repeated),))
 
 
 def _nowhere(proposal: Proposal, ways: Ways) -> Ruling:
     """Say why no channel can carry the message: as the first channel in order says."""
     trace = ways.trace()
-    if proposal.failed:
-        return Ruling(Outcome.DROP, Reason.PROVIDER_FAILED, proposal.failed[-1], trace=trace)
-    return Ruling(Outcome.DROP, _REASONS[trace[0].check], trace[0].channel, trace=trace)
+    found = next((check for check in trace if check.check in _REASONS), None)
+    has_failed = any(check.check == FAILED.check for check in trace)
+    if found is None or has_failed:
+        channel = proposal.failed[-1] if proposal.failed else ""
+        return Ruling(Outcome.DROP, Reason.PROVIDER_FAILED, channel, trace=trace)
+    return _unpassed(found, trace)
+
+
+def _unpassed(check: Check, trace: tuple[Check, ...]) -> Ruling:
+    return Ruling(Outcome.DROP, _REASONS[check.check], check.channel, trace=trace)
 
 
 def _ways_out(ways: Ways, blocked: Channel, timing: Timing) -> Ruling:
@@ -452,11 +335,33 @@ def _put_down(turn: Turn, proposal: Proposal, message: Message | None, ruling: R
             message.type.purpose if message else "",
             message.type.counts if message else False,
             *_kept(proposal, message, ruling),
+            proposal.follows,
         )
     )
+    if ruling.message_id and message is not None:
+        if proposal.attempt:
+            _overtake(turn, proposal)
+        if message.type.fallbacks and not proposal.follows:
+            _watch(turn, proposal, message, ruling.channel)
     if ruling.next_eligible is not None:
         timer = profile.timer_count + 1
         turn.note(WakeSet(timer, ruling.next_eligible, "proposal", proposal.number))
+
+
+def _overtake(turn: Turn, proposal: Proposal) -> None:
+    """Hold back what was sent for this proposal on other channels and did not leave so far."""
+    sends = [one for one in sends_of(turn.profile, proposal.number) if not one.statuses]
+    for sent in sends:
+        if sent.attempt < proposal.attempt:
+            turn.note(Overtaken(sent.message_id))
+
+
+def _watch(turn: Turn, proposal: Proposal, message: Message, channel: str) -> None:
+    """Have it looked at what becomes of a message, where there is another channel for it."""
+    kind = message.type
+    if any(name != channel and name not in proposal.failed for name in kind.channels):
+        at = turn.now + min(fallback.within_ms for fallback in kind.fallbacks)
+        turn.note(WakeSet(turn.profile.timer_count + 1, at, FALLBACK, proposal.number))
 
 
 def _kept(
@@ -464,7 +369,12 @@ def _kept(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Keep what its journey knows where another channel may have to say it later."""
     goes_on = ruling.message_id or ruling.outcome is Outcome.DEFER
-    has_others = message is not None and (len(message.type.channels) > 1 or proposal.attempt > 0)
+    has_others = message is not None and (
+        len(message.type.channels) > 1
+        or proposal.attempt > 0
+        or bool(message.type.follow_up)
+        or message.tells_event  # somebody may want it sent again
+    )
     return (dict(proposal.event), dict(proposal.vars)) if goes_on and has_others else ({}, {})
 
 
@@ -472,17 +382,6 @@ def _expires_at(proposal: Proposal, message: Message | None) -> int | None:
     if proposal.expires_at is not None or message is None or message.type.expires_ms is None:
         return proposal.expires_at
     return proposal.proposed_at + message.type.expires_ms
-
-
-def _checks(channel: str, timing: Timing) -> list[Check]:
-    """Write what the rules of a channel said, the last to release at the end."""
-    if not timing.blocks:
-        return [Check(channel, "all", "passed")]
-    return [_check(channel, block) for block in (*timing.blocks, *timing.later)]
-
-
-def _check(channel: str, block: Block, result: str = "blocked") -> Check:
-    return Check(channel, block.check, result, block.rule, block.until, block.seen, block.version)
 
 
 def _expired(message: Message) -> Check:

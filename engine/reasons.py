@@ -55,6 +55,7 @@ class Reason(StrEnum):
     MIGRATED = "migrated"  # `migrate` has put the customer elsewhere in the journey, or out of it
 
     BRANCH_ENDED = "branch_ended"  # another branch of its `parallel` step was first
+    TOO_COSTLY = "too_costly"  # more than its type may cost, with the channels it took before
 
 
 # What releases for many people at once: hours and days.

@@ -61,6 +61,7 @@ class Decided(msgspec.Struct, frozen=True, array_like=True, tag="decided", gc=Fa
     counts: bool = True
     event: dict[str, Any] = {}  # for content on another channel, if this one fails for good
     vars: dict[str, Any] = {}  # and the variables its journey had set by then
+    follows: int = 0  # the proposal whose message this one follows up on another channel, or 0
 
 
 class Shape(StrEnum):
@@ -217,6 +218,7 @@ class Exited(msgspec.Struct, frozen=True, array_like=True, tag="exited", gc=Fals
     reason: str
     at: int
     converted: bool = False
+    taken_out: bool = False  # by `exit_on`: nothing follows what it sent
 
 
 class Assigned(msgspec.Struct, frozen=True, array_like=True, tag="assigned", gc=False):
@@ -231,7 +233,7 @@ class WakeSet(msgspec.Struct, frozen=True, array_like=True, tag="wake_set", gc=F
 
     timer: int
     at: int
-    kind: str  # instance, proposal, segments or agenda
+    kind: str  # instance, proposal, fallback, segments or agenda
     target: int
 
 
@@ -251,6 +253,26 @@ class ReceiptNoted(msgspec.Struct, frozen=True, array_like=True, tag="receipt_no
     code: str = ""
     released: bool = False  # a definitive failure: the slot is given back
     hour: int = -1  # of the customer's week, from Monday at midnight, where they did something
+
+
+class ReachNoted(msgspec.Struct, frozen=True, array_like=True, tag="reach_noted", gc=False):
+    """A channel's provider said that an address can't be reached there.
+
+    It is given up until `until`, for good where that is None; 0 is not yet.
+    """
+
+    channel: str
+    address: str
+    failure: str  # one of `Failure`
+    code: str
+    at: int
+    until: int | None
+
+
+class Overtaken(msgspec.Struct, frozen=True, array_like=True, tag="overtaken", gc=False):
+    """A message had not left when its proposal went to another channel: it is to stay here."""
+
+    message_id: str
 
 
 class SessionBegan(msgspec.Struct, frozen=True, array_like=True, tag="session_began", gc=False):
@@ -351,4 +373,6 @@ Record = (
     | Truncated
     | Called
     | CallRecalled
+    | ReachNoted
+    | Overtaken
 )

@@ -21,11 +21,12 @@ from engine.decide import (
     decide_farewell,
     decide_migration,
     decide_receipt,
+    decide_redelivery,
     decide_reunion,
     decide_review,
     decide_tick,
 )
-from engine.effects import Call, Effect, Recall, Send, Unwake, Wake
+from engine.effects import Call, Effect, Recall, Send, Unwake, Wake, Withhold
 from engine.events import (
     Abridged,
     Answered,
@@ -36,6 +37,7 @@ from engine.events import (
     Merged,
     Rebirth,
     Receipt,
+    Redeliver,
     Restored,
     Review,
     Scrubbed,
@@ -54,6 +56,7 @@ from engine.records import (
     CallRecalled,
     Decided,
     Duplicated,
+    Overtaken,
     Record,
     Unmatched,
     WakeCleared,
@@ -72,6 +75,10 @@ class StepResult(msgspec.Struct, frozen=True, gc=False):
     records: list[Record]
     effects: list[Effect]
     program: str
+
+
+# What is no event.
+_Other = Receipt | Tick | Belonging | Scrubbed | Review | Rebirth | Abridged | Answered | Redeliver
 
 
 def step(profile: Profile, given: Input, program: Program, now: int) -> StepResult:
@@ -107,27 +114,26 @@ def step(profile: Profile, given: Input, program: Program, now: int) -> StepResu
 
 def _take(
     profile: Profile,
-    given: Receipt | Tick | Belonging | Scrubbed | Review | Rebirth | Abridged | Answered,
+    given: _Other,
     program: Program,
     foresight: Foresight | None,
     now: int,
 ) -> Turn | list[Record]:
     """Take an input that is no event; where that leads nowhere, gives what is to be said of it."""
-    if isinstance(given, Receipt | Answered):
+    if isinstance(given, Receipt | Answered | Redeliver):
         if not evolve_input(profile, given, now):
             return [Duplicated(given.id)]
-        if isinstance(given, Receipt):
-            turn = Turn(profile, program, "receipt", given.id, now)
-        else:
-            turn = Turn(profile, program, "answer", given.call_id, now)
+        turn = Turn(profile, program, *_name_cause(given), now)
         if foresight is not None:
             review(turn, foresight)
         if is_outdated(profile, program):
             decide_migration(turn)
         if isinstance(given, Receipt):
             decide_receipt(turn, given)
-        else:
+        elif isinstance(given, Answered):
             decide_answer(turn, given)
+        else:
+            decide_redelivery(turn, given)
         return turn
     if isinstance(given, Tick):
         turn = Turn(profile, program, "timer", str(given.timer), now)
@@ -140,6 +146,14 @@ def _take(
         return _take_review(profile, given, program, foresight, now) or []
     found = _take_belonging(profile, given, program, foresight, now)
     return [Duplicated(given.__class__.__name__.lower())] if found is None else found
+
+
+def _name_cause(given: Receipt | Answered | Redeliver) -> tuple[str, str]:
+    if isinstance(given, Receipt):
+        return "receipt", given.id
+    if isinstance(given, Answered):
+        return "answer", given.call_id
+    return "redelivery", given.message_id
 
 
 def _take_review(
@@ -244,6 +258,10 @@ def _recall(customer: str, record: CallRecalled) -> Recall:
     return Recall(customer, record.call_id)
 
 
+def _withhold(customer: str, record: Overtaken) -> Withhold:
+    return Withhold(customer, record.message_id)
+
+
 def _wake(customer: str, record: WakeSet) -> Wake:
     return Wake(customer, record.timer, record.at)
 
@@ -258,4 +276,5 @@ _EFFECTS: dict[type[Any], Callable[[str, Any], Effect | None]] = {
     WakeCleared: _unwake,
     Called: _call,
     CallRecalled: _recall,
+    Overtaken: _withhold,
 }

@@ -33,7 +33,7 @@ from engine.events import (
     Tick,
     Unlinked,
 )
-from engine.evolve import evolve, evolve_input, note_message
+from engine.evolve import evolve, evolve_input
 from engine.identities import ANONYMOUS, ANONYMOUS_PREFIX, is_anonymous
 from engine.ids import dedup_key
 from engine.instants import NEVER_AT
@@ -51,6 +51,7 @@ from engine.records import (
     Exited,
     Migrated,
     Moved,
+    ReachNoted,
     ReceiptNoted,
     Record,
     Remembered,
@@ -58,6 +59,7 @@ from engine.records import (
     WakeSet,
 )
 from engine.seen import note_seen
+from engine.traits.sends import FALLBACK, note_message
 
 # Records about an instance or a proposal, which go to whose that is.
 _Move = (
@@ -195,13 +197,16 @@ class _Other:
     def evolve(self, record: _Move, now: int) -> None:
         """Take in a record under the numbers of before."""
         if isinstance(record, WakeSet):
-            target = self.number(record.kind, record.target)
+            target = self.number(_numbered(record), record.target)
             evolve(self.profile, msgspec.structs.replace(record, target=target), now)
             return
         instance = self.number("instance", record.instance)
         if isinstance(record, Decided):
             proposal = self.number("proposal", record.proposal)
-            own = msgspec.structs.replace(record, instance=instance, proposal=proposal)
+            follows = self.number("proposal", record.follows)
+            own = msgspec.structs.replace(
+                record, instance=instance, proposal=proposal, follows=follows
+            )
             evolve(self.profile, own, now)
         elif isinstance(record, Branched):
             parent = self.number("instance", record.parent)
@@ -257,12 +262,8 @@ class _Parting:
 
     def _take_records(self, owner: _Other | None, records: Iterable[Record], now: int) -> None:
         for record in records:
-            if isinstance(record, (ReceiptNoted, WakeCleared)):
-                for profile in self._everyone():
-                    evolve(profile, record, now)
-                    if isinstance(record, ReceiptNoted) and record.released:
-                        # Each of them holds the slot, whoever it was sent to.
-                        strike_slot(profile.ledger, profile.tallies, record.message_id)
+            if isinstance(record, (ReceiptNoted, ReachNoted, WakeCleared)):
+                self._take_everywhere(record, now)
             elif isinstance(record, _Move):
                 self._take_move(record, now)
             elif isinstance(record, AgendaKept):
@@ -272,6 +273,16 @@ class _Parting:
                     owner.add("instance", record.instance)
                     self._count(record)
                 evolve(self._ours if owner is None else owner.profile, record, now)
+
+    def _take_everywhere(self, record: ReceiptNoted | ReachNoted | WakeCleared, now: int) -> None:
+        """Give a record to everybody it may be about."""
+        for profile in self._everyone():
+            if isinstance(record, ReachNoted) and not _wrote_to(profile, record):
+                continue
+            evolve(profile, record, now)
+            if isinstance(record, ReceiptNoted) and record.released:
+                # Each of them holds the slot, whoever it was sent to.
+                strike_slot(profile.ledger, profile.tallies, record.message_id)
 
     def _take_move(self, record: _Move, now: int) -> None:
         """Give a record about an instance or a proposal to whose that is."""
@@ -291,6 +302,10 @@ class _Parting:
                 note_message(self._ours, record, now)
                 sent = self._ours.sends[record.message_id]
                 sent.is_apart, sent.event, sent.vars = True, {}, {}  # what it was about is theirs
+            if self._others:
+                for profile in self._everyone():  # nobody knows whose address it went to
+                    if record.message_id in profile.sends:
+                        profile.sends[record.message_id].address = ""
 
     def _count(self, record: Record) -> None:
         """Use up a number that was the other's: who comes later is numbered above it."""
@@ -305,12 +320,14 @@ class _Parting:
     def _whose(self, record: _Move) -> _Other | None:
         for other in self._others.values():
             if isinstance(record, WakeSet):
-                if other.has(record.kind, record.target):
+                if other.has(_numbered(record), record.target):
                     return other
             elif isinstance(record, Decided):
                 if other.has("proposal", record.proposal):
                     return other
-                if record.instance and other.has("instance", record.instance):
+                if (record.instance and other.has("instance", record.instance)) or (
+                    record.follows and other.has("proposal", record.follows)
+                ):
                     other.add("proposal", record.proposal)
                     return other
             elif isinstance(record, Branched):
@@ -338,11 +355,24 @@ class _Parting:
         return Parted(ours, theirs)
 
 
+def _wrote_to(profile: Profile, record: ReachNoted) -> bool:
+    """Say whether an address is of somebody's own messages."""
+    told = record.channel, record.address
+    return any(told == (sent.channel, sent.address) for sent in profile.sends.values())
+
+
+def _numbered(record: WakeSet) -> str:
+    """Say what the target of a timer is the number of."""
+    return "proposal" if record.kind == FALLBACK else record.kind
+
+
 def _forget_timers(profile: Profile) -> None:
     """Leave timers to be set anew by who decides."""
     profile.timers = {}
     profile.segments_at = NEVER_AT
     profile.agenda_timer = 0
+    for sent in profile.sends.values():
+        sent.watch_timer = 0
     for pending in profile.pending.values():
         pending.timer = 0
     for instance in profile.instances.values():

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from actors.budgets import Prices, Purse
 from actors.lanes import Pace, Pacing
 from actors.memory import VirtualClock
-from actors.outbox import Outbox
+from actors.outbox import BACKUP, Outbox
+from actors.ports import Channel
 from actors.rows import OutboxChange, OutboxRow
 from engine.effects import Send
 from engine.events import Receipt
@@ -23,6 +25,7 @@ class Provider:
         self.clock = clock
         self.calls = calls  # of all providers: when, which, what
         self.fails: dict[str, list[Exception]] = {}  # by message id
+        self.fails_all: Exception | None = None
         self.latency_ms = 0
         self.held: asyncio.Future[None] | None = None
 
@@ -38,37 +41,54 @@ class Provider:
             await self.held
         if self.fails.get(send.message_id):
             raise self.fails[send.message_id].pop(0)
+        if self.fails_all is not None:
+            raise self.fails_all
         return "taken"
 
 
 class Outgoing:
     """The outbox, with a store that is durable at once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what tests change, each by its name
         self,
         pace: Pace | None = None,
         *,
         email: Pacing | None = None,
         sms: Pacing | None = None,
         is_hasty: bool = False,
+        is_backed: bool = True,
+        at_least_once: bool = False,
+        prices: Prices | None = None,
     ) -> None:
-        """`is_hasty` has the clock run by itself."""
+        """`is_hasty` has the clock run by itself. Text messages have a second provider (`other`)
+        unless `is_backed` is not so.
+        """
         self.clock = VirtualClock(START, auto=is_hasty)
         self.receipts: list[Receipt] = []
         self.changes: list[OutboxChange] = []
         self.calls: list[tuple[int, str, str]] = []
         self.email = Provider("email", self.clock, self.calls)
         self.sms = Provider("sms", self.clock, self.calls)
+        self.other = Provider("other", self.clock, self.calls)
         pacing: Mapping[str, Pacing] = {"email": email or Pacing(), "sms": sms or Pacing()}
+        self._channels: dict[str, Channel] = {"email": self.email, "sms": self.sms}
+        if is_backed:
+            self._channels["sms" + BACKUP] = self.other
         self.outbox = Outbox(
-            {"email": self.email, "sms": self.sms},
+            self._channels,
             self.clock,
             report=self.receipts.append,
             changed=self._changed,
-            at_least_once=lambda message_type: False,
+            at_least_once=lambda message_type: at_least_once,
             pacing=pacing,
             pace=pace,
+            providers={"sms": "first", "sms" + BACKUP: "second"},
+            purse=Purse(prices),
         )
+
+    def provide(self, name: str, channel: Channel) -> None:
+        """Have another provider, before anything is offered."""
+        self._channels[name] = channel
 
     def order(self) -> list[str]:
         return [message_id for _, _, message_id in self.calls]

@@ -42,10 +42,18 @@ class Story:
         said = ConsentStatement(purpose, channel, ConsentStatus(status), at(hour), "test")
         return self._add(hour, EventKind.CONSENT, "Consent Stated", consents=(said,))
 
-    def receipt(
-        self, hour: str, message: str, status: str, *, permanent: bool = False, name: str = ""
+    def receipt(  # noqa: PLR0913 - what a receipt may say
+        self,
+        hour: str,
+        message: str,
+        status: str,
+        *,
+        permanent: bool = False,
+        name: str = "",
+        failure: str = "",
+        code: str = "",
     ) -> "Story":
-        """Hear what became of a message."""
+        """Hear what became of a message, or of the one with this message id."""
         moment = at(hour)
         receipt_id = name or f"r{len(self._inputs)}"
         self._inputs.append(
@@ -57,6 +65,8 @@ class Story:
                 moment,
                 moment,
                 permanent=permanent,
+                failure=failure,
+                code=code,
             )
         )
         return self

@@ -24,7 +24,12 @@ import actors
 import adapters
 import engine
 from adapters.channels.africastalking import AfricastalkingSettings
+from adapters.channels.apns import ApnsSettings
+from adapters.channels.audience import AudienceSettings
+from adapters.channels.fcm import FcmSettings
+from adapters.channels.hook_registry import HOOKS
 from adapters.channels.log import LogSettings
+from adapters.channels.long_tail import AppriseSettings
 from adapters.channels.messagebird import MessagebirdSettings
 from adapters.channels.registry import PacingSettings
 from adapters.channels.smtp import SmtpSettings
@@ -32,6 +37,8 @@ from adapters.channels.twilio import TwilioSettings
 from adapters.channels.ussd import UssdSettings
 from adapters.channels.vonage import VonageSettings
 from adapters.channels.webhook import WebhookSettings
+from adapters.channels.webpush import WebPushSettings
+from adapters.channels.whatsapp_cloud import WhatsAppSettings
 from adapters.cli.commands import nextbeat
 from engine import limits
 from engine.program import (
@@ -265,6 +272,10 @@ def test_every_variable_the_code_reads_is_in_the_reference_and_no_other() -> Non
     "spec",
     [
         AfricastalkingSettings,
+        ApnsSettings,
+        AppriseSettings,
+        AudienceSettings,
+        FcmSettings,
         LogSettings,
         MessagebirdSettings,
         PacingSettings,
@@ -272,7 +283,9 @@ def test_every_variable_the_code_reads_is_in_the_reference_and_no_other() -> Non
         TwilioSettings,
         UssdSettings,
         VonageSettings,
+        WebPushSettings,
         WebhookSettings,
+        WhatsAppSettings,
     ],
 )
 def test_every_setting_of_a_channel_is_in_the_reference(spec: type[msgspec.Struct]) -> None:
@@ -280,6 +293,13 @@ def test_every_setting_of_a_channel_is_in_the_reference(spec: type[msgspec.Struc
     words = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", page))))
     names = [field.encode_name for field in msgspec.structs.fields(spec)]
     assert [name for name in names if name not in words] == []
+
+
+def test_every_provider_that_tells_of_messages_is_in_the_reference_with_its_variables() -> None:
+    page = (ROOT / "docs" / "reference" / "receipts.md").read_text(encoding="utf-8")
+    for name, kind in HOOKS.items():
+        rows = [row for row in page.splitlines() if row.startswith(f"| `{name}` | `NEXTBEAT_")]
+        assert [one for one in kind.variables if f"`{one}`" not in "".join(rows)] == []
 
 
 def test_the_glossary_is_in_order_and_names_things_once() -> None:

@@ -51,6 +51,7 @@ from actors.rows import (
 )
 from actors.simulate.dice import Dice
 from actors.simulate.hazards import Hazards
+from actors.simulate.letters import KeptLetters
 from actors.simulate.scene import MARKETING
 from actors.simulate.witness import Wishes
 from engine.errors import StoreError
@@ -231,7 +232,7 @@ class Seen:
         return self.wakes[place][0] if place < len(self.wakes) else None
 
 
-class SimStore:
+class SimStore(KeptLetters):
     """One process' hold on the disk."""
 
     def __init__(
@@ -440,10 +441,6 @@ class SimStore:
     async def old(self, cutoffs: Cutoffs, limit: int) -> Retired:
         """Find what is too old, at most so many rows of each kind."""
         return await self.kept.old(cutoffs, limit)
-
-    async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
-        """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
-        return await self.kept.messages(ids)
 
     async def acts(self, query: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""

@@ -33,12 +33,16 @@ _LATER = (408, 425, 429)  # 4xx that speak of the moment, not of the request
 
 
 def open_session(
-    resolver: AbstractResolver | None, timeout_s: float, *, allow_private: bool
+    resolver: AbstractResolver | None,
+    timeout_s: float,
+    *,
+    allow_private: bool,
+    connections_max: int = _CONNECTIONS_MAX,
 ) -> aiohttp.ClientSession:
-    """Open a connection pool; connections are made when they are needed."""
+    """Open a connection pool; connections are made when they are needed. 0 is without a bound."""
     # No DNS cache: each new connection resolves, checks and uses what it checked.
     connector = aiohttp.TCPConnector(
-        limit=_CONNECTIONS_MAX,
+        limit=connections_max,
         resolver=resolver if allow_private else PublicResolver(resolver),
         use_dns_cache=False,
     )

@@ -15,6 +15,7 @@ from base64 import encodebytes
 from binascii import b2a_qp
 from email.header import Header
 from email.utils import formatdate
+from enum import StrEnum
 from hashlib import blake2b
 from html import unescape
 
@@ -67,12 +68,32 @@ class Mailbox(msgspec.Struct, frozen=True):
         return not self.local.isascii()
 
 
+class Relay(StrEnum):
+    """Whose relay takes the mail, where its provider tells what becomes of it."""
+
+    SENDGRID = "sendgrid"
+    MAILGUN = "mailgun"
+    POSTMARK = "postmark"
+    SES = "ses"
+
+
+# How our id is given along, so that it is in everything a provider tells: some put a Message-ID of
+# their own in place of ours, some leave it out of opens and clicks.
+_RELAY_HEADERS = {
+    Relay.SENDGRID: 'X-SMTPAPI: {{"unique_args": {{"message_id": "{id}"}}}}',
+    Relay.MAILGUN: 'X-Mailgun-Variables: {{"message_id": "{id}"}}',
+    Relay.POSTMARK: "X-PM-Metadata-message_id: {id}",
+    Relay.SES: "X-SES-MESSAGE-TAGS: message_id={id}",
+}
+
+
 class Sender(msgspec.Struct, frozen=True):
     """Who the mail is from. `name` is shown to people, `reply_to` is where answers go."""
 
     mailbox: Mailbox
     name: str = ""
     reply_to: Mailbox | None = None
+    relay: Relay | None = None
 
 
 def read_mailbox(address: str) -> Mailbox:
@@ -112,6 +133,9 @@ def write_letter(send: Send, sender: Sender, to: Mailbox, unsubscribe_url: str) 
     if unsubscribe_url:
         headers.append(f"List-Unsubscribe: <{unsubscribe_url}>")
         headers.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click")
+    if sender.relay is not None:
+        own_id = _IDENTIFIER.sub("", send.message_id)
+        headers.append(_RELAY_HEADERS[sender.relay].format(id=own_id))
     headers.append("MIME-Version: 1.0")
     head = "\r\n".join(headers).encode()
     return head + b"\r\n" + _write_content(send)

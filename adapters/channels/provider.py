@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from actors.ports import Permanent, Temporary
-from adapters.channels.wire import Reply, Request, Wire
+from adapters.channels.wire import Reply, Request
 from engine.effects import Send
 from engine.events import Failure
 
@@ -61,11 +61,23 @@ class Provider(Protocol):
         ...
 
 
+class Exchange(Protocol):
+    """What carries requests: the wire that all channels share, or one of a channel's own."""
+
+    async def exchange(self, request: Request) -> Reply:
+        """Send a request once. Raises Temporary or Permanent where nothing was answered."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections; they are opened again where they are needed again."""
+        ...
+
+
 class HttpChannel:
-    """A provider, reached over the wire that all channels share."""
+    """A provider, reached over a wire."""
 
     def __init__(
-        self, provider: Provider, wire: Wire, present: Present = lambda: datetime.now(UTC)
+        self, provider: Provider, wire: Exchange, present: Present = lambda: datetime.now(UTC)
     ) -> None:
         """Take a provider; `present` is real time even where business time is not."""
         self.provider = provider

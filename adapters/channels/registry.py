@@ -15,17 +15,24 @@ from typing import cast
 import msgspec
 
 from actors.lanes import ATTEMPTS, Pacing
+from actors.outbox import BACKUP
 from actors.ports import Channel
 from adapters.channels import (
     africastalking,
+    apns,
+    audience,
+    fcm,
     inbox,
     log,
+    long_tail,
     messagebird,
     smtp,
     twilio,
     ussd,
     vonage,
     webhook,
+    webpush,
+    whatsapp_cloud,
 )
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.inbox import InboxChannel
@@ -67,7 +74,11 @@ class PacingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _ADAPTERS: Mapping[str, Adapter] = {
     "africastalking": africastalking.ADAPTER,
+    "apns": apns.ADAPTER,
+    "apprise": long_tail.ADAPTER,
+    "audience": audience.ADAPTER,
     "desk": inbox.ADAPTER,  # waits as in-app messages do, for whoever serves the customer
+    "fcm": fcm.ADAPTER,
     "inbox": inbox.ADAPTER,
     "log": log.ADAPTER,
     "messagebird": messagebird.ADAPTER,
@@ -76,6 +87,8 @@ _ADAPTERS: Mapping[str, Adapter] = {
     "vonage": vonage.ADAPTER,
     "ussd": ussd.ADAPTER,
     "webhook": webhook.ADAPTER,
+    "webpush": webpush.ADAPTER,
+    "whatsapp_cloud": whatsapp_cloud.ADAPTER,
 }
 
 
@@ -87,15 +100,16 @@ def build_channels(
 ) -> dict[str, Channel]:
     """Make every channel of a program; nothing is opened yet. Raises ProgramError.
 
-    `data_dir` None keeps in-app messages in memory. `present` is business time.
+    A channel's other provider is there under the channel's name and `BACKUP`. `data_dir` None keeps
+    in-app messages in memory. `present` is business time.
     """
     problems: list[Problem] = []
     signer = _read_signer(environment, problems)
     box = Inbox(None if data_dir is None else data_dir / INBOX_FILE, present)
     workshop = Workshop(box, signer, Wire(), environment.get(URL_VARIABLE, "").rstrip("/"))
     built: dict[str, Channel] = {}
-    for name, channel in channels.items():
-        made = _build_channel(channel, workshop, environment, problems)
+    for name, channel in with_backups(channels).items():
+        made = _build_channel(name, channel, workshop, environment, problems)
         if made is not None:
             built[name] = made
     if problems:
@@ -103,12 +117,35 @@ def build_channels(
     return built
 
 
+def with_backups(channels: Mapping[str, ChannelProgram]) -> dict[str, ChannelProgram]:
+    """List channels by name, and as one of its own each that steps in for one, after it."""
+    found: dict[str, ChannelProgram] = {}
+    for name, channel in channels.items():
+        found[name] = channel
+        backup = channel.backup
+        if backup is not None:
+            found[name + BACKUP] = msgspec.structs.replace(
+                channel, adapter=backup.adapter, settings=backup.settings, backup=None
+            )
+    return found
+
+
+def _place(name: str) -> str:
+    """Tell where in the workspace a channel is written, or what steps in for one."""
+    return f"channels.{name.replace(BACKUP, '.backup')}"
+
+
+def name_providers(channels: Mapping[str, ChannelProgram]) -> dict[str, str]:
+    """Tell what carries each channel, under the names that `build_channels` gives them."""
+    return {name: channel.adapter for name, channel in with_backups(channels).items()}
+
+
 def build_pacing(channels: Mapping[str, ChannelProgram]) -> dict[str, Pacing]:
     """Read how fast and how patiently each channel is to be used. Raises ProgramError."""
     problems: list[Problem] = []
     pacing: dict[str, Pacing] = {}
-    for name, channel in channels.items():
-        path = f"channels.{name}.settings.{_PACING}"
+    for name, channel in with_backups(channels).items():
+        path = f"{_place(name)}.settings.{_PACING}"
         written = channel.settings.get(_PACING, {})
         settings = _convert(written, PacingSettings, path, problems)
         if isinstance(settings, PacingSettings):
@@ -139,19 +176,20 @@ def find_lines(channels: Mapping[str, Channel]) -> dict[str, UssdChannel]:
 
 
 def _build_channel(
+    name: str,
     channel: ChannelProgram,
     workshop: Workshop,
     environment: Mapping[str, str],
     problems: list[Problem],
 ) -> Channel | None:
-    place = f"channels.{channel.name}"
+    place = _place(name)
     known = _ADAPTERS.get(channel.adapter)
     if known is None:
         message = f"there is no adapter {channel.adapter[:80]!r}"
         problems.append(Problem(f"{place}.adapter", message, f"one of {', '.join(_ADAPTERS)}"))
         return None
     before = len(problems)
-    written = _read_settings(channel, known, environment, problems)
+    written = _read_settings(f"{place}.settings", channel.settings, known, environment, problems)
     settings = None
     if len(problems) == before:
         settings = _convert(written, known.settings, f"{place}.settings", problems)
@@ -171,26 +209,26 @@ def _within(problem: Problem, place: str) -> Problem:
 
 
 def _read_settings(
-    channel: ChannelProgram,
+    place: str,
+    settings: Mapping[str, object],
     adapter: Adapter,
     environment: Mapping[str, str],
     problems: list[Problem],
 ) -> dict[str, object]:
     """Put together what the workspace says and what the environment says instead."""
-    place = f"channels.{channel.name}.settings"
     for name in adapter.secrets:
-        if isinstance(channel.settings.get(name), str):
+        if isinstance(settings.get(name), str):
             message = "a secret does not belong into a workspace, which is kept in git"
             hint = f"write {{env: NAME}}, or leave it out and set {adapter.defaults[name]}"
             problems.append(Problem(f"{place}.{name}", message, hint))
     written: dict[str, object] = {}
     for name, variable in adapter.defaults.items():
         value = environment.get(variable, "")
-        if value and name not in channel.settings:
+        if value and name not in settings:
             written[name] = value
-    for name, value in channel.settings.items():
-        if name != _PACING:
-            written[name] = _resolve(value, f"{place}.{name}", environment, problems)
+    for key, setting in settings.items():
+        if key != _PACING:
+            written[key] = _resolve(setting, f"{place}.{key}", environment, problems)
     return written
 
 

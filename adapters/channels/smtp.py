@@ -24,6 +24,7 @@ from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.letter import (
     AddressError,
     Mailbox,
+    Relay,
     Sender,
     letter_id,
     read_mailbox,
@@ -73,6 +74,7 @@ class SmtpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unsubscribe_url: str = ""  # where the gateway is reached from outside
     timeout_s: float = 20.0
     connections: int = 4
+    relay: Relay | None = None  # whose relay the host is, where receipts are to come from it
 
     def __post_init__(self) -> None:
         """Refuse what could never work, while someone is watching."""
@@ -114,7 +116,9 @@ class SmtpChannel:
         self._name = name
         self._settings = settings
         self._signer = signer
-        self._sender = Sender(read_mailbox(settings.from_address), settings.from_name, reply_to)
+        self._sender = Sender(
+            read_mailbox(settings.from_address), settings.from_name, reply_to, settings.relay
+        )
         self._places = asyncio.Semaphore(settings.connections)
         self._idle: list[tuple[float, aiosmtplib.SMTP]] = []  # (since, connection)
 

@@ -81,7 +81,11 @@ class Wire:
     def _session(self, *, is_guarded: bool) -> aiohttp.ClientSession:
         session = self._sessions.get(is_guarded)
         if session is None:
-            session = open_session(self._resolver, _TIMEOUT_S, allow_private=not is_guarded)
+            # Each lane bounds its own: with a bound for all of them, one provider that hangs would
+            # sooner or later hold every connection.
+            session = open_session(
+                self._resolver, _TIMEOUT_S, allow_private=not is_guarded, connections_max=0
+            )
             self._sessions[is_guarded] = session
         return session
 

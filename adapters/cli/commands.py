@@ -45,6 +45,8 @@ _COMMANDS = {
     "acts": "List administrative acts: what was done, to whom, by whom.",
     "catalogue": "Load what events name: products, stores, content.",
     "erase": "Erase a customer, whatever is known of them, and what would come late.",
+    "outbox": "List messages that did not arrive, and why.",
+    "redeliver": "Have messages that did not arrive decided about once more.",
     "quarantine": "Show items that were not understood, and take them in again.",
 }
 _EPILOG = "Start with `nextbeat demo`, then try `nextbeat explain` on a customer it shows."

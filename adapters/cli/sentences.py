@@ -23,7 +23,7 @@ _WHY = {
     Reason.REGISTRY_STALE: "a list of those to be left alone is too old, or was not asked",
     Reason.TYPE_OPT_OUT: "the customer wants no messages of this type",
     Reason.CONSENT_WITHDRAWN: "the customer withdrew their agreement",
-    Reason.UNREACHABLE: "no channel has an address of the customer",
+    Reason.UNREACHABLE: "no channel has an address where the customer can be reached",
     Reason.CAPABILITY: "no channel of the customer can carry this message",
     Reason.DUPLICATE: "this had been decided before",
     Reason.GOAL_MET: "the customer did what the journey is for",
@@ -46,6 +46,7 @@ _WHY = {
     Reason.BLACKOUT: "it is a day on which the workspace sends nothing of this kind",
     Reason.REPLY_WINDOW: "the customer has not written on this channel lately",
     Reason.SUPERSEDED: "a newer message took its place while it waited",
+    Reason.TOO_COSTLY: "it would cost more than messages of this type may",
 }
 
 _ELSEWHERE = "of what the trace says"

@@ -16,16 +16,19 @@ import msgspec
 
 from actors.ports import Store
 from actors.reading import answer, recall
-from actors.rows import ActQuery, DecisionQuery, DecisionRow, StoreState
+from actors.rows import ActQuery, DecisionQuery, DecisionRow, LetterQuery, StoreState
 from adapters.cli.output import INSTANT
 from adapters.cli.remote import Remote, path_of
 from adapters.gateway.acts import act_view
+from adapters.gateway.outbox import letter_view
 from adapters.gateway.query import UnknownError
 from adapters.gateway.readable import eligibility_view, quarantine_view
 from adapters.gateway.segments import check_name, list_segments, member_views
 from adapters.gateway.views import (
     Act,
     ActPage,
+    DeadLetter,
+    DeadLetterPage,
     Decision,
     DecisionPage,
     Eligibility,
@@ -117,6 +120,10 @@ class Source(Protocol):
 
     def acts(self, wanted: ActsWanted) -> list[Act]:
         """List administrative acts, newest first."""
+        ...
+
+    def dead_letters(self, wanted: LetterQuery, *, is_masked: bool) -> list[DeadLetter]:
+        """List messages that did not arrive as far as we know, newest first."""
         ...
 
 
@@ -250,6 +257,24 @@ class RemoteSource:
             cursor = page.next
         return found[: wanted.limit]
 
+    def dead_letters(self, wanted: LetterQuery, *, is_masked: bool) -> list[DeadLetter]:
+        """List messages that did not arrive as far as we know, newest first."""
+        parameters = {
+            "state": wanted.state,
+            "channel": wanted.channel,
+            "customer": wanted.customer,
+            "limit": str(min(wanted.limit, _PAGE_MAX)),
+        }
+        parameters |= {"mask": "1"} if is_masked else {}
+        found: list[DeadLetter] = []
+        before: str | None = ""
+        while before is not None and len(found) < wanted.limit:
+            body = self._remote.get("/v1/outbox", {**parameters, "before": before})
+            page = msgspec.json.decode(body, type=DeadLetterPage)
+            found.extend(page.letters)
+            before = page.next
+        return found[: wanted.limit]
+
 
 class StoredSource:
     """Decisions in a data folder, whether or not a server is running on it."""
@@ -274,6 +299,10 @@ class StoredSource:
     def acts(self, wanted: ActsWanted) -> list[Act]:
         """List administrative acts, newest first."""
         return asyncio.run(self._acts(wanted))
+
+    def dead_letters(self, wanted: LetterQuery, *, is_masked: bool) -> list[DeadLetter]:
+        """List messages that did not arrive as far as we know, newest first."""
+        return asyncio.run(self._dead_letters(wanted, is_masked=is_masked))
 
     def segments(self) -> SegmentList:
         """List the segments of the workspace, and how many are in each."""
@@ -322,6 +351,15 @@ class StoredSource:
         if pii is None:
             return items
         return msgspec.convert(Masker(pii).mask(items), list[QuarantinedItem])
+
+    async def _dead_letters(self, wanted: LetterQuery, *, is_masked: bool) -> list[DeadLetter]:
+        async with reading(self._data) as (store, state):
+            rows = await store.dead_letters(wanted)
+            pii = await _pii_in_force(store, state) if is_masked and rows else None
+        letters = [letter_view(row) for row in rows]
+        if pii is None:
+            return letters
+        return msgspec.convert(Masker(pii).mask(letters), list[DeadLetter])
 
     async def _acts(self, wanted: ActsWanted) -> list[Act]:
         query = msgspec.convert(wanted, ActQuery, from_attributes=True)

@@ -20,6 +20,7 @@ _LIMIT = 50
 _LIMIT_MAX = 100_000
 _INDENT = " " * 4
 _TEXT_MAX = 60
+_STATUSES = {"machine_opened": "opened by a machine: nobody has read it"}
 
 
 @click.command()
@@ -94,7 +95,11 @@ def _describe_records(entry: TimelineEntry) -> Iterator[str]:
             where = f" by {record['channel']}" if record["channel"] else ""
             yield f"{record['message']}: {record['outcome']}{where} ({record['reason']})"
         elif record["type"] == "receipt_noted":
-            yield f"message {record['message_id']} {record['status']}"
+            status = _STATUSES.get(record["status"], record["status"])
+            yield f"message {record['message_id']} {status}"
+        elif record["type"] == "reach_noted":
+            why = f"{record['failure']} {record['code']}".rstrip()
+            yield f"not reached on {record['channel']}: {why}"
         elif record["type"] == "called":
             where = record.get("refused") or f"{record['method']} {record['url']}"
             yield f"journey {record['journey']}, step {record['step']} called: {where:.200}"

@@ -25,7 +25,7 @@ from typing import Any
 
 import uvloop
 
-from actors.outbox import OutboxState
+from actors.endings import OutboxState
 from actors.runtime import Settings
 from adapters.app import App, Workspace, open_workspace
 from adapters.clock import ScaledClock

@@ -1,11 +1,14 @@
 """Health, for whoever starts, stops and routes to this process. No key is needed.
 
 `/livez` answers as long as the loop turns: when it does not, restart. `/readyz` (and `/healthz`,
-its old name) says whether inputs can be taken now: when not, send them elsewhere or wait.
+its old name) says whether inputs can be taken now: when not, send them elsewhere or wait. It names
+the providers that nothing can be sent by; that is no reason to send inputs elsewhere.
 """
 
+import msgspec
 from aiohttp import web
 
+from actors.breakers import Standing
 from adapters.gateway.answers import answer_json
 from adapters.gateway.host import Host
 from adapters.gateway.views import Health
@@ -22,7 +25,8 @@ def routes(host: Host) -> list[web.RouteDef]:
     async def ready(_request: web.Request) -> web.Response:
         reason = host.runtime.unready()
         if not reason:
-            return answer_json(Health("ok"))
+            troubles = [name_trouble(one) for one in host.runtime.outbox.standings() if one.cause]
+            return answer_json(Health("ok", providers=troubles or msgspec.UNSET))
         response = answer_json(Health("unready", reason), 503)
         response.headers["Retry-After"] = str(_RETRY_S)
         return response
@@ -32,3 +36,8 @@ def routes(host: Host) -> list[web.RouteDef]:
         web.get("/readyz", ready),
         web.get("/healthz", ready),
     ]
+
+
+def name_trouble(standing: Standing) -> str:
+    """Say what is wrong with a provider, as one word after another."""
+    return f"{standing.channel}: {standing.provider} is {standing.state} ({standing.cause})"

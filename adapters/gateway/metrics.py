@@ -18,7 +18,10 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from actors.breakers import BreakerState
+from actors.budgets import MICROS, Purse
 from actors.calls import CallOutcome
+from actors.outbox import Outbox
 from actors.runtime import Counters
 from adapters.gateway.host import Host
 
@@ -77,6 +80,7 @@ class HostCollector(Collector):
         yield from _runtime_counters(counters)
         yield _decisions(counters)
         yield _calls(self._host.runtime.calls.counts)
+        yield from _deliveries(self._host.runtime.outbox)
         yield _lateness(counters)
         yield from _gateway_counters(self._host)
         yield from _gauges(self._host)
@@ -113,6 +117,54 @@ def _calls(counts: Mapping[CallOutcome, int]) -> Metric:
     for outcome in CallOutcome:
         family.add_metric([outcome.value], counts.get(outcome, 0))
     return family
+
+
+def _deliveries(outbox: Outbox) -> Iterable[Metric]:
+    messages = CounterMetricFamily(
+        "nextbeat_messages",
+        "Messages on their way out, by what became of them; `retried` are put off.",
+        labels=["channel", "outcome"],
+    )
+    for (channel, outcome), count in sorted(outbox.counts.items()):
+        messages.add_metric([channel, outcome], count)
+    yield messages
+    attempts = CounterMetricFamily(
+        "nextbeat_provider_attempts",
+        "Attempts to hand messages to providers, by what they came to.",
+        labels=["channel", "provider", "outcome"],
+    )
+    for channel, provider, outcome, count in sorted(outbox.attempts()):
+        attempts.add_metric([channel, provider, outcome], count)
+    yield attempts
+    state = GaugeMetricFamily(
+        "nextbeat_provider_down",
+        "1 while nothing is sent by a provider, because of its state.",
+        labels=["channel", "provider", "cause"],
+    )
+    for one in outbox.standings():
+        is_down = one.state is not BreakerState.CLOSED
+        state.add_metric([one.channel, one.provider, one.cause or "none"], 1.0 if is_down else 0.0)
+    yield state
+    yield from _money(outbox.purse)
+
+
+def _money(purse: Purse) -> Iterable[Metric]:
+    spent = GaugeMetricFamily(
+        "nextbeat_spent_today", "What messages cost today, by channel.", labels=["channel"]
+    )
+    for channel, micros in sorted(purse.spent.items()):
+        spent.add_metric([channel], micros / MICROS)
+    yield spent
+    budget = GaugeMetricFamily(
+        "nextbeat_budget",
+        "What messages may cost in a day, by channel; all of them together are `all`.",
+        labels=["channel"],
+    )
+    for channel, micros in sorted(purse.prices.budgets.items()):
+        budget.add_metric([channel], micros / MICROS)
+    if purse.prices.budget is not None:
+        budget.add_metric(["all"], purse.prices.budget / MICROS)
+    yield budget
 
 
 def _lateness(counters: Counters) -> Metric:

@@ -20,11 +20,13 @@ from adapters.gateway.parameters import (
     ErasureParameters,
     FeedParameters,
     ItemParameters,
+    LetterParameters,
     PageParameters,
     TimelineParameters,
 )
 from adapters.gateway.surfaces import SURFACES
 from adapters.gateway.wishes import PreferencesRequest
+from engine.events import Failure
 from engine.intake.item import Item
 from engine.limits import (
     BATCH_ITEMS_MAX,
@@ -57,11 +59,13 @@ class ReceiptRequest(msgspec.Struct, frozen=True, rename="camel"):
         "replied",
         "unsubscribed",
         "complained",
+        "machine_opened",
     ]
     message_id: str | None = None
     code: str = ""
     permanent: bool = False
     timestamp: str | None = None
+    failure: Failure | None = None
 
 
 class ConsentRequest(msgspec.Struct, frozen=True, rename="camel"):
@@ -121,6 +125,19 @@ def _show(
         parameters=parameters,
         answer=answer,
         statuses=(400, *unknown, 503),
+    )
+
+
+def _do(path: str, summary: str, text: str, *also: int) -> Operation:
+    return Operation(
+        method="post",
+        path=path,
+        summary=summary,
+        tag="Reading",
+        door="admin",
+        text=text,
+        answer=Success,
+        statuses=(400, 404, *also, 503),
     )
 
 
@@ -279,12 +296,7 @@ _READING = (
         statuses=(400, 408, 503),
     ),
     _show("/v1/segments", "List the segments and how many are in them", views.SegmentList),
-    _show(
-        "/v1/segments/{name}/members",
-        "List who is in a segment",
-        views.MemberPage,
-        PageParameters,
-    ),
+    _show("/v1/segments/{name}/members", "List who is in it", views.MemberPage, PageParameters),
     _show(
         "/v1/customers/{id}/export",
         "Export everything there is about a customer",
@@ -293,39 +305,31 @@ _READING = (
     ),
     _show("/v1/acts", "List administrative acts", views.ActPage, ActParameters),
     _show("/v1/quarantine", "List what was not understood", views.QuarantinePage, ItemParameters),
-    Operation(
-        method="post",
-        path="/v1/quarantine/{number}/replay",
-        summary="Take in again what was not understood",
-        tag="Reading",
-        door="admin",
-        text="An item that is understood now leaves quarantine; else 400 says what is still wrong.",
-        answer=Success,
-        statuses=(400, 404, 503),
+    _do(
+        "/v1/quarantine/{number}/replay",
+        "Take in again what was not understood",
+        "An item that is understood now leaves quarantine; else 400 says what is still wrong.",
+    ),
+    _show("/v1/outbox", "List dead letters", views.DeadLetterPage, LetterParameters),
+    _do(
+        "/v1/outbox/{id}/redeliver",
+        "Have a message that did not arrive decided about once more",
+        "The rules of today hold for it. 409: it did arrive, or is on its way. Durable when said.",
+        409,
     ),
     _show("/v1/identities/{namespace}/{value}", "Tell whose an identity is", views.Owner),
-    Operation(
-        method="post",
-        path="/v1/customers/{id}/merge/{other}",
-        summary="Make two customers one: they are the same person",
-        tag="Reading",
-        door="admin",
-        text="The first stays, and what arrives for the other goes to it. Answered when durable.",
-        answer=Success,
-        statuses=(400, 404, 503),
+    _do(
+        "/v1/customers/{id}/merge/{other}",
+        "Make two customers one: they are the same person",
+        "The first stays, and what arrives for the other goes to it. Answered when durable.",
     ),
-    Operation(
-        method="post",
-        path="/v1/customers/{id}/unmerge/{other}",
-        summary="Make two customers of one again",
-        tag="Reading",
-        door="admin",
-        text=(
+    _do(
+        "/v1/customers/{id}/unmerge/{other}",
+        "Make two customers of one again",
+        (
             "Both become what their own events make them, and are not merged again unless somebody"
             " says so. Answered when durable."
         ),
-        answer=Success,
-        statuses=(400, 404, 503),
     ),
     Operation(
         method="get",

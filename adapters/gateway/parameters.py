@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar, cast
 import msgspec
 from aiohttp import web
 
+from actors.letters import DEAD_STATES
 from adapters.gateway.views import InputKind, Topic
 from engine.errors import InputError
 from engine.instants import DAY_MS, parse_instant
@@ -147,6 +148,28 @@ class ItemParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which part of the quarantine to show."""
 
     cursor: After = ""
+    limit: Limit = PAGE_LIMIT
+    mask: Mask = False
+
+
+class LetterParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which dead letters to list."""
+
+    state: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=f"^({'|'.join(DEAD_STATES)})?$",
+            description="Only those that ended so; absent: all.",
+        ),
+    ] = ""
+    channel: Name = ""
+    customer: Annotated[
+        str, msgspec.Meta(max_length=ID_LENGTH_MAX, description="Only those to this customer.")
+    ] = ""
+    before: Annotated[
+        str,
+        msgspec.Meta(max_length=ID_LENGTH_MAX, description="The `next` of the page before."),
+    ] = ""
     limit: Limit = PAGE_LIMIT
     mask: Mask = False
 

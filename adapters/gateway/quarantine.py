@@ -36,6 +36,7 @@ from engine.program.mappings import Mappings
 _NUMBER_MAX = 2**63 - 2
 _ENGINE = "engine"  # what an actor failed on is kept as the engine's own struct
 _INTERNAL = "engine/internal"
+_PROVIDERS = "receipts/"  # before the name of one: its requests, as `adapters.channels` kept them
 
 # Items that failed before they were brought into Segment's shape are kept in their own.
 _TRANSLATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -75,6 +76,11 @@ def read_again(row: QuarantineRow, mappings: Mappings) -> Event | Receipt | None
         raise _nobody_sent()
     if row.source == _ENGINE:
         return _read_input(row.payload)
+    if row.source.startswith(_PROVIDERS):
+        message = (
+            "a provider told this, and only what it tells itself is believed: have it sent again"
+        )
+        raise InputError("nothing_to_replay", message)
     envelope = Envelope(row.received_at, source=row.source, is_history=row.source == HISTORY_SOURCE)
     translate = _TRANSLATIONS.get(row.source)
     if translate is None:

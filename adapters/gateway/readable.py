@@ -45,6 +45,7 @@ from engine.events import (
     Merged,
     Rebirth,
     Receipt,
+    Redeliver,
     Refused,
     Restored,
     Review,
@@ -189,7 +190,7 @@ def name_input(given: Input | None) -> tuple[InputKind, str]:
 
 
 def _name_own(
-    given: Scrubbed | Review | Rebirth | Abridged | Answered | Belonging,
+    given: Scrubbed | Review | Rebirth | Abridged | Answered | Redeliver | Belonging,
 ) -> tuple[InputKind, str]:
     """Say what nobody sent."""
     match given:
@@ -201,10 +202,17 @@ def _name_own(
             return "rebirth", "after erasure"
         case Abridged():
             return "abridged", "entries that told of somebody erased"
-        case Answered():
-            return "answered", given.code or str(given.status)
+        case Answered() | Redeliver():
+            return _name_outside(given)
         case _:
             return _name_belonging(given)
+
+
+def _name_outside(given: Answered | Redeliver) -> tuple[InputKind, str]:
+    """Say what another service answered, or what was asked for here."""
+    if isinstance(given, Redeliver):
+        return "redeliver", given.message_id
+    return "answered", given.code or str(given.status)
 
 
 def _name_belonging(given: Belonging) -> tuple[InputKind, str]:

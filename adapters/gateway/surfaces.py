@@ -1,4 +1,4 @@
-"""The addresses of our own surfaces: inbox, USSD, desk, and the pages that customers see.
+"""The addresses of our own surfaces: inbox, USSD, desk, the pages customers see, and receipts.
 
 The part of the table in `operations` whose routes `adapters.app` mounts, each where it is wanted.
 """
@@ -135,4 +135,17 @@ _DESK = (
     ),
 )
 
-SURFACES: tuple[Operation, ...] = (*_INBOX, *_USSD, *_DESK)
+_PROVIDERS = tuple(
+    Operation(
+        method=method,
+        path="/v1/receipts/{provider}",
+        summary="Take what a provider tells of messages, as it signs it",
+        tag="Events in",
+        door="open",
+        answer_type="text/plain",
+        statuses=(400, 403, 404, 408, 503),
+    )
+    for method in ("get", "post")
+)
+
+SURFACES: tuple[Operation, ...] = (*_INBOX, *_USSD, *_DESK, *_PROVIDERS)

@@ -20,7 +20,18 @@ from adapters.gateway.parameters import TimelineParameters, write_places
 from adapters.gateway.readable import entry_view, name_input
 from adapters.gateway.views import ProfileChange, TimelineEntry, TimelinePage, Topic
 from engine.changes import Change, Follower, may_change
-from engine.events import Abridged, Answered, Event, Input, Rebirth, Receipt, Review, Scrubbed, Tick
+from engine.events import (
+    Abridged,
+    Answered,
+    Event,
+    Input,
+    Rebirth,
+    Receipt,
+    Redeliver,
+    Review,
+    Scrubbed,
+    Tick,
+)
 from engine.place import find_place
 from engine.profile import Profile
 from engine.program.program import Program
@@ -52,7 +63,7 @@ _BREATH = 200  # entries after which others get their turn
 _CALLS = (Called, CallRecalled)
 _JOURNEYS = (Entered, Moved, Migrated, Exited, Branched, BranchEnded, Remembered, Allotted)
 _SEGMENTS = (SegmentEntered, SegmentLeft, SegmentsReviewed)
-_NO_MERGES = (Event, Receipt, Tick, Scrubbed, Review, Rebirth, Abridged, Answered)
+_NO_MERGES = (Event, Receipt, Tick, Scrubbed, Review, Rebirth, Abridged, Answered, Redeliver)
 
 
 class Seen(msgspec.Struct):
@@ -280,6 +291,8 @@ def _cause(given: Input | None) -> dict[str, str]:
             return {"timer": str(given.timer)}
         case Answered():
             return {"answer": given.call_id}
+        case Redeliver():
+            return {"redelivery": given.message_id}
         case None:
             return {}
         case _:

@@ -208,6 +208,7 @@ InputKind = Literal[
     "rebirth",
     "abridged",
     "answered",
+    "redeliver",
 ]
 
 
@@ -302,6 +303,32 @@ class QuarantinePage(msgspec.Struct, frozen=True):
 
     items: list[QuarantinedItem]
     next: Cursor
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that did not arrive as far as we know: how it ended, and who had it last."""
+
+    message_id: str
+    customer: str
+    channel: str
+    state: str
+    code: str
+    detail: str
+    attempts: int
+    provider: str
+    message: str
+    message_type: str
+    journey: str
+    step: str
+    address: str
+    decided_at: Instant | None
+
+
+class DeadLetterPage(msgspec.Struct, frozen=True):
+    """Dead letters, newest first; `next` is to be given back as `before` for the next page."""
+
+    letters: list[DeadLetter]
+    next: str | None
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
@@ -428,6 +455,8 @@ class Health(msgspec.Struct, frozen=True):
 
     status: Literal["ok", "unready"]
     reason: str = ""
+    # What is wrong with providers of channels, if anything; the process itself is well.
+    providers: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class CatalogueKinds(msgspec.Struct, frozen=True):

@@ -51,8 +51,10 @@ _SUMMED = {
         " number, asked_at, erased_at, state, entries, scope FROM erasures"
     ),
     "outbox": (
-        "SELECT 'message', message_id, checksum, 0, message_id, state, attempts, detail FROM outbox"
+        "SELECT 'message', message_id, checksum, 0,"
+        " message_id, state, attempts, detail, code, provider, provider_id FROM outbox"
     ),
+    "spending": "SELECT channel, day, checksum, 0, channel, day, micros FROM spending",
     "crossings": ("SELECT segment, at, checksum, 0, segment, at, entered, left FROM crossings"),
     "review": (
         "SELECT 'id', id, checksum, 0,"

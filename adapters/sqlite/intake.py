@@ -9,7 +9,16 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from actors.rows import QUARTER_MS, Commit, Erased, MemberChange, Retired, StayRow
+from actors.rows import (
+    QUARTER_MS,
+    Commit,
+    Erased,
+    MemberChange,
+    OutboxChange,
+    OutboxRow,
+    Retired,
+    StayRow,
+)
 from adapters.sqlite.checksums import Value, row_checksum
 
 Statement = tuple[str, list[Value]]
@@ -54,10 +63,18 @@ _OUTBOX = Form(
     " ON CONFLICT (message_id) DO NOTHING",
 )
 _OUTBOX_CHANGE = Form(
-    5,
+    8,
     "UPDATE outbox SET state = new.column2, attempts = new.column3, detail = new.column4,"
-    " checksum = new.column5"
+    " code = new.column5, provider = new.column6, provider_id = new.column7,"
+    " checksum = new.column8"
     " FROM (VALUES {rows}) AS new WHERE outbox.message_id = new.column1",
+)
+_SPENT = Form(
+    3,
+    "INSERT INTO spending (channel, day, micros, checksum) SELECT column1, column2, column3,"
+    " row_checksum(column1, column2, column3) FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+    " ON CONFLICT (day, channel) DO UPDATE SET micros = micros + excluded.micros,"
+    " checksum = row_checksum(channel, day, micros + excluded.micros)",
 )
 _SNAPSHOT = Form(
     4,
@@ -184,6 +201,7 @@ _FORMS = (
     _TIMER_CLEARED,
     _OUTBOX,
     _OUTBOX_CHANGE,
+    _SPENT,
     _SNAPSHOT,
     _LINK,
     _QUARANTINED,
@@ -252,9 +270,9 @@ def statements(commit: Commit) -> Iterator[Statement]:
     yield from fill(_DECISION, commit.decisions)
     yield from fill(_TIMER_SET, commit.timers_set)
     yield from fill(_TIMER_CLEARED, commit.timers_cleared)
-    yield from fill(_OUTBOX, [(*row, row_checksum(row[0], *row[3:5], "")) for row in commit.outbox])
-    changes = {change.message_id: change for change in commit.outbox_changes}
-    yield from fill(_OUTBOX_CHANGE, [_sum_up(change) for change in changes.values()])
+    yield from fill(_OUTBOX, [_fresh(row) for row in commit.outbox])
+    if commit.outbox_changes:
+        yield from _outbox_statements(commit.outbox_changes)
     yield from fill(_SNAPSHOT, [_sum_up(row) for row in commit.snapshots])
     yield from fill(_LINK, [_sum_up(link) for link in commit.links])
     yield from fill(_QUARANTINED, [_sum_up(row[1:]) for row in commit.quarantined])
@@ -278,6 +296,23 @@ def statements(commit: Commit) -> Iterator[Statement]:
         yield from fill(_REVIEWED, [_sum_up((1, *commit.review))])
     if not commit.erased.is_empty():
         yield from _erase(commit.erased)
+
+
+def _fresh(row: OutboxRow) -> list[Value]:
+    """Give the values of a message nothing has become of yet."""
+    return [*row[:6], row_checksum(row.message_id, row.state, row.attempts, "", "", "", "")]
+
+
+def _outbox_statements(changes: Sequence[OutboxChange]) -> Iterator[Statement]:
+    """Write what became of messages: the last of each counts, and everything that was spent."""
+    last = {change.message_id: change for change in changes}
+    yield from fill(_OUTBOX_CHANGE, [_sum_up(change[:7]) for change in last.values()])
+    totals: dict[tuple[str, int], int] = {}
+    for change in changes:
+        if change.spent is not None:
+            key = change.spent.channel, change.spent.day
+            totals[key] = totals.get(key, 0) + change.spent.micros
+    yield from fill(_SPENT, [(*key, micros) for key, micros in totals.items()])
 
 
 def _retire(retired: Retired) -> Iterator[Statement]:

@@ -42,12 +42,39 @@ ON i.namespace = json_extract(wanted.value, '$[0]')
 AND i.value = json_extract(wanted.value, '$[1]');
 
 -- name: outbox_open
-SELECT message_id, customer, channel, state, attempts, body FROM outbox
+SELECT message_id, customer, channel, state, attempts, body, detail, code, provider, provider_id
+FROM outbox
 WHERE state NOT IN ('sent', 'failed', 'expired', 'in_doubt') ORDER BY number;
 
 -- name: messages
-SELECT o.message_id, o.customer, o.channel, o.state, o.attempts, o.body
+SELECT
+    o.message_id, o.customer, o.channel, o.state, o.attempts, o.body, o.detail, o.code,
+    o.provider, o.provider_id
 FROM json_each(?1) AS wanted CROSS JOIN outbox AS o ON o.message_id = wanted.value;
+
+-- name: messages_by_provider
+SELECT
+    o.message_id, o.customer, o.channel, o.state, o.attempts, o.body, o.detail, o.code,
+    o.provider, o.provider_id
+FROM json_each(?2) AS wanted CROSS JOIN outbox AS o
+ON o.provider_id = wanted.value AND o.provider_id <> ''
+WHERE o.provider = ?1;
+
+-- name: addressees
+SELECT customer, body FROM outbox
+WHERE number > (SELECT coalesce(max(number), 0) FROM outbox) - ?3
+AND channel IN (SELECT value FROM json_each(?2)) AND instr(body, CAST(?1 AS BLOB)) > 0
+ORDER BY number DESC;
+
+-- name: dead_letters
+SELECT message_id, customer, channel, state, attempts, body, detail, code, provider, provider_id
+FROM outbox WHERE state IN ('failed', 'expired', 'in_doubt') AND channel NOT LIKE '/%'
+AND (?1 = '' OR state = ?1) AND (?2 = '' OR channel = ?2) AND (?3 = '' OR customer = ?3)
+AND (?4 = '' OR number < (SELECT number FROM outbox WHERE message_id = ?4))
+ORDER BY number DESC LIMIT ?5;
+
+-- name: spending
+SELECT channel, micros FROM spending WHERE day = ?1;
 
 -- name: tail
 SELECT j.seq, j.customer, j.prev, j.at, p.version, j.input, j.records

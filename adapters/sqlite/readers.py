@@ -14,6 +14,7 @@ import aiosqlite
 import msgspec
 
 from actors.aging import is_sent_before
+from actors.letters import LOOKBACK_MAX, written_to
 from actors.rows import (
     ActQuery,
     ActRow,
@@ -25,6 +26,7 @@ from actors.rows import (
     Entry,
     ErasureRow,
     Graves,
+    LetterQuery,
     MemberRow,
     Mentioning,
     OutboxRow,
@@ -276,6 +278,29 @@ class Readers:
         """Find messages that left, or are to leave, by their ids."""
         rows = await self.rows(query("messages"), (_encode(ids).decode(),)) if ids else ()
         return [OutboxRow(*row) for row in rows]
+
+    async def messages_by_provider(
+        self, provider: str, provider_ids: Sequence[str]
+    ) -> dict[str, OutboxRow]:
+        """Find messages by what a provider calls them."""
+        names = _encode(list(provider_ids)).decode()
+        rows = await self.rows(query("messages_by_provider"), (provider, names))
+        return {row[-1]: OutboxRow(*row) for row in rows}
+
+    async def addressees(self, address: str, channels: Sequence[str]) -> list[str]:
+        """Name the customers whom messages went to at an address lately, the latest first."""
+        names = _encode(list(channels)).decode()
+        rows = await self.rows(query("addressees"), (address, names, LOOKBACK_MAX))
+        return written_to(((row[0], row[1]) for row in rows), address)
+
+    async def dead_letters(self, wanted: LetterQuery) -> list[OutboxRow]:
+        """List messages that did not arrive as far as we know, newest first."""
+        parameters = (wanted.state, wanted.channel, wanted.customer, wanted.before, wanted.limit)
+        return [OutboxRow(*row) for row in await self.rows(query("dead_letters"), parameters)]
+
+    async def spending(self, day: int) -> dict[str, int]:
+        """Tell what was spent on a day, by channel, in millionths."""
+        return {row[0]: row[1] for row in await self.rows(query("spending"), (day,))}
 
     async def acts(self, wanted: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""

@@ -17,7 +17,7 @@ from engine.errors import StoreError
 
 FILE_NAME = "nextbeat.db"
 APPLICATION_ID = 0x4E58_5442  # "NXTB", so that `file` and we recognise a store
-FORMAT = 9  # what this program writes: the number of the last migration
+FORMAT = 10  # what this program writes: the number of the last migration
 PAGE_BYTES = 4096
 _SQLITE_MIN = (3, 35, 0)
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)

@@ -23,6 +23,7 @@ from actors.rows import (
     Entry,
     ErasureRow,
     Graves,
+    LetterQuery,
     MemberRow,
     Mentioning,
     OutboxRow,
@@ -169,6 +170,24 @@ class _Reading:
     async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
         """Find messages that left, or are to leave, by their ids; unknown ones are left out."""
         return await self._readers.messages(ids)
+
+    async def messages_by_provider(
+        self, provider: str, provider_ids: Sequence[str]
+    ) -> dict[str, OutboxRow]:
+        """Find messages by what a provider calls them; unknown ones are left out."""
+        return await self._readers.messages_by_provider(provider, provider_ids)
+
+    async def addressees(self, address: str, channels: Sequence[str]) -> list[str]:
+        """Name the customers whom messages went to at an address lately, the latest first."""
+        return await self._readers.addressees(address, channels)
+
+    async def dead_letters(self, query: LetterQuery) -> list[OutboxRow]:
+        """List messages that did not arrive as far as we know, newest first."""
+        return await self._readers.dead_letters(query)
+
+    async def spending(self, day: int) -> dict[str, int]:
+        """Tell what was spent on a day, by channel, in millionths."""
+        return await self._readers.spending(day)
 
     async def acts(self, query: ActQuery) -> list[ActRow]:
         """List administrative acts, newest first."""

@@ -7,6 +7,7 @@ when the rest may is for `gates.order` to say.
 from collections.abc import Iterator
 from typing import Any, cast
 
+from engine.choice.score import rank_channels
 from engine.gates.consent import check_consent
 from engine.gates.reach import check_reach
 from engine.gates.registries import check_registries
@@ -16,18 +17,30 @@ from engine.program.program import Channel, Message, MessageType, Program
 from engine.reasons import Reason
 from engine.wishes import CHANNEL_PREFERENCES, PREFERRED_CHANNEL
 
+_PLACES = 9  # of an amount of money: 0.1 and 0.2 are 0.3
+
 
 def candidates(
-    profile: Profile, message: Message, *, pinned: str, failed: tuple[str, ...]
+    profile: Profile,
+    program: Program,
+    message: Message,
+    *,
+    pinned: str,
+    failed: tuple[str, ...],
+    now: int,
 ) -> tuple[str, ...]:
     """Name a message's channels in the order to be tried.
 
     A pinned channel is the only candidate at first; when it has failed for good the type's other
     channels take its place. Channels that failed with this proposal are not tried again.
     """
-    if not failed:
-        return (pinned,) if pinned else _ordered(profile, message.type)
-    return tuple(name for name in _ordered(profile, message.type) if name not in failed)
+    if pinned and not failed:
+        return (pinned,)
+    names = message.type.channels
+    if message.type.chooses_best:
+        names = tuple(one.channel for one in rank_channels(profile, program, message, now))
+    ordered = _prefer(profile, message.type, names)
+    return tuple(name for name in ordered if name not in failed) if failed else ordered
 
 
 def feasible(
@@ -63,18 +76,32 @@ def check_named(
         return Block("reachable", Reason.UNREACHABLE, None, f"channels.{name}", seen)
     kind = message.type
     block = check_consent(profile, program, kind.purpose, name, kind.name, now)
-    block = block or check_reach(profile, message, channel)
+    block = block or check_reach(profile, message, channel, now)
+    if block is None and kind.max_cost is not None:
+        block = check_cost(kind, channel, 0.0)
     if block is None and program.registries:
         return check_registries(profile, program, kind.purpose, channel, now)
     return block
 
 
-def _ordered(profile: Profile, kind: MessageType) -> tuple[str, ...]:
-    """Put the customer's own preference for the type first, then the type's order."""
+def check_cost(kind: MessageType, channel: Channel, spent: float) -> Block | None:
+    """Say whether a channel would make a message cost more than its type allows.
+
+    `spent` is what the channels cost that it took before.
+    """
+    if kind.max_cost is None or round(spent + channel.cost, _PLACES) <= kind.max_cost:
+        return None
+    before = f"{spent:g} spent + " if spent else ""
+    seen = f"{before}{channel.cost:g} is more than {kind.max_cost:g}"
+    return Block("cost", Reason.TOO_COSTLY, None, f"message_types.{kind.name}.max_cost", seen)
+
+
+def _prefer(profile: Profile, kind: MessageType, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Put the customer's own preference for the type first, then the others in order."""
     preference = _preference(profile, kind)
-    if preference in kind.channels:
-        return (preference, *(name for name in kind.channels if name != preference))
-    return kind.channels
+    if preference in names:
+        return (preference, *(name for name in names if name != preference))
+    return names
 
 
 def _preference(profile: Profile, kind: MessageType) -> str:

@@ -86,7 +86,9 @@ def _next_send(case: Case, instance: Instance, at: int) -> Iterator[Planned]:
     message = max(known, key=lambda one: one.rank, default=None)
     if message is None or message.rank <= case.message.rank:
         return
-    channels = candidates(case.profile, message, pinned=send.channel, failed=())
+    channels = candidates(
+        case.profile, case.program, message, pinned=send.channel, failed=(), now=at
+    )
     channel = next(feasible(case.profile, case.program, message, channels, [], at), None)
     if channel is not None:
         yield message, channel, at

@@ -41,6 +41,7 @@ class Item(msgspec.Struct, frozen=True, rename="camel", gc=False):
     status: Any = None
     code: Any = None
     permanent: Any = None
+    failure: Any = None
     trait_changes: Any = None
     only_existing: Any = None
 

@@ -17,7 +17,15 @@ from typing import Any
 import msgspec
 
 from engine.errors import InputError
-from engine.events import KIND_NAMES, ConsentStatement, Event, EventKind, Receipt, ReceiptStatus
+from engine.events import (
+    KIND_NAMES,
+    ConsentStatement,
+    Event,
+    EventKind,
+    Failure,
+    Receipt,
+    ReceiptStatus,
+)
 from engine.identities import WORTHLESS_IDS
 from engine.ids import stable_hash
 from engine.instants import MINUTE_MS
@@ -39,6 +47,8 @@ _STATUSES = {
 _TRACK, _ALIAS, _CONSENT = EventKind.TRACK, EventKind.ALIAS, EventKind.CONSENT
 _EXPECTED_ID = "expected a userId or an anonymousId: without either nobody did this"
 _EXPECTED_TYPE = "expected " + ", ".join((*_KINDS, _RECEIPT))
+_FAILURES = [failure.value for failure in Failure]
+_EXPECTED_FAILURE = "expected " + ", ".join(_FAILURES)
 _EXPECTED_STATUS = "expected " + ", ".join(_STATUSES)
 
 # What conditions, time zones and devices are read from. The rest of a context describes the
@@ -275,6 +285,8 @@ def _normalise_other(item: Item, envelope: Envelope) -> Receipt:
         raise InputError("bad_receipt", _EXPECTED_STATUS, "status")
     if item.permanent is not None and not isinstance(item.permanent, bool):
         raise InputError("bad_receipt", "expected true or false", "permanent")
+    if item.failure not in (None, "", *_FAILURES):
+        raise InputError("bad_receipt", _EXPECTED_FAILURE, "failure")
     if code is not None and (isinstance(code, bool) or not isinstance(code, str | int)):
         raise InputError("bad_receipt", "expected the provider's code as text", "code")
     return Receipt(
@@ -288,4 +300,5 @@ def _normalise_other(item: Item, envelope: Envelope) -> Receipt:
         permanent=bool(item.permanent),
         source=envelope.source,
         is_history=envelope.is_history,
+        failure=item.failure or "",
     )

@@ -13,6 +13,7 @@ Called by `step` before an event changes what is consented to, and by `decide` a
 
 from msgspec.structs import replace
 
+from engine.choice.ways import Proposal
 from engine.consents import find_statement, has_ended, is_granted
 from engine.events import ConsentStatement, ConsentStatus, Event, LegalBasis
 from engine.gates.reach import address
@@ -23,7 +24,7 @@ from engine.limits import PENDING_MAX
 from engine.links import CONFIRM_SOURCE
 from engine.profile import Profile
 from engine.program.program import DoubleOptIn, Program
-from engine.proposals import Proposal, propose, refuse
+from engine.proposals import propose, refuse
 from engine.reasons import Reason
 from engine.records import ConsentNoted, Truncated, Unmatched
 from engine.turn import Turn

@@ -68,5 +68,5 @@ def _leave(
             if is_meant(instance, rule) and (
                 rule.condition is None or rule.condition.test(scope_of(turn, instance, scope))
             ):
-                leave(turn, instance, rule.reason)
+                leave(turn, instance, rule.reason, taken_out=True)
                 break

@@ -17,6 +17,7 @@ Called by `decide` for instances that entered, whose wait is over or whose messa
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
+from engine.choice.ways import Proposal
 from engine.events import Answered
 from engine.instants import DAY_MS
 from engine.journeys.calls import find_waiting, prepare
@@ -28,7 +29,7 @@ from engine.lineage import family, topmost, variables
 from engine.place import find_place
 from engine.profile import Instance
 from engine.program.journey import Instruction, Journey, Op, WaitFor
-from engine.proposals import Proposal, propose, propose_best, withdraw
+from engine.proposals import propose, propose_best, withdraw
 from engine.reasons import Outcome, Reason
 from engine.records import (
     Branched,
@@ -101,11 +102,12 @@ def leave(
     dropped: Reason = Reason.JOURNEY_EXITED,
     *,
     converted: bool = False,
+    taken_out: bool = False,
 ) -> None:
     """End a stay: what it has pending is dropped first, its timers and branches are forgotten."""
     stay = topmost(turn.profile, instance)
     _stop(turn, family(turn.profile, stay), dropped)
-    turn.note(Exited(stay.id, stay.journey, reason, turn.now, converted))
+    turn.note(Exited(stay.id, stay.journey, reason, turn.now, converted, taken_out))
 
 
 def _stop(turn: Turn, members: Sequence[Instance], dropped: Reason) -> None:

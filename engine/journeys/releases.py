@@ -15,11 +15,12 @@ Called by `decide` for a timer, and where something changed that deferrals rest 
 
 from collections.abc import Sequence
 
+from engine.choice.ways import reopen
 from engine.journeys.moves import current, resume
 from engine.profile import Pending, Profile
 from engine.program.journey import Op
 from engine.program.program import Message
-from engine.proposals import propose, reopen, withdraw
+from engine.proposals import propose, withdraw
 from engine.reasons import Outcome, Reason
 from engine.records import Assigned, Record
 from engine.turn import Turn

@@ -8,6 +8,7 @@ from engine.limits import INSTANCES_MAX
 from engine.lineage import stays
 from engine.program.journey import Admission
 from engine.records import WakeSet
+from engine.traits.sends import FALLBACK
 from engine.turn import Turn
 
 
@@ -34,6 +35,10 @@ def set_missing_wakes(turn: Turn) -> None:
         if not pending.timer:
             number = profile.timer_count + 1
             turn.note(WakeSet(number, pending.next_eligible, "proposal", pending.proposal))
+    for sent in list(profile.sends.values()):
+        if sent.watch_at and not sent.watch_timer:
+            number = profile.timer_count + 1
+            turn.note(WakeSet(number, sent.watch_at, FALLBACK, sent.proposal))
     for instance in list(profile.instances.values()):
         if not instance.timer and instance.waiting_until is not None:
             number = profile.timer_count + 1

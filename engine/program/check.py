@@ -12,13 +12,21 @@ from msgspec import UNSET
 from engine.localtime import zone
 from engine.program.catalogue import check_catalogue
 from engine.program.consentcheck import check_centre, check_double_opt_in, check_registries
-from engine.program.contentcheck import check_contents
+from engine.program.contentcheck import check_contents, check_fields, walk_contents
 from engine.program.entrycheck import check_entries
 from engine.program.faults import Faults, quote, suggest
 from engine.program.flow import check_flow
 from engine.program.identitymodel import check_identity
 from engine.program.journeymodel import StepSpec
-from engine.program.model import ADAPTERS, DEFAULT_CONTENT, ChannelSpec, MessageSpec, WorkspaceSpec
+from engine.program.model import (
+    ADAPTERS,
+    DEFAULT_CONTENT,
+    BackupSpec,
+    ChannelSpec,
+    MessageSpec,
+    MessageTypeSpec,
+    WorkspaceSpec,
+)
 from engine.program.names import Names
 from engine.program.nesting import walk_journeys
 from engine.program.places import Path
@@ -45,6 +53,7 @@ def check_workspace(spec: WorkspaceSpec, raw: Mapping[str, object], faults: Faul
     for name, kind in spec.message_types.items():
         names.check_all("channels", kind.channels, ("message_types", name, "channels"))
         _check_capabilities(name, spec, faults)
+        _check_fallbacks(name, kind, names, faults)
     check_policies(spec, names, faults)
     check_words(spec, faults)
     check_catalogue(spec.catalogue, faults)
@@ -90,10 +99,12 @@ def _check_channel(name: str, channel: ChannelSpec, names: Names, faults: Faults
     if name == DEFAULT_CONTENT:
         message = f"no channel can be named {name!r}: it is the content for all others"
         faults.add(path, message, "choose another name", at_key=True)
-    if channel.adapter not in ADAPTERS:
-        hint = suggest(channel.adapter, ADAPTERS) or "leave the channel out until it is"
-        message = f"unknown adapter {quote(channel.adapter)}: this version has {_list(ADAPTERS)}"
-        faults.add((*path, "adapter"), message, hint)
+    _check_adapter(channel, path, faults)
+    if channel.backup is not UNSET:
+        _check_adapter(channel.backup, (*path, "backup"), faults)
+    if channel.budget is not UNSET and not channel.cost and not faults.touches(path):
+        message = "without `cost` nothing is ever spent of it"
+        faults.add((*path, "budget"), message, "write what a message costs, or leave it out")
     if channel.adapter == "smtp" and not channel.identity and not faults.touches(path):
         hint = "write `identity: email`, the trait that holds the address"
         faults.add((*path, "identity"), "smtp needs an address to send to", hint)
@@ -104,7 +115,14 @@ def _check_channel(name: str, channel: ChannelSpec, names: Names, faults: Faults
     if channel.reply_event and channel.reply_window is UNSET and not faults.touches(path):
         message = "without `reply_window` this changes nothing"
         faults.add((*path, "reply_event"), message, "write reply_window: 24h, or leave it out")
-    for key, value in channel.settings.items():
+
+
+def _check_adapter(spec: ChannelSpec | BackupSpec, path: Path, faults: Faults) -> None:
+    if spec.adapter not in ADAPTERS:
+        hint = suggest(spec.adapter, ADAPTERS) or "leave the channel out until it is"
+        message = f"unknown adapter {quote(spec.adapter)}: this version has {_list(ADAPTERS)}"
+        faults.add((*path, "adapter"), message, hint)
+    for key, value in spec.settings.items():
         _check_setting(key, value, (*path, "settings", key), faults)
 
 
@@ -159,39 +177,39 @@ def _check_capabilities(name: str, spec: WorkspaceSpec, faults: Faults) -> None:
             faults.add(path, f"none of its channels supports {quote(capability)}", hint)
 
 
+def _check_fallbacks(name: str, kind: MessageTypeSpec, names: Names, faults: Faults) -> None:
+    path: Path = ("message_types", name)
+    if kind.follow_up:
+        names.check("channels", kind.follow_up, (*path, "follow_up"))
+    if kind.fallback is not UNSET and len(kind.channels) == 1:
+        message = "there is no other channel that could follow"
+        hint = "name a second channel in `channels`, or use `follow_up`"
+        faults.add((*path, "fallback"), message, hint, at_key=True)
+    if kind.urgent and kind.choose != "best":
+        message = "without `choose: best` this changes nothing"
+        faults.add((*path, "urgent"), message, "write choose: best, or leave it out", at_key=True)
+
+
 def _check_message(
     name: str, message: MessageSpec, spec: WorkspaceSpec, names: Names, faults: Faults
 ) -> None:
     path: Path = ("messages", name)
     names.check("message_types", message.type, (*path, "type"))
-    for channel, fields in message.content.items():
-        where: Path = (*path, "content", channel)
+    for where, channel, fields in walk_contents(message):
         if channel != DEFAULT_CONTENT:
-            names.check("channels", channel, where, at_key=True)
-        if not fields and not faults.touches(where):
-            faults.add(where, "this content is empty", "give it a body")
-        _check_files(fields, where, faults)
-    for locale, content in message.locales.items():
-        for channel, fields in content.items():
-            where = (*path, "locales", locale, channel)
-            if channel != DEFAULT_CONTENT:
-                names.check("channels", channel, where, at_key=True)
-            _check_files(fields, where, faults)
+            names.check("channels", channel, (*path, *where), at_key=True)
+        check_fields(fields, (*path, *where), faults)
     kind = spec.message_types.get(message.type)
     if kind is None or DEFAULT_CONTENT in message.content:
         return
     if faults.touches((*path, "content")) or faults.touches(("message_types", message.type)):
         return
+    if kind.follow_up and kind.follow_up not in message.content:
+        problem = f"there is no content for {quote(kind.follow_up)}, which follows up on its type"
+        faults.add((*path, "content"), problem, f"add {kind.follow_up!r} or 'default' to it")
     if not any(channel in message.content for channel in kind.channels):
         problem = f"there is no content for any channel of its type: {_list(kind.channels)}"
         faults.add((*path, "content"), problem, f"add {kind.channels[0]!r} or 'default' to it")
-
-
-def _check_files(fields: Mapping[str, object], path: Path, faults: Faults) -> None:
-    for field, text in fields.items():
-        if not isinstance(text, str):
-            problem = "a text in a file needs the workspace's folder"
-            faults.add((*path, field), problem, "load the workspace from its folder")
 
 
 def _check_assigned(values: Iterable[str], path: Path, spec: WorkspaceSpec, faults: Faults) -> None:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from engine.calendars import HOLIDAYS_VERSION
 from engine.errors import Problem, ProgramError
@@ -197,6 +198,7 @@ def _compile(
         spread_ms=leaves.duration_or_none(policies.release.spread, (*path, "release", "spread"))
         or 0,
         pacing=compile_pacing(policies),
+        budget=None if policies.budget is UNSET else policies.budget,
         traits=traits,
         rfm=rfm,
     )

@@ -7,10 +7,10 @@ caps, windows, conditions and templates are still text; `compile` reads those.
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from engine.instants import format_duration
-from engine.limits import SESSION_MS_DEFAULT
+from engine.limits import SESSION_MS_DEFAULT, UNREACHABLE_MS_DEFAULT
 from engine.program.catalogue import CatalogueKindSpec
 from engine.program.consentmodel import DoubleOptInSpec, PreferenceCentreSpec, RegistrySpec
 from engine.program.contentmodel import ContentSpec, LimitsSpec, TrackingSpec
@@ -18,7 +18,7 @@ from engine.program.identitymodel import IdentitySpec
 from engine.program.journeymodel import JourneySpec, ValueSpec
 from engine.program.lifecycle import LifecycleSpec
 from engine.program.mappingmodel import MappingSpec
-from engine.program.policymodel import PoliciesSpec
+from engine.program.policymodel import Amount, PoliciesSpec
 from engine.program.privacy import PiiSpec, RetentionSpec
 from engine.program.texts import (
     CapText,
@@ -56,17 +56,31 @@ class DefaultsSpec(Struct, frozen=True, forbid_unknown_fields=True):
     currency: Annotated[str, Meta(min_length=1, examples=["ZAR"])] = ""
 
 
+AdapterName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="What carries the messages.",
+        extra_json_schema={"enum": list(ADAPTERS)},
+    ),
+]
+ChannelSettings = Annotated[
+    dict[str, Any],
+    Meta(description="What the adapter needs to know; `{env: NAME}` reads the environment."),
+]
+
+
+class BackupSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """The provider that steps in where a channel's own does not take messages."""
+
+    adapter: AdapterName
+    settings: ChannelSettings = {}
+
+
 class ChannelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """One way to reach a customer."""
 
-    adapter: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            description="What carries the messages.",
-            extra_json_schema={"enum": list(ADAPTERS)},
-        ),
-    ]
+    adapter: AdapterName
     identity: Annotated[
         str,
         Meta(
@@ -89,6 +103,14 @@ class ChannelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     cost: Annotated[
         float, Meta(ge=0, description="The price of one message, in the workspace's currency.")
     ] = 0.0
+    budget: Annotated[
+        Amount | UnsetType,
+        Meta(
+            description=(
+                "The most that messages may cost here in a day of the workspace's own time zone."
+            ),
+        ),
+    ] = UNSET
     reply_window: Annotated[
         Duration | UnsetType,
         Meta(
@@ -106,12 +128,50 @@ class ChannelSpec(Struct, frozen=True, forbid_unknown_fields=True):
             examples=["WhatsApp Message Received"],
         ),
     ] = ""
-    settings: Annotated[
-        dict[str, Any],
-        Meta(description="What the adapter needs to know; `{env: NAME}` reads the environment."),
-    ] = {}
+    unreachable: Annotated[
+        Duration,
+        Meta(
+            description=(
+                "How long nothing is sent here to an address that is not on this channel; twice "
+                "that after the second time, for good after the third."
+            )
+        ),
+    ] = format_duration(UNREACHABLE_MS_DEFAULT)
+    engagement: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description=(
+                "The share of messages here that are opened, clicked or answered, of customers "
+                "nothing is known of; for `choose: best`."
+            ),
+        ),
+    ] = 0.1
+    latency: Annotated[
+        Duration | UnsetType,
+        Meta(description="How long it takes until a message here is seen; for urgent types."),
+    ] = UNSET
+    settings: ChannelSettings = {}
+    backup: BackupSpec | UnsetType = UNSET
     limits: LimitsSpec = LimitsSpec()
     tracking: TrackingSpec = TrackingSpec()
+
+
+class FallbackSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """When the next channel follows one that took a message, of which nothing was heard."""
+
+    unless: Annotated[
+        Literal["delivered", "engaged"],
+        Meta(
+            description=(
+                "What keeps it from following: that the message arrived, or that the customer "
+                "opened, clicked or answered it."
+            )
+        ),
+    ]
+    within: Annotated[Duration, Meta(description="How long that is waited for.")]
+    if_: ConditionText = field(default="", name="if")
 
 
 class MessageTypeSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -163,6 +223,40 @@ class MessageTypeSpec(Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | UnsetType
     ) = UNSET
+    fallback: Annotated[
+        FallbackSpec | tuple[FallbackSpec, ...] | UnsetType,
+        Meta(
+            description=(
+                "When the next channel follows though none has failed: one rule, or a list of them."
+            )
+        ),
+    ] = UNSET
+    follow_up: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The channel that carries the message too, once it went out on another.",
+        ),
+    ] = ""
+    max_cost: (
+        Annotated[
+            float,
+            Meta(ge=0, description="What one message may cost, all channels it takes together."),
+        ]
+        | UnsetType
+    ) = UNSET
+    choose: Annotated[
+        Literal["order", "best"],
+        Meta(
+            description=(
+                "How the first channel is found: in the order of `channels`, or by what a message "
+                "is likely to bring there, less what it costs."
+            )
+        ),
+    ] = "order"
+    urgent: Annotated[
+        bool, Meta(description="With `choose: best`: the channel of least `latency` goes first.")
+    ] = False
     release: Annotated[
         Release | UnsetType,
         Meta(
@@ -264,10 +358,3 @@ class WorkspaceSpec(Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, TrialSpec],
         Meta(description="Tests of this workspace, by name; `nextbeat test` runs them."),
     ] = {}
-
-
-# What the workspace language has words for and this version does not do: refused by name, since a
-# rule that is read and not obeyed is worse than one that is refused.
-UNAVAILABLE: dict[type[Struct], tuple[str, ...]] = {
-    MessageTypeSpec: ("follow_up",),
-}

@@ -121,6 +121,9 @@ class ReleaseSpec(Struct, frozen=True, forbid_unknown_fields=True):
     ] = UNSET
 
 
+Amount = Annotated[float, Meta(ge=0)]  # of the workspace's currency
+
+
 class PacingSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """How fast messages leave over all channels together."""
 
@@ -170,3 +173,12 @@ class PoliciesSpec(Struct, frozen=True, forbid_unknown_fields=True):
     ] = UNSET
     release: ReleaseSpec = ReleaseSpec()
     pacing: PacingSpec | UnsetType = UNSET
+    budget: Annotated[
+        Amount | UnsetType,
+        Meta(
+            description=(
+                "The most that messages may cost in a day of the workspace's own time zone, over "
+                "all channels."
+            ),
+        ),
+    ] = UNSET

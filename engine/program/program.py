@@ -11,6 +11,7 @@ import msgspec
 
 from engine.identities import NO_RULES, IdentityRules
 from engine.instants import DAY_MS
+from engine.limits import UNREACHABLE_MS_DEFAULT
 from engine.links import CONFIRMED
 from engine.program.catalogue import Joins, compile_joins
 from engine.program.condition import Condition
@@ -133,6 +134,13 @@ class Tracking(msgspec.Struct, frozen=True):
 UNTRACKED = Tracking()
 
 
+class Backup(msgspec.Struct, frozen=True):
+    """The provider that steps in where a channel's own does not take messages."""
+
+    adapter: str
+    settings: Mapping[str, Any]
+
+
 class Channel(msgspec.Struct, frozen=True):
     """One way to reach a customer, as the workspace describes it.
 
@@ -154,6 +162,23 @@ class Channel(msgspec.Struct, frozen=True):
     reply_event: str = ""
     limits: Limits = NO_LIMITS
     tracking: Tracking = UNTRACKED
+    unreachable_ms: int = UNREACHABLE_MS_DEFAULT  # how long who is not there is not tried again
+    engagement: float = 0.1  # the share of messages engaged with, of customers we know nothing of
+    latency_ms: int | None = None  # how long a message takes to be seen
+    backup: Backup | None = None
+    budget: float | None = None  # what a day's messages may cost
+
+
+class Fallback(msgspec.Struct, frozen=True):
+    """The next channel follows where this did not happen within `within_ms` of a send.
+
+    `unless` is delivered or engaged; with a condition, only customers for whom it holds.
+    """
+
+    unless: str
+    within_ms: int
+    condition: Condition | None
+    rule: str
 
 
 class MessageType(msgspec.Struct, frozen=True):
@@ -171,6 +196,11 @@ class MessageType(msgspec.Struct, frozen=True):
     window: Window | None = None
     caps: tuple[Cap, ...] = ()
     release: str = "all"  # of what piled up while hours were closed: all, newest, best or drop
+    fallbacks: tuple[Fallback, ...] = ()
+    follow_up: str = ""  # the channel that carries it too, once it went out on another
+    max_cost: float | None = None  # of all channels that one message of it takes
+    chooses_best: bool = False  # by score, rather than by the order of `channels`
+    is_urgent: bool = False  # the quicker channel goes first
     tracking: Tracking = UNTRACKED
 
 
@@ -192,6 +222,7 @@ class Message(msgspec.Struct, frozen=True):
     value: float
     priority: int = 50  # 0 to 100: who goes first where several want the same customer
     enrich: tuple[tuple[str, Condition], ...] = ()  # traits to write where nothing is sent
+    tells_event: bool = False  # its content shows what its journey began with, or its variables
     locales: Mapping[str, Mapping[str, Mapping[str, Template]]] = {}  # content by locale
 
     @property
@@ -355,6 +386,7 @@ class Program(msgspec.Struct, frozen=True):
     look_ahead_ms: int = 0
     spread_ms: int = 0  # over which customers come out when hours open
     pacing: WorkspacePace | None = None
+    budget: float | None = None  # what a day's messages may cost on all channels together
     identity: IdentityRules = NO_RULES
     mappings: Mappings = {}  # what is done to calls as they come in, by the name of the event
     traits: Mapping[str, LiveTrait] = {}  # the declared ones

@@ -11,8 +11,9 @@ from engine.instants import HOUR_MS
 from engine.limits import SESSION_MS_DEFAULT
 from engine.measures.series import MILLION, NOTHING, Stretch, read
 from engine.profile import Profile
-from engine.traits.live import RFM_DEFAULT, Book, LiveTrait
+from engine.traits.live import RFM_DEFAULT, Book, LiveTrait, Way
 from engine.traits.lookup import computed
+from engine.traits.reach import find_address, given_up
 
 SCORES = "scores"  # the trait that a model of the team's own writes
 _NOTHING: Mapping[str, Any] = {}
@@ -34,6 +35,7 @@ class _NoBook:
     defaults = _NoDefaults()
     lifecycle = _NoStages()
 
+    channels: Mapping[str, Way] = {}
     traits: Mapping[str, LiveTrait] = {}
     rfm = RFM_DEFAULT
     session_ms = SESSION_MS_DEFAULT
@@ -170,6 +172,21 @@ class Scope:
             return 0
         self.watch(times[first] + window_ms)
         return len(times) - first
+
+    def reachable(self, channel: str) -> bool:
+        """Tell whether the customer has an address on a channel that is not given up."""
+        return self.reach(channel)[0]
+
+    def reach(self, channel: str) -> tuple[bool, int | None]:
+        """Tell whether the customer is reachable on a channel, and from when on, if not now."""
+        known = self.book.channels.get(channel)
+        address = "" if known is None else find_address(self.owner, known.identity)
+        if not address:
+            return False, None
+        reach = given_up(self.owner, channel, address, self.now)
+        if reach is not None and reach.until is not None:
+            self.watch(reach.until)
+        return reach is None, None if reach is None else reach.until
 
     def in_segment(self, name: str) -> bool:
         """Tell whether the customer is in the segment, which is kept up to date."""

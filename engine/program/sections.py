@@ -21,14 +21,16 @@ from engine.program.journeymodel import JourneySpec
 from engine.program.leaves import Leaves
 from engine.program.medium import find_medium
 from engine.program.model import ChannelSpec, MessageSpec, MessageTypeSpec
-from engine.program.places import Path
+from engine.program.places import Path, format_path
 from engine.program.plain import dict_or_none
 from engine.program.policymodel import PoliciesSpec
 from engine.program.program import (
     SESSION,
     UNTRACKED,
+    Backup,
     Cap,
     Channel,
+    Fallback,
     Message,
     MessageType,
     Template,
@@ -51,6 +53,8 @@ _HTML_TAG = re.compile(
 )
 _VERSION_DIGITS = 16
 _MIGRATE = "migrate"  # is about older versions: it makes none of its own
+
+_OF_JOURNEY = ("event", "entry", "journey")  # names of templates
 
 _Item = TypeVar("_Item")
 
@@ -96,6 +100,11 @@ def compile_channel(name: str, spec: ChannelSpec, leaves: Leaves) -> Channel:
         reply_event=spec.reply_event,
         limits=compile_limits(find_medium(name, spec), spec.limits),
         tracking=_compile_tracking(spec.tracking),
+        unreachable_ms=leaves.duration(spec.unreachable, (*path, "unreachable")),
+        engagement=spec.engagement,
+        latency_ms=leaves.duration_or_none(spec.latency, (*path, "latency")),
+        backup=None if spec.backup is UNSET else Backup(spec.backup.adapter, spec.backup.settings),
+        budget=None if spec.budget is UNSET else spec.budget,
     )
 
 
@@ -133,6 +142,29 @@ def compile_type(
         caps=_compile_caps(spec.caps, (*path, "caps"), leaves),
         release=policies.release.policy if spec.release is UNSET else spec.release,
         tracking=_compile_tracking(spec.tracking),
+        fallbacks=_compile_fallbacks(spec, (*path, "fallback"), leaves),
+        follow_up=spec.follow_up,
+        max_cost=None if spec.max_cost is UNSET else spec.max_cost,
+        chooses_best=spec.choose == "best",
+        is_urgent=spec.urgent,
+    )
+
+
+def _compile_fallbacks(spec: MessageTypeSpec, path: Path, leaves: Leaves) -> tuple[Fallback, ...]:
+    """Compile when the next channel follows; one rule may stand without a list around it."""
+    if spec.fallback is UNSET:
+        return ()
+    is_list = isinstance(spec.fallback, tuple)
+    rules = spec.fallback if isinstance(spec.fallback, tuple) else (spec.fallback,)
+    places = [(*path, index) if is_list else path for index in range(len(rules))]
+    return tuple(
+        Fallback(
+            unless=rule.unless,
+            within_ms=leaves.duration(rule.within, (*place, "within")),
+            condition=leaves.condition_or_none(rule.if_, (*place, "if")),
+            rule=format_path(place),
+        )
+        for rule, place in zip(rules, places, strict=True)
     )
 
 
@@ -155,7 +187,8 @@ def compile_message(
     if kind is None:
         return None
     priority = _priority(spec, kinds[spec.type])
-    return Message(name, kind, content, spec.value, priority, enrich, locales)
+    tells_event = any(map(_tells_event, (content, *locales.values())))
+    return Message(name, kind, content, spec.value, priority, enrich, tells_event, locales)
 
 
 def _compile_content(
@@ -170,6 +203,13 @@ def _compile_content(
         }
         for channel, fields in spec.items()
     }
+
+
+def _tells_event(content: Mapping[str, Mapping[str, Template]]) -> bool:
+    """Say whether some text shows what a journey began with: such a word in it is enough."""
+    templates = [one for fields in content.values() for one in fields.values()]
+    # What is local may ask for the currency, which is the event's.
+    return any(one.is_local or any(map(one.source.__contains__, _OF_JOURNEY)) for one in templates)
 
 
 def _priority(spec: MessageSpec, kind: MessageTypeSpec) -> int:

@@ -13,6 +13,7 @@ from hashlib import sha256
 
 import msgspec
 
+from engine.events import ReceiptStatus
 from engine.limits import SEGMENTS_MAX
 from engine.program.cel.checker import check
 from engine.program.cel.compiler import EVERYTHING, calls_of, entries_of
@@ -27,12 +28,15 @@ from engine.program.plain import dict_or_none
 from engine.program.program import Membership, Segment
 from engine.program.scope import SCORES
 from engine.traits.live import LiveTrait
+from engine.traits.sends import ARRIVED
 
 _EVENTFUL = ("event", "context")
 _EVENT_NAME = "s.event_name"
 _VERSION_BYTES = 6
 # What the conditions of segments may mean something else by, beside their own texts.
 _MEANT = ("traits", "rfm", "session", "lifecycle", "defaults")
+_REACHABLE = "reachable"
+_OF_REACH = (ReceiptStatus.FAILED.value, *(status.value for status in ARRIVED))
 _HISTORY = frozenset({"count", "sum", "last", "since"})
 
 
@@ -83,7 +87,8 @@ def compile_membership(
         return Membership()
     conditions = {name: _typed(source, leaves.trait_kinds) for name, source in segments.items()}
     feeds = Feeding(traits, leaves)
-    looks = {name: _look(typed, feeds) for name, typed in conditions.items()}
+    identities = _identities(conditions.values(), source)
+    looks = {name: _look(typed, feeds, identities) for name, typed in conditions.items()}
     order = _order(looks)
     for name in order:
         _take_over(looks[name], [looks[used] for used in looks[name].segments if used in looks])
@@ -99,7 +104,7 @@ def compile_membership(
         if key[0]:
             starts[key] = (*starts.get(key, ()), journey)
     return Membership(
-        version=_hash(segments, planned, source),
+        version=_hash(segments, planned, source, identities),
         segments=made,
         by_event=_index(made, {name: looks[name].events for name in order}),
         by_anything=tuple(made[name] for name in order if EVERYTHING in looks[name].events),
@@ -118,7 +123,10 @@ def _typed(source: str, kinds: Mapping[str, Kind]) -> Typed:
 
 
 def _hash(
-    segments: Mapping[str, str], planned: Iterable[Journey], source: Mapping[str, object]
+    segments: Mapping[str, str],
+    planned: Iterable[Journey],
+    source: Mapping[str, object],
+    identities: Mapping[str, str],
 ) -> int:
     """Name what segments mean, and what begins by the calendar.
 
@@ -129,11 +137,23 @@ def _hash(
     meant = [source.get(key) for key in _MEANT]
     # Without any the number is what it was before there were such journeys.
     told = [dict(segments), meant, triggers] if triggers else [dict(segments), meant]
+    if identities:
+        told.append(dict(identities))
     text = msgspec.json.encode(told, order="deterministic")
     return int.from_bytes(sha256(text).digest()[:_VERSION_BYTES], "big") or 1
 
 
-def _look(typed: Typed, feeds: Feeding) -> _Looks:
+def _identities(conditions: Iterable[Typed], source: Mapping[str, object]) -> dict[str, str]:
+    """Give the traits with the addresses of the channels that are asked about."""
+    channels = dict_or_none(source.get("channels")) or {}
+    asked = [
+        str(args[0]) for one in conditions for name, args in calls_of(one) if name == _REACHABLE
+    ]
+    found = ((name, dict_or_none(channels.get(name)) or {}) for name in asked)
+    return {name: str(channel.get("identity") or "") for name, channel in found}
+
+
+def _look(typed: Typed, feeds: Feeding, identities: Mapping[str, str]) -> _Looks:
     looks = _Looks(traits=list(entries_of(typed, "profile")))
     if any(entries_of(typed, SCORES)):
         looks.traits.append(SCORES)
@@ -143,6 +163,9 @@ def _look(typed: Typed, feeds: Feeding) -> _Looks:
             looks.events.append(texts[0])
         elif name == "engagement":
             looks.engagements.append(f"{texts[0]}/{texts[1]}")
+        elif name == _REACHABLE:
+            looks.engagements += [f"{texts[0]}/{status}" for status in _OF_REACH]
+            looks.traits += filter(None, (identities[texts[0]],))
         else:
             looks.segments.append(texts[0])
     for trait in [node.key for node in walk(typed) if isinstance(node, Trait) and node.is_computed]:

@@ -16,7 +16,7 @@ from msgspec import inspect
 
 from engine.limits import WORKSPACE_DEPTH_MAX, WORKSPACE_NAME_LENGTH_MAX
 from engine.program.faults import Faults, enumerate_names, quote, suggest
-from engine.program.model import UNAVAILABLE, WorkspaceSpec
+from engine.program.model import WorkspaceSpec
 from engine.program.places import Path
 from engine.program.plain import dict_or_none, list_or_none
 
@@ -72,9 +72,8 @@ def _keep_struct(value: object, kind: inspect.StructType, path: Path, faults: Fa
         if kept_item is not _NOTHING:
             kept[key] = kept_item
     required = [name for name, field in fields.items() if field.required]
-    is_foreign = any(key in UNAVAILABLE.get(kind.cls, ()) for key in given)
     for name in required:
-        if name not in given and not is_foreign:  # what is not available may stand in its place
+        if name not in given:
             faults.add((*path, name), f"{name!r} is missing", _describe_field(fields[name].type))
     return kept if all(name in kept for name in required) else _NOTHING
 
@@ -195,10 +194,6 @@ def _refuse(value: object, expected: str, path: Path, faults: Faults) -> _Nothin
 
 
 def _refuse_key(key: str, kind: inspect.StructType, path: Path, faults: Faults) -> None:
-    if key in UNAVAILABLE.get(kind.cls, ()):
-        message = f"{key!r} is not available in this version"
-        faults.add((*path, key), message, "leave it out", at_key=True)
-        return
     names = [field.encode_name for field in kind.fields]
     hint = suggest(key, names, "known keys")
     faults.add((*path, key), f"unknown key {quote(key)}", hint, at_key=True)

@@ -15,7 +15,26 @@ from engine.reasons import Reason
 
 ConsentWord = Literal["granted", "denied", "withdrawn"]
 ReceiptWord = Literal[
-    "accepted", "delivered", "failed", "opened", "clicked", "replied", "unsubscribed", "complained"
+    "accepted",
+    "delivered",
+    "failed",
+    "opened",
+    "clicked",
+    "replied",
+    "unsubscribed",
+    "complained",
+    "machine_opened",
+]
+FailureWord = Literal[
+    "address_dead",
+    "not_there",
+    "unreachable",
+    "consent",
+    "window",
+    "content",
+    "rate",
+    "transient",
+    "config",
 ]
 OutcomeWord = Literal["send", "defer", "drop", "substitute"]
 PersonName = Annotated[str, Meta(min_length=1, description="One of the test's customers.")]
@@ -58,6 +77,9 @@ class ReceiptSpec(Struct, frozen=True, forbid_unknown_fields=True):
     status: ReceiptWord
     permanent: Annotated[bool, Meta(description="A failure for good.")] = False
     code: Annotated[str, Meta(min_length=1, description="The provider's code.")] = ""
+    failure: Annotated[FailureWord | UnsetType, Meta(description="What the failure asks for.")] = (
+        UNSET
+    )
 
 
 class StatementSpec(Struct, frozen=True, forbid_unknown_fields=True):

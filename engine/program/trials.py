@@ -417,7 +417,8 @@ def _identify(given: GivenSpec) -> dict[str, Any]:
 
 def _receipt(given: GivenSpec) -> dict[str, Any]:
     assert given.receipt is not UNSET
-    return {"type": "receipt", **msgspec.structs.asdict(given.receipt)}
+    told = msgspec.structs.asdict(given.receipt).items()
+    return {"type": "receipt", **{key: value for key, value in told if value is not UNSET}}
 
 
 def _consent(given: GivenSpec) -> dict[str, Any]:

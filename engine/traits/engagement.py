@@ -4,6 +4,7 @@ Called by `engine.traits.lookup`; `evolve` calls `note_contact` with what was se
 back. Scores halve every 30 days; they are looked at again at each step of 11 hours and 15 minutes.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from engine.measures.affinity import STEPS, step_ends_at, step_of
@@ -66,11 +67,9 @@ def read_preferred_channel(look: Look) -> Any:  # noqa: ANN401 - a name, or ABSE
     """Give the channel with the best rate of engagement, an unknown one taken for middling."""
     best, best_rate = "", 0.0
     for channel, engaged in _channels(look):
-        scores = scores_at(engaged, look.now)
-        if scores["sent"] < _SENT_LEAST:
+        if scores_at(engaged, look.now)["sent"] < _SENT_LEAST:
             continue
-        sent = max(scores["sent"], scores["delivered"])
-        answered = min(sent, scores["opened"] + scores["clicked"] + scores["replied"])
+        sent, answered = _engaged(engaged, look.now)
         rate = (answered + _PRIOR_ENGAGED) / (sent + _PRIOR_SENT)
         if rate > best_rate:
             best, best_rate = channel, rate
@@ -78,6 +77,18 @@ def read_preferred_channel(look: Look) -> Any:  # noqa: ANN401 - a name, or ABSE
         return ABSENT
     _watch(look)
     return best
+
+
+def engaged_of(measures: Mapping[str, Measure], channel: str, now: int) -> tuple[float, float]:
+    """Give how many messages a customer got on a channel, and how many they did something with."""
+    engaged = measures.get(_KEY + channel)
+    return _engaged(engaged, now) if isinstance(engaged, Engaged) else (0.0, 0.0)
+
+
+def _engaged(engaged: Engaged, now: int) -> tuple[float, float]:
+    scores = scores_at(engaged, now)
+    sent = max(scores["sent"], scores["delivered"])
+    return sent, min(sent, scores["opened"] + scores["clicked"] + scores["replied"])
 
 
 def _channels(look: Look) -> list[tuple[str, Engaged]]:

@@ -85,8 +85,22 @@ class Stages(Protocol):
         ...
 
 
+class Way(Protocol):
+    """A channel, as far as it concerns whether somebody is reached there."""
+
+    @property
+    def identity(self) -> str:
+        """The trait that holds the address."""
+        ...
+
+
 class Book(HasDefaults, Protocol):
     """What live traits need to know of a program."""
+
+    @property
+    def channels(self) -> Mapping[str, Way]:
+        """The channels, by name."""
+        ...
 
     @property
     def lifecycle(self) -> Stages:

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from actors.endings import OPEN_STATES, OutboxState
 from actors.memory import MemoryStore
-from actors.outbox import OPEN_STATES, OutboxState
 from actors.ports import Store
 from actors.rows import (
     ActQuery,
@@ -226,7 +226,7 @@ async def test_the_outbox_lists_what_is_not_done(store: Store) -> None:
         await store.commit(Commit(outbox_changes=[OutboxChange("m1", state.value, 2, "why")]))
         found = {row.message_id: row for row in await store.outbox_open()}
         if state in OPEN_STATES:
-            assert found["m1"] == OutboxRow("m1", "u1", "email", state.value, 2, b"b1")
+            assert found["m1"] == OutboxRow("m1", "u1", "email", state.value, 2, b"b1", "why")
         else:
             assert list(found) == ["m3", "m2"]
 

@@ -13,10 +13,13 @@ from typing import Any, cast
 import msgspec
 from aiohttp import ClientSession, web
 
+from actors.breakers import Standing
+from actors.budgets import Purse
 from actors.calls import Calls
 from actors.catalogue import Catalogue
 from actors.erasures import Erasures
 from actors.history import History
+from actors.outbox import Outbox
 from actors.partings import Partings
 from actors.ports import Clock, Store
 from actors.rows import (
@@ -193,6 +196,22 @@ class ScriptedErasures:
         return self._store.erasures[number]
 
 
+class ScriptedOutbox:
+    """The numbers of an outbox, as a test sets them."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, str], int] = {}
+        self.tried: list[tuple[str, str, str, int]] = []
+        self.told: list[Standing] = []
+        self.purse = Purse()
+
+    def attempts(self) -> list[tuple[str, str, str, int]]:
+        return self.tried
+
+    def standings(self) -> list[Standing]:
+        return self.told
+
+
 class ScriptedRuntime(Runtime):
     """A runtime whose commits happen when the test says so (`commits_at_once`, or `settle`)."""
 
@@ -206,6 +225,7 @@ class ScriptedRuntime(Runtime):
         self.program = demo_program()
         self.counters = Counters()
         self.calls = cast("Calls", SimpleNamespace(counts={}))
+        self.outbox = cast("Outbox", ScriptedOutbox())
         self.profiles: dict[str, Profile] = {}
         self.partings = cast("Partings", ScriptedPartings(self.profiles))
         self.links: dict[tuple[str, str], str] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from actors.memory import MemoryStore
-from actors.rows import ActQuery, ActRow, Commit, QuarantineRow
+from actors.rows import ActQuery, ActRow, Commit, OutboxRow, QuarantineRow
 from actors.runtime import Runtime
 from adapters.app import App, open_workspace
 from adapters.gateway.grants import read_grants
@@ -162,6 +162,11 @@ CHANGES: dict[tuple[str, str], tuple[str, bytes, tuple[str, str, str]]] = {
         b"",
         ("released_quarantine", "1", "unknown_type"),
     ),
+    ("post", "/v1/outbox/{id}/redeliver"): (
+        "/v1/outbox/m_1/redeliver",
+        b"",
+        ("redelivered", "m_1", "sms"),
+    ),
     ("post", "/v1/customers/{id}/merge/{other}"): (
         "/v1/customers/u1/merge/u2",
         b"",
@@ -193,7 +198,8 @@ async def test_whatever_an_administrator_changes_is_an_act() -> None:
             (await served.send("/v1/track", call(userId=user))).accepted()
         item = b'{"type":"track","event":"Clicked","userId":"u1"}'
         kept = QuarantineRow(0, NOW, "segment", "unknown_type", "type", "…", item)
-        await store.commit(Commit(quarantined=[kept]))
+        dead = OutboxRow("m_1", "u1", "sms", "failed", 1, b"")
+        await store.commit(Commit(quarantined=[kept], outbox=[dead]))
         for (method, _), (path, body, told) in CHANGES.items():
             before = len(await store.acts(ActQuery()))
             answer = await served.send(path, body, method=method.upper())

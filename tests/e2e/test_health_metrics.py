@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from actors.breakers import BreakerState, Standing
+from actors.budgets import Prices, Purse
 from adapters.gateway import health, metrics
 from adapters.telemetry.metrics import LoopLag
-from tests.e2e.reading_host import Served, serve
+from tests.e2e.reading_host import NOW, ScriptedOutbox, Served, serve
 
 
 @pytest.fixture
@@ -115,3 +118,24 @@ async def test_loop_lag_is_measured_and_gone_when_stopped() -> None:
     assert found["nextbeat_loop_lag_max_seconds"] > 0
     lag.stop()
     assert "nextbeat" not in generate_latest(registry).decode()
+
+
+async def test_a_provider_that_is_down_is_named_and_the_shard_is_ready_all_the_same(
+    served: Served,
+) -> None:
+    outbox = cast("ScriptedOutbox", served.runtime.outbox)
+    outbox.told = [Standing("sms", "twilio", BreakerState.OPEN, "config", NOW)]
+    outbox.counts = {("sms", "retried"): 2}
+    outbox.tried = [("sms", "twilio", "config", 3)]
+    outbox.purse = Purse(Prices({"sms": 350_000}, {"sms": 2_000_000}, 9_000_000))
+    outbox.purse.pay("sms", NOW)
+    ready = await served.get("/readyz", 200)
+    assert ready["providers"] == ["sms: twilio is open (config)"]
+    found = await samples(served)
+    assert found["nextbeat_provider_down{cause=config,channel=sms,provider=twilio}"] == 1
+    assert found["nextbeat_messages_total{channel=sms,outcome=retried}"] == 2
+    tried = "nextbeat_provider_attempts_total{channel=sms,outcome=config,provider=twilio}"
+    assert found[tried] == 3
+    assert found["nextbeat_spent_today{channel=sms}"] == 0.35
+    assert found["nextbeat_budget{channel=sms}"] == 2
+    assert found["nextbeat_budget{channel=all}"] == 9

@@ -14,7 +14,7 @@ from tests.e2e.reading_host import ScriptedRuntime, serve
 METHODS = {"get", "put", "post", "delete"}
 MOUNTED_BY_THE_APPLICATION = (
     *("/v1/inbox/", "/inbox.js", "/v1/ussd/", "/v1/desk/"),
-    *("/v1/unsubscribe/", "/c/", "/p/"),
+    *("/v1/unsubscribe/", "/v1/receipts/", "/c/", "/p/"),
 )
 
 
@@ -43,7 +43,7 @@ def mounted() -> set[tuple[str, str]]:
 def test_what_is_mounted_is_described_and_what_is_described_is_mounted() -> None:
     elsewhere = {one for one in described() if one[1].startswith(MOUNTED_BY_THE_APPLICATION)}
     assert described() - elsewhere == mounted()
-    assert len(elsewhere) == 15
+    assert len(elsewhere) == 17
 
 
 def test_every_reference_leads_somewhere() -> None:

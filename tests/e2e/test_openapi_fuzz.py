@@ -98,7 +98,7 @@ def url() -> Iterator[str]:
 
 # Answers that do not end are not for a client that reads to the end.
 ENDLESS = ("/v1/stream", "/v1/decisions/feed")
-NO_FUZZING = (*ENDLESS, "/v1/inbox/", "/v1/unsubscribe/", "/c/", "/p/")
+NO_FUZZING = (*ENDLESS, "/v1/inbox/", "/v1/unsubscribe/", "/v1/receipts/", "/c/", "/p/")
 # These are the same handlers as those of the long names.
 SHORT_NAMES = {"/v1/b", "/v1/import", "/beacon/v1/batch", *(f"/v1/{kind}" for kind in "itpsga")}
 INSISTED_ON = (

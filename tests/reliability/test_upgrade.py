@@ -122,7 +122,9 @@ async def test_who_was_in_a_journey_before_the_table_of_stays_is_in_it_after_the
     with closing(sqlite3.connect(folder / FILE_NAME)) as connection:
         connection.executescript(
             "DROP TABLE stays; DELETE FROM meta WHERE name = 'stays_filled';"
-            "PRAGMA user_version = 8;"
+            "DROP TABLE spending; DROP INDEX outbox_by_provider; DROP INDEX outbox_dead;"
+            "ALTER TABLE outbox DROP COLUMN code; ALTER TABLE outbox DROP COLUMN provider;"
+            "ALTER TABLE outbox DROP COLUMN provider_id; PRAGMA user_version = 8;"
         )
     again = await Shard(SqliteStore(folder), clock=shard.clock).start()
     assert await again.store.stays("later", ("", 0), 100) == rows

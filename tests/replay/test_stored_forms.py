@@ -32,6 +32,7 @@ from engine.events import (
     Rebirth,
     Receipt,
     ReceiptStatus,
+    Redeliver,
     Refused,
     Restored,
     Review,
@@ -45,6 +46,7 @@ from engine.ledger import Slot, Tally
 from engine.measures.affinity import Affinity
 from engine.measures.distinct import Distinct, Firsts
 from engine.measures.engaged import Engaged
+from engine.measures.reach import Reach
 from engine.measures.series import MILLION, Series, add
 from engine.measures.summary import Summary
 from engine.origins import Origin
@@ -69,6 +71,8 @@ from engine.records import (
     Gathered,
     Migrated,
     Moved,
+    Overtaken,
+    ReachNoted,
     ReceiptNoted,
     Record,
     Remembered,
@@ -129,6 +133,17 @@ _KEYED = Instance(
 _BRANCH = Instance(4, "recovery", "v1", AT, 5, key="c1", since_at=AT - 7, parent=3)
 
 
+_CALLED = Called(
+    3, "recovery", "quote", "c_1", "POST", "https://crm.example/quote", {"X-Team": "growth"},
+    '{"customer":"u1"}', AT, 10_000, {"Authorization": "CRM_TOKEN"}, "CRM_SECRET",
+    takes_answer=True, allow_private=True, refused="the body is too long",
+)  # fmt: skip
+_FOLLOW_UP = Decided(
+    "d_3", AT, "receipt", "r-2", "recovery", 4, "first", "cart", "promo", Outcome.DROP,
+    Reason.TOO_COSTLY, "sms", None, (), "sha256:0", 6, AT - 5, None, "sms", (), 1, follows=4,
+)  # fmt: skip
+
+
 def _series() -> Series:
     series = Series()
     add(series, AT - 9, edge_at=0)
@@ -170,6 +185,10 @@ VALUES: dict[str, msgspec.Struct] = {
         source="esp",
         is_history=True,
     ),
+    "receipt-failed": Receipt(
+        "r-2", "u1", "m_1", ReceiptStatus.FAILED, AT, AT + 7, "131026", failure="not_there"
+    ),
+    "redeliver": Redeliver("m_1", AT),
     "answered": Answered("c_1", "u1", 200, AT, {"price": 3.5, "tags": ["x"]}, "too_large"),
     "tick": Tick(9, AT),
     "linked": Linked(
@@ -239,29 +258,14 @@ VALUES: dict[str, msgspec.Struct] = {
         event={"price": 80},
         vars={"offer": "gold"},
     ),
+    "decided-follows": _FOLLOW_UP,
     "gathered": Gathered("0f3a", Shape.AFFINITY, AT, "shoes", 86_400_000, 2.5),
     "counted": Counted("Order Completed", AT, 86_400_000, {"revenue": 12.5}),
     "suppressed": Suppressed("just_bought", AT),
     "entered": Entered(3, "recovery", "v1", AT, {"price": 80}, "Product Added", 1),
     "entered-keyed": Entered(3, "recovery", "v1", AT, {}, "Product Added", 1, "c1", AT - 7),
     "entered-counted": Entered(3, "recovery", "v1", AT, {}, "Go", 1, "c1", AT - 7, 9),
-    "called": Called(
-        3,
-        "recovery",
-        "quote",
-        "c_1",
-        "POST",
-        "https://crm.example/quote",
-        {"X-Team": "growth"},
-        '{"customer":"u1"}',
-        AT,
-        10_000,
-        {"Authorization": "CRM_TOKEN"},
-        "CRM_SECRET",
-        takes_answer=True,
-        allow_private=True,
-        refused="the body is too long",
-    ),
+    "called": _CALLED,
     "call-recalled": CallRecalled("c_1"),
     "call": Call(
         "c_1",
@@ -282,6 +286,7 @@ VALUES: dict[str, msgspec.Struct] = {
     "moved": Moved(3, 2),
     "migrated": Migrated(3, "v2", 1),
     "exited": Exited(3, "recovery", "goal_met", AT, converted=True),
+    "exited-out": Exited(3, "recovery", "no_interest", AT, taken_out=True),
     "branched": Branched(4, 3, 5, AT),
     "branch-ended": BranchEnded(4),
     "remembered": Remembered(3, "offer", {"a": [1, None]}),
@@ -291,6 +296,8 @@ VALUES: dict[str, msgspec.Struct] = {
     "wake-set": WakeSet(9, AT, "proposal", 4),
     "wake-cleared": WakeCleared(9, AT),
     "receipt-noted": ReceiptNoted("m_1", "failed", AT, "550", released=True, hour=9),
+    "reach-noted": ReachNoted("whatsapp", "+27821234567", "not_there", "131026", AT, AT + 9),
+    "overtaken": Overtaken("m_1"),
     "session-began": SessionBegan(AT, "Seen", ORIGIN),
     "consent-noted": ConsentNoted(_SAID),
     "segment-entered": SegmentEntered("vip", AT, reviewed=True),
@@ -386,6 +393,21 @@ VALUES: dict[str, msgspec.Struct] = {
         agenda_at=AT + 80,
         agenda_zone="Asia/Kathmandu",
         agenda_from=AT + 75,
+    ),
+    "profile-followed": Profile(
+        "u5",
+        sends={
+            "m_1": replace(
+                _SENT, address="a@example.com", watch_timer=9, watch_at=AT + 9, out_at=AT + 1
+            ),
+            "m_2": replace(_SENT, message_id="m_2", follows=4, is_left=True),
+        },
+        pending={5: replace(_PENDING, follows=4)},
+        reach={
+            "email/00f1": Reach(AT, "unreachable", "452", 0, (AT - 9, AT), 0),
+            "whatsapp/00f2": Reach(AT, "not_there", "131026", AT + 9, (), 2),
+            "sms/00f2": Reach(AT, "address_dead", "21211", None),
+        },
     ),
     "profile-calling": Profile("u4", instances={3: replace(_KEYED, call="c_1")}, call_count=7),
 }

@@ -32,11 +32,12 @@ import engine.proposals
 from actors.commits import Batch, Committer
 from actors.customer import Customer, Move
 from actors.directory import Directory
+from actors.endings import OutboxState
 from actors.intake import Intake
 from actors.members import Members
 from actors.memory import MemoryStore
 from actors.merges import Conclusion
-from actors.outbox import Outbox, OutboxState
+from actors.outbox import Outbox
 from actors.ports import Store, Temporary
 from actors.rows import Commit, Entry, OutboxRow, SnapshotRow, StoreState
 from actors.runtime import Runtime

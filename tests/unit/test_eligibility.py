@@ -8,10 +8,12 @@ import pytest
 from engine.eligibility import assess, next_eligible
 from engine.events import ConsentStatement, ConsentStatus
 from engine.instants import DAY_MS, HOUR_MS, format_instant, parse_instant
+from engine.measures.reach import Reach
 from engine.profile import Profile
 from engine.program.compile import compile_source
 from engine.program.program import Program
 from engine.reasons import Outcome, Reason
+from engine.traits.reach import reach_key
 from tests.cases import customer, slot, workspace
 from tests.stories import Story, at
 
@@ -276,3 +278,12 @@ def test_a_channel_that_cannot_carry_it_has_no_instant() -> None:
     )
     assert solved(profile, DAYTIME, NOON) == ("never", ["consent"])
     assert solved(Profile("u1"), DAYTIME, NOON) == ("never", ["reachable"])
+
+
+def test_an_address_that_is_given_up_for_a_time_is_open_after_it() -> None:
+    profile = customer()
+    profile.reach = {reach_key("email", "a@example.com"): Reach(0, "not_there", "", NOON + DAY_MS)}
+    program = workspace(kind={"channels": ["email"]})
+    answer = assess(profile, program, program.messages["a"], NOON)
+    assert (answer.outcome, answer.reason) == ("drop", "unreachable")
+    assert answer.channels[0].next_eligible == NOON + DAY_MS

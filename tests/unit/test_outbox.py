@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from actors.lanes import Pacing
-from actors.outbox import Outbox, back_off
+from actors.lanes import Pacing, back_off
+from actors.outbox import Outbox
 from actors.ports import Permanent, Temporary
 from actors.rows import OutboxChange
 from engine.effects import Send
@@ -153,7 +153,7 @@ async def test_a_taken_message_is_told_as_accepted_and_stored_as_sent() -> None:
     world.outbox.offer([a_send("m1")])
     await quiet()
     assert world.states("m1") == ["dispatching", "sent"]
-    assert world.changes[-1].detail == "provider-m1"
+    assert world.changes[-1].provider_id == "provider-m1"
     [receipt] = world.receipts
     assert receipt == Receipt(
         id="o:m1:accepted",

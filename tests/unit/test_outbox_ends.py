@@ -5,8 +5,9 @@ import asyncio
 import msgspec
 import pytest
 
+from actors.endings import OutboxState
 from actors.lanes import Pacing
-from actors.outbox import Outbox, OutboxState
+from actors.outbox import Outbox
 from actors.ports import Temporary
 from actors.rows import OutboxChange, OutboxRow
 from engine.effects import Send

@@ -181,7 +181,7 @@ async def test_a_service_message_goes_before_what_other_channels_have() -> None:
 
 
 async def test_each_attempt_counts_on_the_pace_of_the_workspace() -> None:
-    world = Outgoing(Pace(1), sms=Pacing(attempts=2))
+    world = Outgoing(Pace(1), sms=Pacing(attempts=2), is_backed=False)
     world.sms.fails = {"s0": [Temporary("no", retry_after_ms=500)]}
     world.outbox.offer([a_send("s0", channel="sms"), *sends("e", 2)])
     await world.clock.advance(MINUTE_MS)

@@ -234,3 +234,25 @@ def test_a_send_is_stored_as_it_is_sent() -> None:
         expires_at=None,
     )
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(send), type=Send) == send
+
+
+async def test_a_message_that_waits_for_another_try_stays_when_another_channel_takes_over() -> None:
+    fallback = {"unless": "delivered", "within": "2m"}
+    kind = {**WORKSPACE["message_types"]["promo"], "fallback": fallback}
+    program = compile_source(changed(WORKSPACE, message_types={"promo": kind}))
+    shard = await Shard(program=program).start()
+    await shard.submit(shard.known("u1"), shard.known("u2"))
+    shard.email.fail_next(Temporary("busy", retry_after_ms=600_000))
+    await shard.submit(shard.track("u1", "Buy"), shard.track("u2", "Buy"))
+    await settle()
+    await shard.submit(shard.receipt("u2", "offer", ReceiptStatus.DELIVERED))
+    await shard.advance(1_200_000)
+    assert shard.told() == [
+        "u1 offer send sent email",
+        "u2 offer send sent email",
+        "u1 offer send sent sms",
+    ]
+    assert await ended(shard) == {"offer email": ["failed"], "offer sms": ["accepted"]}
+    assert [send.customer for send in shard.email.taken] == ["u2"]
+    assert shard.runtime.outbox.depth() == 0
+    await shard.runtime.stop()

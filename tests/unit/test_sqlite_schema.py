@@ -46,7 +46,9 @@ def test_every_named_query_fits_the_tables(tmp_path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("name", ["tail", "timers", "outbox_open", "load", "resolve", "entries"])
+@pytest.mark.parametrize(
+    "name", ["tail", "timers", "outbox_open", "load", "resolve", "entries", "messages_by_provider"]
+)
 def test_no_query_on_the_way_of_an_event_reads_a_whole_table(tmp_path: Path, name: str) -> None:
     connection = connect_writer(tmp_path)
     parameters = [0] * sum(f"?{n}" in query(name) for n in range(1, 9))

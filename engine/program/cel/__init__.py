@@ -16,8 +16,8 @@ What there is
 - Names: `event.<property>`, `event_name`, `profile.<trait>`, `context.<field>`, `scores.<name>`
   and `now`.
 - The customer's past: `count(event, window)`, `sum(event, property, window)`, `last(event)`,
-  `since(event)`, `in_segment(name)`, `engagement(channel, status, window)`; names and windows are
-  written out in quotes, because they decide how much of the past is kept.
+  `since(event)`, `in_segment(name)`, `engagement(channel, status, window)`, `reachable(channel)`;
+  names and windows are written out in quotes, because they decide how much of the past is kept.
 - Not there: unsigned integers, bytes, messages, types as values, maps with keys that are not texts,
   times inside lists and maps. Each is an error that says so.
 

@@ -36,7 +36,8 @@ EVERYTHING = "*"  # stands for all traits or fields, where a condition goes thro
 
 _HISTORY = frozenset({"count", "sum", "last", "since"})
 _NO_TRAITS: Mapping[str, Kind] = {}
-_PAST = _HISTORY | {"in_segment", "engagement"}
+_OF_CHANNELS = ("engagement", "reachable")
+_PAST = _HISTORY | {"in_segment", *_OF_CHANNELS}
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -84,7 +85,7 @@ def _compile(source: str, typed: Typed) -> Compiled:
     evaluate = test if typed.kind is Kind.BOOL else build(write_export(typed))
     calls = list(calls_of(typed))
     segments = (str(args[0]) for name, args in calls if name == "in_segment")
-    channels = (str(args[0]) for name, args in calls if name == "engagement")
+    channels = (str(args[0]) for name, args in calls if name in _OF_CHANNELS)
     history = (_look_back(args) for name, args in calls if name in _HISTORY)
     return Compiled(
         condition=Condition(source, test, evaluate),

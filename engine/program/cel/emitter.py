@@ -38,7 +38,7 @@ _HELPER_ORDER = {
     ">=": "less_equal({1}, {0})",
 }
 _EXPORTS = {Kind.TIMESTAMP: "export_instant", Kind.DURATION: "export_duration"}
-_HISTORY = frozenset({"count", "sum", "in_segment", "engagement"})
+_HISTORY = frozenset({"count", "sum", "in_segment", "engagement", "reachable"})
 _HISTORY_OPTIONAL = frozenset({"last", "since"})
 
 # Everything a compiled condition may call; there are no builtins beside it.

@@ -21,7 +21,7 @@ from engine.program.cel.parser import parse
 from engine.program.scope import Scope
 
 _LOGIC = frozenset({"&&", "||", "!", "?:"})
-_PAST = frozenset({"count", "sum", "last", "since", "in_segment", "engagement"})
+_PAST = frozenset({"count", "sum", "last", "since", "in_segment", "engagement", "reachable"})
 _CACHE_MAX = 256
 _SHOWN_MAX = 80
 

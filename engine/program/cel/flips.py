@@ -35,7 +35,7 @@ _Value = Callable[[Scope], object]
 
 _NOW = "s.present()"
 _QUARTER_MS = 15 * MINUTE_MS  # clocks are set forward and back at full quarters
-_MOVING = frozenset({"count", "sum", "engagement", "since"})
+_MOVING = frozenset({"count", "sum", "engagement", "since", "reachable"})
 _COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _WINDOWED = frozenset({"count", "sum", "engagement"})
@@ -262,6 +262,9 @@ def _watches(node: Typed) -> Iterator[Watch]:
         if node.name in _WINDOWED:
             yield _window_watch(node)
             return
+        if node.name == "reachable":
+            yield _reach_watch(_text(node.args[0]))
+            return
         if node.name in ("date_part", "duration_part") and _is_closed(node):
             drift = _drift(node.args[0])
             if drift in (0, 1):
@@ -292,6 +295,16 @@ def _window_watch(node: Operation) -> Watch:
             return NEVER_AT
         at = read(history.recent, window_ms, scope.now).changes_at
         return NEVER_AT if at is None else at
+
+    return watch
+
+
+def _reach_watch(channel: str) -> Watch:
+    """Watch for an address that is given up for a time."""
+
+    def watch(scope: Scope) -> int:
+        until = scope.reach(channel)[1]
+        return NEVER_AT if until is None else until
 
     return watch
 

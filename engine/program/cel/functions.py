@@ -331,6 +331,12 @@ def _engagement(check: CallCheck) -> Typed:
     return check.operation("engagement", Kind.INT, args, partial=False)
 
 
+def _reachable(check: CallCheck) -> Typed:
+    check.arity(1, form='reachable("whatsapp")')
+    args = (check.text(0, "the channel"),)
+    return check.operation("reachable", Kind.BOOL, args, partial=False)
+
+
 _FUNCTIONS: dict[str, Callable[[CallCheck], Typed]] = {
     "size": _size,
     "matches": _matches,
@@ -345,6 +351,7 @@ _FUNCTIONS: dict[str, Callable[[CallCheck], Typed]] = {
     "since": _since,
     "in_segment": _in_segment,
     "engagement": _engagement,
+    "reachable": _reachable,
 }
 _METHODS: dict[str, Callable[[CallCheck], Typed]] = {
     "size": _size,

@@ -120,7 +120,12 @@ RECEIPT = {"type": "receipt", "message": "m_1", "status": "failed"}
 
 
 def test_a_receipt_says_what_became_of_a_message() -> None:
-    said = RECEIPT | {"code": 30005, "permanent": True, "timestamp": "2026-03-02T11:00:00Z"}
+    said = RECEIPT | {
+        "code": 30005,
+        "permanent": True,
+        "failure": "content",
+        "timestamp": "2026-03-02T11:00:00Z",
+    }
     assert take(said) == Receipt(
         "m1",
         "u1",
@@ -131,6 +136,7 @@ def test_a_receipt_says_what_became_of_a_message() -> None:
         code="30005",
         permanent=True,
         source="segment",
+        failure="content",
     )
 
 
@@ -152,6 +158,8 @@ def test_a_receipt_without_an_id_gets_one_from_its_content() -> None:
         ({"status": "in_doubt"}, ("bad_receipt", "status")),
         ({"permanent": "yes"}, ("bad_receipt", "permanent")),
         ({"code": {"a": 1}}, ("bad_receipt", "code")),
+        ({"failure": "broken"}, ("bad_receipt", "failure")),
+        ({"failure": ["content"]}, ("bad_receipt", "failure")),
         ({"timestamp": "soon"}, ("bad_timestamp", "timestamp")),
     ],
 )

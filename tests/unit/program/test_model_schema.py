@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from engine.program.model import UNAVAILABLE, WorkspaceSpec
+from engine.program.model import WorkspaceSpec
 from engine.program.plain import dict_or_none, list_or_none
 from engine.program.schema import workspace_schema
 
@@ -69,13 +69,6 @@ def test_absence_is_not_offered_as_a_default() -> None:
     assert all(
         one.get("default") not in ("", [], {}) for one in walk(workspace_schema()) if "type" in one
     )
-
-
-def test_what_is_not_available_is_not_in_the_schema() -> None:
-    definitions = workspace_schema()["$defs"]
-    for struct, keys in UNAVAILABLE.items():
-        properties = definitions[struct.__name__.removesuffix("Spec")]["properties"]
-        assert not set(keys) & properties.keys()
 
 
 def test_the_model_itself_refuses_unknown_keys() -> None:

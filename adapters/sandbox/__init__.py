@@ -1,0 +1,1 @@
+"""Local stand-ins for providers, over real HTTP and SMTP, to try things out and to test."""
