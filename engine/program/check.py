@@ -12,7 +12,7 @@ from msgspec import UNSET
 from engine.localtime import zone
 from engine.program.catalogue import check_catalogue
 from engine.program.consentcheck import check_centre, check_double_opt_in, check_registries
-from engine.program.contentcheck import check_contents
+from engine.program.contentcheck import check_contents, check_fields, walk_contents
 from engine.program.entrycheck import check_entries
 from engine.program.faults import Faults, quote, suggest
 from engine.program.flow import check_flow
@@ -194,14 +194,10 @@ def _check_message(
 ) -> None:
     path: Path = ("messages", name)
     names.check("message_types", message.type, (*path, "type"))
-    for channel, fields in message.content.items():
-        where: Path = (*path, "content", channel)
-        _check_content(channel, fields, where, names, faults)
-        if not fields and not faults.touches(where):
-            faults.add(where, "this content is empty", "give it a body")
-    for locale, content in message.locales.items():
-        for channel, fields in content.items():
-            _check_content(channel, fields, (*path, "locales", locale, channel), names, faults)
+    for where, channel, fields in walk_contents(message):
+        if channel != DEFAULT_CONTENT:
+            names.check("channels", channel, (*path, *where), at_key=True)
+        check_fields(fields, (*path, *where), faults)
     kind = spec.message_types.get(message.type)
     if kind is None or DEFAULT_CONTENT in message.content:
         return
@@ -213,17 +209,6 @@ def _check_message(
     if not any(channel in message.content for channel in kind.channels):
         problem = f"there is no content for any channel of its type: {_list(kind.channels)}"
         faults.add((*path, "content"), problem, f"add {kind.channels[0]!r} or 'default' to it")
-
-
-def _check_content(
-    channel: str, fields: Mapping[str, object], path: Path, names: Names, faults: Faults
-) -> None:
-    if channel != DEFAULT_CONTENT:
-        names.check("channels", channel, path, at_key=True)
-    for field, text in fields.items():
-        if not isinstance(text, str):
-            problem = "a text in a file needs the workspace's folder"
-            faults.add((*path, field), problem, "load the workspace from its folder")
 
 
 def _check_assigned(values: Iterable[str], path: Path, spec: WorkspaceSpec, faults: Faults) -> None:

@@ -1,6 +1,7 @@
 """Whether what messages say can be said: locales there are, texts that fit their channels.
 
-`check_contents` is called by `check`, `doubt_contents` by `doubts`, `content_stamps` by `compile`.
+`check_contents` and `check_fields` are called by `check`, `doubt_contents` by `doubts`,
+`content_stamps` by `compile`.
 What a text is made of before anybody is known, outside of all its tags, is in it for everybody: so
 much is certain when the workspace is loaded. The rest is checked when a message is rendered.
 """
@@ -40,7 +41,7 @@ def content_stamps(spec: WorkspaceSpec) -> list[str]:
     texts = [
         (field, text)
         for message in spec.messages.values()
-        for _, _, fields in _walk(message)
+        for _, _, fields in walk_contents(message)
         for field, text in fields.items()
         if isinstance(text, str)
     ]
@@ -63,13 +64,29 @@ def check_contents(spec: WorkspaceSpec, faults: Faults) -> None:
         _check_locales(message, (*path, "locales"), faults)
         kind = spec.message_types.get(message.type)
         served = kind.channels if kind is not None else ()
-        for where, channel, fields in _walk(message):
-            _check_fields(fields, (*path, *where, channel), faults)
+        for where, channel, fields in walk_contents(message):
             if channel in spec.channels and spec.channels[channel].reply_window is not UNSET:
-                _check_template(message, channel, fields, (*path, *where, channel), faults)
+                _check_template(message, channel, fields, (*path, *where), faults)
             names = served if channel == DEFAULT_CONTENT else (channel,)
             for limit in (limits[served_by] for served_by in names if served_by in limits):
-                _check_size(fields, limit, (*path, *where, channel), faults)
+                _check_size(fields, limit, (*path, *where), faults)
+
+
+def check_fields(fields: Fields, path: Path, faults: Faults) -> None:
+    """Note what is wrong with the fields of one content, whatever is in them."""
+    if not fields and not faults.touches(path):
+        faults.add(path, "this content is empty", "give it a body")
+    for field, text in fields.items():
+        if not isinstance(text, str):
+            problem = "a text in a file needs the workspace's folder"
+            faults.add((*path, field), problem, "load the workspace from its folder")
+    if MJML in fields and HTML_FIELD in fields:
+        problem = "`mjml` becomes the `html`, and there is one already"
+        faults.add((*path, MJML), problem, "leave one of them out", at_key=True)
+    if TRACKING in fields:
+        problem = "`tracking` is no field of a content"
+        hint = "write `tracking:` in the channel or the message type"
+        faults.add((*path, TRACKING), problem, hint, at_key=True)
 
 
 def _check_limits(medium: Medium, limits: LimitsSpec, path: Path, faults: Faults) -> None:
@@ -83,13 +100,13 @@ def _check_limits(medium: Medium, limits: LimitsSpec, path: Path, faults: Faults
             faults.add((*path, name), problem, "limit its `body`, `subject` or `title`")
 
 
-def _walk(message: MessageSpec) -> Iterator[tuple[Path, str, Fields]]:
+def walk_contents(message: MessageSpec) -> Iterator[tuple[Path, str, Fields]]:
     """Give every content of a message: where it is, for which channel, and its fields."""
     written: list[tuple[Path, ContentSpec]] = [(("content",), message.content)]
     written += [(("locales", locale), content) for locale, content in message.locales.items()]
     for where, content in written:
         for channel, fields in content.items():
-            yield where, channel, fields
+            yield (*where, channel), channel, fields
 
 
 def _check_locales(message: MessageSpec, path: Path, faults: Faults) -> None:
@@ -104,21 +121,17 @@ def _check_locales(message: MessageSpec, path: Path, faults: Faults) -> None:
             seen[locale] = written
         if not content and not faults.touches(where):
             faults.add(where, "there is nothing in this locale", "give it a channel", at_key=True)
-        for channel, fields in content.items():
-            _check_place(channel, fields, message, (*where, channel), faults)
+        for channel in content:
+            _check_place(channel, message, (*where, channel), faults)
 
 
-def _check_place(
-    channel: str, fields: Fields, message: MessageSpec, path: Path, faults: Faults
-) -> None:
+def _check_place(channel: str, message: MessageSpec, path: Path, faults: Faults) -> None:
     """Refuse what would be said in one language only: nobody else could be told on that channel."""
     known = DEFAULT_CONTENT in (channel, *message.content) or channel in message.content
     if not known and not faults.touches((*path[:2], "content")):
         problem = f"`content` has nothing for {quote(channel)}, and serves every other language"
         hint = f"add {channel!r} or 'default' to it"
         faults.add(path, problem, hint, at_key=True)
-    if not fields and not faults.touches(path):
-        faults.add(path, "this content is empty", "give it a body")
 
 
 def _check_template(
@@ -141,16 +154,6 @@ def _check_locale(written: str, path: Path, faults: Faults, *, at_key: bool = Fa
         problem, _, hint = str(error).partition(": ")
         faults.add(path, problem, hint, at_key=at_key)
         return ""
-
-
-def _check_fields(fields: Fields, path: Path, faults: Faults) -> None:
-    if MJML in fields and HTML_FIELD in fields:
-        problem = "`mjml` becomes the `html`, and there is one already"
-        faults.add((*path, MJML), problem, "leave one of them out", at_key=True)
-    if TRACKING in fields:
-        problem = "`tracking` is no field of a content"
-        hint = "write `tracking:` in the channel or the message type"
-        faults.add((*path, TRACKING), problem, hint, at_key=True)
 
 
 def _check_size(fields: Fields, limits: Limits, path: Path, faults: Faults) -> None:
@@ -191,14 +194,14 @@ def doubt_contents(spec: WorkspaceSpec, doubts: Faults) -> None:
         path: Path = ("messages", name)
         served = spec.message_types[message.type].channels
         _doubt_locales(message, served, path, doubts)
-        for where, channel, fields in _walk(message):
+        for where, channel, fields in walk_contents(message):
             names: Iterable[str] = served if channel == DEFAULT_CONTENT else (channel,)
             if any(one in sms for one in names):
-                _doubt_alphabet(fields, (*path, *where, channel, "body"), doubts)
-            locale = str(where[-1]) if len(where) > 1 else spec.defaults.locale
+                _doubt_alphabet(fields, (*path, *where, "body"), doubts)
+            locale = str(where[1]) if where[0] == "locales" else spec.defaults.locale
             for field, text in fields.items():
                 if isinstance(text, str) and is_local(text):
-                    _doubt_language(text, locale, (*path, *where, channel, field), doubts)
+                    _doubt_language(text, locale, (*path, *where, field), doubts)
     for name in sms:
         if spec.channels[name].tracking.clicks is True:
             problem = "a link that is tracked takes more than a hundred characters of an SMS"

@@ -120,13 +120,6 @@ class Suppression(msgspec.Struct, frozen=True):
     rule: str
 
 
-class Backup(msgspec.Struct, frozen=True):
-    """The provider that steps in where a channel's own does not take messages."""
-
-    adapter: str
-    settings: Mapping[str, Any]
-
-
 class Tracking(msgspec.Struct, frozen=True):
     """Whether it is noticed that a message is opened, and its links followed.
 
@@ -139,6 +132,13 @@ class Tracking(msgspec.Struct, frozen=True):
 
 
 UNTRACKED = Tracking()
+
+
+class Backup(msgspec.Struct, frozen=True):
+    """The provider that steps in where a channel's own does not take messages."""
+
+    adapter: str
+    settings: Mapping[str, Any]
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -160,13 +160,13 @@ class Channel(msgspec.Struct, frozen=True):
     settings: Mapping[str, Any]
     reply_ms: int | None = None  # how long after the customer wrote free-form content may go
     reply_event: str = ""
+    limits: Limits = NO_LIMITS
+    tracking: Tracking = UNTRACKED
     unreachable_ms: int = UNREACHABLE_MS_DEFAULT  # how long who is not there is not tried again
     engagement: float = 0.1  # the share of messages engaged with, of customers we know nothing of
     latency_ms: int | None = None  # how long a message takes to be seen
     backup: Backup | None = None
     budget: float | None = None  # what a day's messages may cost
-    limits: Limits = NO_LIMITS
-    tracking: Tracking = UNTRACKED
 
 
 class Fallback(msgspec.Struct, frozen=True):

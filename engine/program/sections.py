@@ -98,13 +98,13 @@ def compile_channel(name: str, spec: ChannelSpec, leaves: Leaves) -> Channel:
         settings=spec.settings,
         reply_ms=leaves.duration_or_none(spec.reply_window, (*path, "reply_window")),
         reply_event=spec.reply_event,
+        limits=compile_limits(find_medium(name, spec), spec.limits),
+        tracking=_compile_tracking(spec.tracking),
         unreachable_ms=leaves.duration(spec.unreachable, (*path, "unreachable")),
         engagement=spec.engagement,
         latency_ms=leaves.duration_or_none(spec.latency, (*path, "latency")),
         backup=None if spec.backup is UNSET else Backup(spec.backup.adapter, spec.backup.settings),
         budget=None if spec.budget is UNSET else spec.budget,
-        limits=compile_limits(find_medium(name, spec), spec.limits),
-        tracking=_compile_tracking(spec.tracking),
     )
 
 
@@ -141,12 +141,12 @@ def compile_type(
         window=hours,
         caps=_compile_caps(spec.caps, (*path, "caps"), leaves),
         release=policies.release.policy if spec.release is UNSET else spec.release,
+        tracking=_compile_tracking(spec.tracking),
         fallbacks=_compile_fallbacks(spec, (*path, "fallback"), leaves),
         follow_up=spec.follow_up,
         max_cost=None if spec.max_cost is UNSET else spec.max_cost,
         chooses_best=spec.choose == "best",
         is_urgent=spec.urgent,
-        tracking=_compile_tracking(spec.tracking),
     )
 
 
@@ -191,12 +191,6 @@ def compile_message(
     return Message(name, kind, content, spec.value, priority, enrich, tells_event, locales)
 
 
-def _tells_event(content: Mapping[str, Mapping[str, Template]]) -> bool:
-    """Say whether some text shows what a journey began with: such a word in it is enough."""
-    texts = [one.source for fields in content.values() for one in fields.values()]
-    return any(word in text for text in texts for word in _OF_JOURNEY)
-
-
 def _compile_content(
     spec: ContentSpec, path: Path, leaves: Leaves
 ) -> dict[str, dict[str, Template]]:
@@ -209,6 +203,13 @@ def _compile_content(
         }
         for channel, fields in spec.items()
     }
+
+
+def _tells_event(content: Mapping[str, Mapping[str, Template]]) -> bool:
+    """Say whether some text shows what a journey began with: such a word in it is enough."""
+    templates = [one for fields in content.values() for one in fields.values()]
+    # What is local may ask for the currency, which is the event's.
+    return any(one.is_local or any(map(one.source.__contains__, _OF_JOURNEY)) for one in templates)
 
 
 def _priority(spec: MessageSpec, kind: MessageTypeSpec) -> int:
