@@ -151,6 +151,17 @@ def test_amounts_have_the_currency_of_the_event_else_the_workspaces() -> None:
     assert said(program, "email", {"total": 5}, locale="zu")["body"] == "R5,00"  # the text's locale
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [("Hi", False), ("{{ event.x }}", True), ("{{ profile.total | money }}", True)],
+)
+def test_an_event_is_kept_for_another_channel_whose_text_may_ask_for_its_currency(
+    body: str, *, expected: bool
+) -> None:
+    message = {"content": {"default": {"body": "Hi"}}, "locales": {"zu": {"sms": {"body": body}}}}
+    assert compile_source(shop(message)).messages["a"].tells_event is expected
+
+
 def story(message: dict[str, Any], **changes: Any) -> Story:
     return Story(shop(message, **changes)).identify("07:00", phone="+27821234567", locale="zu-ZA")
 
