@@ -8,7 +8,7 @@ import pkgutil
 import sys
 
 # These need an optional extra; they say so themselves when it is missing.
-EXTRA = ("adapters.demo",)
+EXTRA = ("adapters.demo", "adapters.sandbox.mail", "adapters.sandbox.server")
 
 
 def main() -> int:
