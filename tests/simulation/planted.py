@@ -21,6 +21,7 @@ import pytest
 import actors.carrier
 import actors.merges
 import actors.recovery
+import engine.choice.ways
 import engine.decide
 import engine.evolve
 import engine.gates.caps
@@ -333,7 +334,7 @@ def withdrawal_spares_what_a_crash_left(patch: Patch) -> None:
 @planted
 def deferrals_survive_a_withdrawal(patch: Patch) -> None:
     patch.setattr(engine.decide, "_recheck_consent", _nothing)
-    patch.setattr(engine.proposals, "check_consent", _nothing)
+    patch.setattr(engine.choice.ways, "check_consent", _nothing)
     patch.setattr("engine.choice.channel.check_consent", _nothing)
 
 
@@ -396,7 +397,7 @@ def window_closed_at_the_wrong_end(patch: Patch) -> None:
 
 @planted
 def eligible_a_millisecond_early(patch: Patch) -> None:
-    real: Callable[[Case, int], Timing] = _real(engine.proposals, "next_eligible")
+    real: Callable[[Case, int], Timing] = _real(engine.choice.ways, "next_eligible")
 
     def next_eligible(case: Case, now: int) -> Timing:
         timing = real(case, now)
@@ -404,7 +405,7 @@ def eligible_a_millisecond_early(patch: Patch) -> None:
             return timing
         return msgspec.structs.replace(timing, at=timing.at - 1)
 
-    patch.setattr(engine.proposals, "next_eligible", next_eligible)
+    patch.setattr(engine.choice.ways, "next_eligible", next_eligible)
 
 
 @planted
@@ -413,7 +414,7 @@ def deferrals_sent_without_deciding_again(patch: Patch) -> None:
 
     def decide_again(turn: Turn, pending: Pending, *, unless_same: bool = False) -> None:
         with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(engine.proposals, "next_eligible", lambda _case, now: Timing(now))
+            inner.setattr(engine.choice.ways, "next_eligible", lambda _case, now: Timing(now))
             real(turn, pending, unless_same=unless_same)
 
     patch.setattr(engine.journeys.releases, "decide_again", decide_again)
