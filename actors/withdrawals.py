@@ -2,7 +2,8 @@
 
 Called by `actors.runtime` when a commit that narrowed consent is durable, and at start for the
 messages a stopped process left. A message is stopped when consent no longer allows it; where the
-profile can't be looked at, only service messages go on: rather silent than wrong.
+profile can't be looked at, only service messages go on: rather silent than wrong. At start those
+are stopped, too, that another channel has overtaken.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from engine.profile import Profile
 from engine.program.program import Program
 from engine.reasons import Reason
 from engine.records import ConsentNoted, Record
+from engine.traits.sends import find_overtaken
 
 
 def narrows_consent(given: Input, records: Sequence[Record]) -> bool:
@@ -56,16 +58,21 @@ class Withdrawals:
     async def recover(self, rows: Sequence[OutboxRow]) -> None:
         """Have the outbox take up what a stopped process left, without what is unwanted by now.
 
-        A withdrawal can be durable while the end of the message it stopped is not.
+        A withdrawal, or a decision for another channel, can be durable while the end of the message
+        it stopped is not.
         """
         names = list(dict.fromkeys(row.customer for row in rows))
         told: dict[str, Profile] = {}
+        overtaken: list[tuple[str, str]] = []
         for start in range(0, len(names), LOAD_MAX):
             recalled = await self._recall(names[start : start + LOAD_MAX])
             for name, profile in recalled.items():
                 # Only what consent is judged by: a hundred thousand whole profiles are too much.
                 told[name] = _judged(profile)
+                overtaken += [(name, message_id) for message_id in find_overtaken(profile)]
         self._outbox.recover(rows)
+        for name, message_id in overtaken:
+            self._outbox.withhold(name, message_id)
         for name, profile in told.items():
             self._stop(name, profile)
 

@@ -68,6 +68,17 @@ def sends_of(profile: Profile, proposal: int) -> Iterator[Sent]:
     return (one for one in reversed(profile.sends.values()) if one.proposal == proposal)
 
 
+def find_overtaken(profile: Profile) -> list[str]:
+    """Name the messages nothing was heard of whose proposals went on to other channels."""
+    latest: dict[int, int] = {}
+    for one in profile.sends.values():
+        latest[one.proposal] = max(latest.get(one.proposal, 0), one.attempt)
+    sends = profile.sends.values()
+    return [
+        one.message_id for one in sends if not one.statuses and one.attempt < latest[one.proposal]
+    ]
+
+
 def is_forgotten(profile: Profile, sent: Sent) -> bool:
     """Say whether what its journey began with is not kept with a message any more."""
     recent = islice(reversed(profile.sends), SENDS_EVENT_MAX)

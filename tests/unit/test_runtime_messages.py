@@ -31,6 +31,13 @@ def twice() -> Program:
     return compile_source(changed(WORKSPACE, message_types={"promo": promo}))
 
 
+def falls_back() -> Program:
+    """Give a workspace whose promotional messages go on where nothing is heard in time."""
+    fallback = {"unless": "delivered", "within": "2m"}
+    promo = {**WORKSPACE["message_types"]["promo"], "fallback": fallback}
+    return compile_source(changed(WORKSPACE, message_types={"promo": promo}))
+
+
 @pytest.mark.parametrize("program", [compile_source(WORKSPACE), twice()])
 async def test_a_withdrawal_in_the_same_commit_stops_a_message(program: Program) -> None:
     store = GatedStore()
@@ -237,10 +244,7 @@ def test_a_send_is_stored_as_it_is_sent() -> None:
 
 
 async def test_a_message_that_waits_for_another_try_stays_when_another_channel_takes_over() -> None:
-    fallback = {"unless": "delivered", "within": "2m"}
-    kind = {**WORKSPACE["message_types"]["promo"], "fallback": fallback}
-    program = compile_source(changed(WORKSPACE, message_types={"promo": kind}))
-    shard = await Shard(program=program).start()
+    shard = await Shard(program=falls_back()).start()
     await shard.submit(shard.known("u1"), shard.known("u2"))
     shard.email.fail_next(Temporary("busy", retry_after_ms=600_000))
     await shard.submit(shard.track("u1", "Buy"), shard.track("u2", "Buy"))
@@ -256,3 +260,25 @@ async def test_a_message_that_waits_for_another_try_stays_when_another_channel_t
     assert [send.customer for send in shard.email.taken] == ["u2"]
     assert shard.runtime.outbox.depth() == 0
     await shard.runtime.stop()
+
+
+async def test_a_message_that_was_overtaken_stays_though_the_process_died_of_it() -> None:
+    store = GatedStore()
+    shard = await Shard(store, program=falls_back()).start()
+    await shard.submit(shard.known("u1"))
+    shard.email.fail_next(Temporary("busy", retry_after_ms=600_000))
+    await shard.submit(shard.track("u1", "Buy"))
+    await settle()
+    store.hold()
+    await shard.advance(120_001)
+    store.release()
+    store.hold()
+    await settle()  # the other channel is durable; the end of what it overtook is not
+    assert [row.state for row in await store.outbox_open()] == ["queued", "queued"]
+    again = await shard.crash()
+    await again.advance(1_200_000)
+    assert sent_over(again.email) == []
+    assert sent_over(again.sms) == ["offer"]
+    assert await ended(again) == {"offer email": ["failed"], "offer sms": ["accepted"]}
+    assert await again.store.outbox_open() == []
+    await again.runtime.stop()
