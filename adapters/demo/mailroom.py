@@ -17,6 +17,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from actors.ports import Clock
 from adapters.demo.shoppers import GONE, Habit, Shopper
+from adapters.sandbox.mailserver import MailServer
 from engine.instants import MINUTE_MS
 
 _HOST = "127.0.0.1"
@@ -56,8 +57,7 @@ class Mailroom:
         }
         self._clock = clock
         self._gateway_url = gateway_url
-        self._server: asyncio.Server | None = None
-        self._guests: list[SMTP] = []
+        self._server = MailServer(self, "mail.example.com")
         self._waiting: dict[asyncio.Task[None], None] = {}
         self._reading: dict[asyncio.Task[None], None] = {}
         self._web: aiohttp.ClientSession | None = None
@@ -65,39 +65,26 @@ class Mailroom:
     @property
     def port(self) -> int:
         """The port the mail server listens on."""
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return self._server.port
 
     async def __aenter__(self) -> Self:
         """Listen."""
-        loop = asyncio.get_running_loop()
         self._web = aiohttp.ClientSession()
-        self._server = await loop.create_server(self._welcome, _HOST, 0)
+        await self._server.start(_HOST)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Send everybody home."""
         await self.stop_reading()
-        if self._server is not None:
-            self._server.close()
-        for guest in self._guests:
-            if isinstance(guest.transport, asyncio.WriteTransport):
-                guest.transport.abort()
+        await self._server.stop()
         if self._web is not None:
             await self._web.close()
-        await asyncio.sleep(0)  # aborted connections say goodbye in the loop's next round
 
     async def stop_reading(self) -> None:
         """Let nobody begin to read any more; who has begun finishes, and is counted."""
         for task in self._waiting:
             task.cancel()
         await asyncio.gather(*self._waiting, *self._reading, return_exceptions=True)
-
-    def _welcome(self) -> SMTP:
-        guest = SMTP(self, hostname="mail.example.com", enable_SMTPUTF8=True)
-        self._guests.append(guest)
-        return guest
 
     async def handle_RCPT(  # noqa: N802 - the server's name and arguments
         self,

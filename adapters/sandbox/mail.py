@@ -18,6 +18,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from adapters.sandbox.book import Draft, Message
 from adapters.sandbox.fates import Fate, Stage
+from adapters.sandbox.mailserver import MailServer
 from adapters.sandbox.office import Office
 from adapters.sandbox.standin import Answer, Callback
 
@@ -45,31 +46,22 @@ class MailStandIn:
         self._office = office
         self._host, self._wanted_port = host, port
         self._gateway_url = gateway_url
-        self._server: asyncio.Server | None = None
-        self._guests: list[SMTP] = []
+        self._server = MailServer(self, "sandbox.localhost")
         self._fates: WeakKeyDictionary[Envelope, dict[str, Fate]] = WeakKeyDictionary()
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return self._server.port
 
     async def __aenter__(self) -> Self:
         """Listen."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._welcome, self._host, self._wanted_port)
+        await self._server.start(self._host, self._wanted_port)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Send everybody home."""
-        if self._server is not None:
-            self._server.close()
-        for guest in self._guests:
-            if isinstance(guest.transport, asyncio.WriteTransport):
-                guest.transport.abort()
-        await asyncio.sleep(0)  # aborted connections say goodbye in the loop's next round
+        await self._server.stop()
 
     def tell(self, message: Message, stage: Stage, now: int) -> Sequence[Callback]:  # noqa: ARG002 - as all have it
         """Fetch the pictures of ours in what somebody reads."""
@@ -88,11 +80,6 @@ class MailStandIn:
         if not way_out.startswith(f"{self._gateway_url}/"):
             return None
         return Callback(way_out, _FORM, _ONE_CLICK)
-
-    def _welcome(self) -> SMTP:
-        guest = SMTP(self, hostname="sandbox.localhost", enable_SMTPUTF8=True)
-        self._guests.append(guest)
-        return guest
 
     async def handle_RCPT(  # noqa: N802 - the server's name and arguments
         self,
