@@ -386,7 +386,7 @@ def _decided_at(row: Any) -> int | None:  # noqa: ANN401 - a damaged row may hol
 
 
 def _sent_at(row: Any) -> int | None:  # noqa: ANN401 - a damaged row may hold anything
-    return decided_at(row[-1])
+    return decided_at(row.body if isinstance(row, OutboxRow) else row[-1])
 
 
 def _same_decision(expected: DecisionRow, row: tuple[Any, ...]) -> bool:

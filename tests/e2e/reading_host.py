@@ -32,6 +32,7 @@ from actors.rows import (
     DecisionRow,
     Entry,
     ErasureRow,
+    LetterQuery,
     MemberRow,
     OutboxRow,
     Page,
@@ -100,6 +101,9 @@ class ScriptedStore:
         return [row for row in newest if query.before is None or row.number < query.before][
             : query.limit
         ]
+
+    async def dead_letters(self, _query: LetterQuery) -> list[OutboxRow]:
+        return []
 
     async def messages(self, ids: Sequence[str]) -> list[OutboxRow]:
         return [self.sent[one] for one in ids if one in self.sent]
