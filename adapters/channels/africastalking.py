@@ -16,13 +16,13 @@ from datetime import datetime
 import msgspec
 
 from adapters.channels.adapter import Adapter, Workshop
-from adapters.channels.bodies import FORM, JSON, expect_field, read_answer, read_flat, write_form
+from adapters.channels.answers import read_answer
+from adapters.channels.bodies import FORM, JSON, expect_field, read_flat, write_form
 from adapters.channels.hooks import ForgedError, HookKind, HookRequest, Notice, Said
 from adapters.channels.phone import (
     USER_AGENT,
     Codes,
     find_number,
-    is_taken,
     read_body,
     read_number,
     refuse_content,
@@ -140,7 +140,7 @@ class AfricastalkingProvider:
             word = data.message if data.message in ANSWERS.failures else ""
             return ANSWERS.refuse(word, reply, present)
         recipient = data.recipients[0]
-        if is_taken(reply) and recipient.code in _TAKEN and recipient.message_id:
+        if reply.is_success and recipient.code in _TAKEN and recipient.message_id:
             return recipient.message_id
         is_told = recipient.code not in _TAKEN
         return ANSWERS.refuse(str(recipient.code) if is_told else "", reply, present)

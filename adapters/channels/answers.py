@@ -1,4 +1,4 @@
-"""What the providers of push, WhatsApp and audiences share: answers read, content picked.
+"""What providers share: answers read; and for push, WhatsApp and audiences: content picked.
 
 *Rules*
 - What a provider says in words is not handed on: it may quote a number or a token.
@@ -18,7 +18,7 @@ from adapters.channels.exchange import read_retry_after
 from adapters.channels.provider import Refusal
 from adapters.channels.wire import Reply
 from engine.effects import Send
-from engine.events import SUCCESS_END, SUCCESS_MIN, Failure
+from engine.events import Failure
 from engine.gates.consent import SERVICE
 
 _REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 300, 400, 500
@@ -28,6 +28,7 @@ _TOO_MANY = 429
 _COLLAPSE_LENGTH_MAX = 64  # what Apple takes, and Google hands on to Apple
 
 _Answer = TypeVar("_Answer")
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
 def read_json(body: bytes, kind: type[_Answer]) -> _Answer | None:
@@ -38,9 +39,9 @@ def read_json(body: bytes, kind: type[_Answer]) -> _Answer | None:
         return None
 
 
-def is_success(reply: Reply) -> bool:
-    """Say whether the request went well."""
-    return SUCCESS_MIN <= reply.status < SUCCESS_END
+def read_answer(body: bytes, kind: type[_Struct]) -> _Struct:
+    """Read what a provider answered; what can't be read is an answer that says nothing."""
+    return read_json(body, kind) or kind()
 
 
 def refuse_content(why: str) -> Permanent:

@@ -22,7 +22,6 @@ from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.answers import (
     find_collapse_key,
     find_data,
-    is_success,
     is_urgent,
     judge_status,
     pick,
@@ -153,7 +152,7 @@ class ApnsProvider:
 
     def classify(self, reply: Reply, present: datetime) -> str | Refusal:
         """Read the notification's id, or the reason it was refused for."""
-        if is_success(reply):
+        if reply.is_success:
             return reply.headers.get("apns-id", "")
         answer = read_json(reply.body, _Refused)
         failure = REASONS.get(answer.reason) if answer is not None else None

@@ -26,7 +26,6 @@ from standardwebhooks import Webhook
 
 from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.answers import (
-    is_success,
     judge_status,
     refuse_address,
     refuse_content,
@@ -100,7 +99,7 @@ class AudienceHook:
         """Post them in one request."""
         present = datetime.now(UTC)  # receivers refuse what was signed long ago
         reply = await self._wire.exchange(self.build(rows, present))
-        if not is_success(reply):
+        if not reply.is_success:
             raise self.judge(reply, present).error()
 
     def build(self, rows: list[Row], present: datetime) -> Request:

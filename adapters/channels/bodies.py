@@ -1,10 +1,9 @@
-"""Bodies of requests and answers, ours and theirs: forms and JSON.
+"""Bodies of requests, ours and theirs: forms and JSON.
 
 Called by the providers of phone channels and by their hooks.
 """
 
 from collections.abc import Iterable
-from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
@@ -18,7 +17,6 @@ from engine.events import Failure
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 _FIELDS_MAX = 200
-_Answer = TypeVar("_Answer", bound=msgspec.Struct)
 
 
 def write_form(fields: Iterable[tuple[str, str]]) -> bytes:
@@ -48,14 +46,6 @@ def read_form(body: bytes) -> list[tuple[str, str]]:
         errors="strict",
         max_num_fields=_FIELDS_MAX,
     )
-
-
-def read_answer(body: bytes, kind: type[_Answer]) -> _Answer:
-    """Read what a provider answered; what can't be read is an answer that says nothing."""
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return kind()
 
 
 def read_flat(request: HookRequest) -> dict[str, str]:

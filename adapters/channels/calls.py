@@ -20,12 +20,11 @@ from standardwebhooks import Webhook
 from actors.ports import Answer, Permanent, Temporary
 from adapters.channels.egress import EgressError, check_url
 from adapters.channels.exchange import (
-    REDIRECT,
     SECRET_BYTES_MIN,
     explain_failure,
-    explain_refusal,
     is_secret,
     open_session,
+    read_retry_after,
     read_target,
     sign,
 )
@@ -39,7 +38,8 @@ from engine.limits import CALL_ANSWER_BYTES_MAX, CALL_TIMEOUT_MS_MAX
 from engine.program.journey import CallPlan
 from engine.program.program import Program
 
-_CLIENT_ERROR = 400
+_REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 300, 400, 500
+_LATER = (408, 425, 429)  # 4xx that speak of the moment, not of the request
 _NUL = b"\\u0000"
 _HEADER_MAX = 8 * 1024
 
@@ -133,10 +133,11 @@ async def _read(response: aiohttp.ClientResponse, call: Call) -> Answer:
     status = response.status
     if SUCCESS_MIN <= status < SUCCESS_END:
         return await _read_body(response) if call.takes_answer else Answer(status)
-    refusal = explain_refusal(response)
-    if isinstance(refusal, Temporary):
-        raise refusal
-    return Answer(status, code="redirect" if REDIRECT <= status < _CLIENT_ERROR else "")
+    if status >= _SERVER_ERROR or status in _LATER:
+        pause_ms = read_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+        text = f"the endpoint answered {status}"
+        raise Temporary(text, retry_after_ms=pause_ms, code=str(status))
+    return Answer(status, code="redirect" if _REDIRECT <= status < _CLIENT_ERROR else "")
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> Answer:

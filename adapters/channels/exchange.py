@@ -25,11 +25,8 @@ from engine.instants import SECOND_MS
 from engine.limits import RETRY_AFTER_MS_MAX
 
 SECRET_BYTES_MIN = 24  # as Standard Webhooks say
-REDIRECT = 300
 _CONNECTIONS_MAX = 64
 _CONNECT_S_MAX = 5.0
-_CLIENT_ERROR, _GONE, _SERVER_ERROR = 400, 410, 500
-_LATER = (408, 425, 429)  # 4xx that speak of the moment, not of the request
 
 
 def open_session(
@@ -101,22 +98,6 @@ def read_retry_after(text: str | None, present: datetime) -> int | None:
         moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
         pause_ms = int((moment - present).total_seconds() * SECOND_MS)
     return min(max(pause_ms, 0), RETRY_AFTER_MS_MAX)
-
-
-def explain_refusal(response: aiohttp.ClientResponse) -> Temporary | Permanent:
-    """Say what an answer other than 2xx means for the message."""
-    status = response.status
-    if status >= _SERVER_ERROR or status in _LATER:
-        pause_ms = read_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
-        text = f"the endpoint answered {status}"
-        return Temporary(text, retry_after_ms=pause_ms, code=str(status))
-    if status == _GONE:
-        return Permanent("the endpoint is gone for good (410)", code="410")
-    if REDIRECT <= status < _CLIENT_ERROR:
-        return Permanent(
-            f"the endpoint redirects ({status}), which is not followed", code=str(status)
-        )
-    return Permanent(f"the endpoint refused the message ({status})", code=str(status))
 
 
 def explain_failure(error: Exception) -> Temporary | Permanent:

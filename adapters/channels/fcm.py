@@ -22,7 +22,6 @@ from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.answers import (
     find_collapse_key,
     find_data,
-    is_success,
     is_urgent,
     judge_status,
     pick,
@@ -32,7 +31,7 @@ from adapters.channels.answers import (
     refuse_address,
     refuse_content,
 )
-from adapters.channels.bodies import write_json
+from adapters.channels.bodies import FORM, write_json
 from adapters.channels.provider import Refusal
 from adapters.channels.tokens import Token, TokenKeeper, read_key
 from adapters.channels.vendors import load
@@ -112,7 +111,7 @@ class FcmProvider:
 
     def classify(self, reply: Reply, present: datetime) -> str | Refusal:
         """Read the message's name, or FCM's error code."""
-        if is_success(reply):
+        if reply.is_success:
             taken = read_json(reply.body, _Taken)
             if taken is not None and taken.name:
                 return taken.name
@@ -247,13 +246,13 @@ def ask_token(account: ServiceAccount, present: datetime) -> Request:
     named = {"kid": account.private_key_id} if account.private_key_id else None
     assertion = load("jwt").encode(statement, account.private_key, "RS256", headers=named)
     body = urlencode({"grant_type": _GRANT, "assertion": assertion}).encode()
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    headers = {"Content-Type": FORM}
     return Request("POST", account.token_uri, headers, body)
 
 
 def read_token(reply: Reply, present: datetime) -> Token:
     """Read the token. Raises Temporary: no message was sent, and each may still go."""
-    given = read_json(reply.body, _Given) if is_success(reply) else None
+    given = read_json(reply.body, _Given) if reply.is_success else None
     if given is None or not given.access_token:
         refused = read_json(reply.body, _NotGiven) or _NotGiven()
         judged = judge_status(reply, present)

@@ -13,15 +13,14 @@ from datetime import datetime
 import msgspec
 
 from adapters.channels.adapter import Adapter, Workshop
-from adapters.channels.bodies import JSON, expect_field, read_answer, read_flat, write_json
+from adapters.channels.answers import read_answer
+from adapters.channels.bodies import JSON, expect_field, read_flat, write_json
 from adapters.channels.claims import check_body, check_hash, find_moment, read_token
 from adapters.channels.hooks import ForgedError, HookKind, HookRequest, Notice, Said
 from adapters.channels.phone import (
     USER_AGENT,
     Codes,
     find_number,
-    is_gsm,
-    is_taken,
     lifetime_s,
     read_body,
     read_number,
@@ -37,6 +36,7 @@ from adapters.channels.wire import Reply, Request
 from engine.effects import Send
 from engine.events import Failure, ReceiptStatus
 from engine.instants import DAY_MS, MINUTE_MS, SECOND_MS, parse_instant
+from engine.program.smstext import GSM_7, measure_sms
 
 _KEY_VARIABLE = "NEXTBEAT_MESSAGEBIRD_SIGNING_KEY"
 _LIFETIME_S = (60, 604_800)
@@ -130,7 +130,7 @@ class MessagebirdProvider:
             raise refuse_content("media_url is not carried by short messages here", "no_media")
         message: dict[str, object] = {
             "reference": send.message_id,
-            "datacoding": "plain" if is_gsm(body) else "unicode",
+            "datacoding": "plain" if measure_sms(body).encoding == GSM_7 else "unicode",
             "originator": self._settings.from_address.removeprefix("+"),
             "body": body,
             "recipients": read_number(send).removeprefix("+"),
@@ -146,7 +146,7 @@ class MessagebirdProvider:
     def classify(self, reply: Reply, present: datetime) -> str | Refusal:
         """Read the message's `id`, or the first of what is wrong."""
         answer = read_answer(reply.body, _Answer)
-        if is_taken(reply) and answer.id:
+        if reply.is_success and answer.id:
             return answer.id
         return _ANSWERS.refuse(_find_code(answer.errors), reply, present)
 

@@ -22,9 +22,9 @@ from adapters.channels.provider import PASSING, Refusal
 from adapters.channels.wire import Reply
 from engine.effects import Send
 from engine.errors import Problem, ProgramError
-from engine.events import SUCCESS_END, SUCCESS_MIN, Failure
-from engine.gates.presence import TEMPLATE
+from engine.events import Failure
 from engine.instants import SECOND_MS
+from engine.program.contentmodel import TEMPLATE_FIELD
 
 USER_AGENT = "Nextbeat"
 _NUMBER = re.compile(r"\+[1-9][0-9]{5,14}")
@@ -39,12 +39,6 @@ _STATUS_FAILURES: Mapping[int, Failure] = {
     HTTPStatus.TOO_EARLY: Failure.RATE,
     HTTPStatus.TOO_MANY_REQUESTS: Failure.RATE,
 }
-
-# What a short message has room for 160 of: GSM 03.38 and its extension, as in 3GPP TS 23.038, 6.2.
-_GSM = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà\f^{}\\[~]|€"
-)
 
 
 class Kind(StrEnum):
@@ -65,7 +59,7 @@ class Codes(msgspec.Struct, frozen=True):
     def refuse(self, code: str, reply: Reply, present: datetime) -> Refusal:
         """Say why a message was not taken; what we don't know means what the status means."""
         known = self.failures.get(code)
-        failure = known or _read_status(reply.status)
+        failure = known or _read_status(reply)
         pause_ms = read_retry_after(reply.headers.get("retry-after"), present)
         is_open = known is None and reply.status != HTTPStatus.SERVICE_UNAVAILABLE
         told = code or str(reply.status)
@@ -78,17 +72,13 @@ class Codes(msgspec.Struct, frozen=True):
         )
 
 
-def _read_status(status: int) -> Failure:
-    if status >= _SERVER_ERROR or SUCCESS_MIN <= status < SUCCESS_END:
+def _read_status(reply: Reply) -> Failure:
+    status = reply.status
+    if status >= _SERVER_ERROR or reply.is_success:
         return Failure.TRANSIENT
     if status < HTTPStatus.BAD_REQUEST:
         return Failure.CONFIG  # a redirect: this is not where the provider is
     return _STATUS_FAILURES.get(status, Failure.CONTENT)
-
-
-def is_taken(reply: Reply) -> bool:
-    """Say whether the status alone says that the request went well."""
-    return SUCCESS_MIN <= reply.status < SUCCESS_END
 
 
 def read_kind(name: str, written: Kind | None, kinds: Iterable[Kind]) -> Kind:
@@ -122,7 +112,7 @@ def read_body(send: Send) -> str:
 
 def read_template(send: Send) -> tuple[str, dict[str, str]]:
     """Read the name of what the provider has approved, "" for none, and what is put into it."""
-    return send.content.get(TEMPLATE, ""), _read_variables(send.content.get("variables", ""))
+    return send.content.get(TEMPLATE_FIELD, ""), _read_variables(send.content.get("variables", ""))
 
 
 def _read_variables(text: str) -> dict[str, str]:
@@ -160,11 +150,6 @@ def lifetime_s(send: Send, bounds_s: tuple[int, int], present: datetime) -> int 
         left_ms = span_ms
     least_s, most_s = bounds_s
     return max(least_s, min(left_ms // SECOND_MS, most_s))
-
-
-def is_gsm(text: str) -> bool:
-    """Say whether a short message can be written without Unicode."""
-    return _GSM.issuperset(text)
 
 
 def find_number(text: str) -> str:

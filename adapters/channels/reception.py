@@ -23,6 +23,7 @@ from aiohttp import web
 
 from actors.ports import Permanent, Temporary
 from actors.rows import QuarantineRow
+from adapters.channels.bodies import FORM
 from adapters.channels.hooks import AskingHook, ForgedError, Hook, HookRequest
 from adapters.channels.links import URL_VARIABLE
 from adapters.channels.whose import Found, Shard, Told, channels_of, find_owners, foreign_id
@@ -35,7 +36,6 @@ LOOKS_S = (0.1, 0.4, 1.0, 2.0)  # the pauses between looks
 _BUSY_RETRY_S = 10
 _FETCHES_MAX = 4
 _OK = 200
-_FORM = "application/x-www-form-urlencoded"
 
 Fetch = Callable[[str], Awaitable[bytes]]
 Present = Callable[[], datetime]
@@ -188,7 +188,7 @@ def fetch_over(wire: Wire) -> Fetch:
 def _keep_request(given: HookRequest, provider: str, error: InputError, now: int) -> QuarantineRow:
     """Keep a request that was not understood, in JSON, so that names in it are found."""
     told: object = given.body.decode("utf-8", "replace")
-    if given.headers.get("content-type", "").startswith(_FORM):
+    if given.headers.get("content-type", "").startswith(FORM):
         told = dict(parse_qsl(str(told), keep_blank_values=True))
     # A query beside a body is what the request was proved by: some have a secret of ours in it.
     payload = msgspec.json.encode(told or given.query)

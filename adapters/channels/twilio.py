@@ -16,11 +16,11 @@ from urllib.parse import quote
 import msgspec
 
 from adapters.channels.adapter import Adapter, Workshop
-from adapters.channels.bodies import FORM, JSON, read_answer, write_form
+from adapters.channels.answers import read_answer
+from adapters.channels.bodies import FORM, JSON, write_form
 from adapters.channels.phone import (
     USER_AGENT,
     Kind,
-    is_taken,
     lifetime_s,
     read_body,
     read_kind,
@@ -100,7 +100,7 @@ class TwilioProvider:
     def classify(self, reply: Reply, present: datetime) -> str | Refusal:
         """Read the `sid`, or the code of what is wrong."""
         answer = read_answer(reply.body, _Answer)
-        if is_taken(reply) and answer.sid:
+        if reply.is_success and answer.sid:
             return answer.sid
         return CODES.refuse("" if answer.code is None else str(answer.code), reply, present)
 

@@ -22,12 +22,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from adapters.channels.adapter import Adapter, Workshop
-from adapters.channels.bodies import FORM, JSON, read_answer, write_form, write_json
+from adapters.channels.answers import read_answer
+from adapters.channels.bodies import FORM, JSON, write_form, write_json
 from adapters.channels.phone import (
     USER_AGENT,
     Kind,
-    is_gsm,
-    is_taken,
     lifetime_s,
     read_body,
     read_kind,
@@ -41,6 +40,7 @@ from adapters.channels.wire import Reply, Request
 from engine.effects import Send
 from engine.errors import Problem, ProgramError
 from engine.instants import SECOND_MS
+from engine.program.smstext import GSM_7, measure_sms
 
 _TOKEN_EVERY_S, _TOKEN_S = 300, 900
 _LIFETIME_S = (20, 259_200)
@@ -139,7 +139,7 @@ class MessagesProvider:
     def classify(self, reply: Reply, present: datetime) -> str | Refusal:
         """Read the `message_uuid`, or what is wrong."""
         answer = read_answer(reply.body, _Answer)
-        if is_taken(reply) and answer.message_uuid:
+        if reply.is_success and answer.message_uuid:
             return answer.message_uuid
         return MESSAGES.refuse(find_code(answer.type, answer.title), reply, present)
 
@@ -198,7 +198,7 @@ class SmsProvider:
         ]
         if send.content.get("media_url"):
             raise refuse_content("media_url is not carried by short messages here", "no_media")
-        if not is_gsm(text):
+        if measure_sms(text).encoding != GSM_7:
             fields.append(("type", "unicode"))
         if self._public_url:
             fields.append(("callback", f"{self._public_url}/v1/receipts/vonage"))
@@ -218,7 +218,7 @@ class SmsProvider:
         """Read what became of the first part: 200 is answered whatever became of it."""
         parts = read_answer(reply.body, _Parts).messages
         part = parts[0] if parts else _Part()
-        if is_taken(reply) and part.status == _TAKEN and part.message_id:
+        if reply.is_success and part.status == _TAKEN and part.message_id:
             return part.message_id
         return SMS.refuse("" if part.status == _TAKEN else part.status, reply, present)
 

@@ -21,7 +21,6 @@ from adapters.channels.adapter import Adapter, Workshop
 from adapters.channels.answers import (
     find_collapse_key,
     find_data,
-    is_success,
     is_urgent,
     judge_status,
     pick,
@@ -143,7 +142,7 @@ class WebPushProvider:
 
     def classify(self, reply: Reply, present: datetime) -> str | Refusal:
         """Read where the push is kept, or what its status means."""
-        if is_success(reply):
+        if reply.is_success:
             return reply.headers.get("location", "")[:_ID_LENGTH_MAX]
         failure = _FAILURES.get(reply.status)
         if failure is None:

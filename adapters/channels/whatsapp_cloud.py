@@ -23,7 +23,6 @@ import msgspec
 
 from adapters.channels.adapter import Adapter
 from adapters.channels.answers import (
-    is_success,
     judge_status,
     read_json,
     read_pause,
@@ -37,7 +36,7 @@ from adapters.channels.whatsapp_codes import PAIR_PAUSE_MS, PAIR_RATE, judge_cod
 from adapters.channels.whatsapp_hook import SECRET_VARIABLE, VERIFY_VARIABLE, make_hook
 from adapters.channels.wire import Reply, Request
 from engine.effects import Send
-from engine.gates.presence import TEMPLATE
+from engine.program.contentmodel import TEMPLATE_FIELD
 
 _PHONE = re.compile(r"\+?([1-9]\d{6,14})")
 _USER_ID = re.compile(r"[A-Z]{2}\.[A-Za-z0-9.]{1,140}")
@@ -96,7 +95,7 @@ class WhatsAppProvider:
 
     def classify(self, reply: Reply, present: datetime) -> str | Refusal:
         """Read the id (`wamid.…`), or the error's code."""
-        if is_success(reply):
+        if reply.is_success:
             taken = read_json(reply.body, _Taken)
             if taken is not None and taken.messages and taken.messages[0].id:
                 return taken.messages[0].id
@@ -116,8 +115,8 @@ class WhatsAppProvider:
 def write_part(content: Mapping[str, str], language: str) -> tuple[str, Part]:
     """Write what a message says: its type, and the part of that name."""
     body, media = content.get("body", ""), content.get("media_url", "")
-    if content.get(TEMPLATE):
-        return TEMPLATE, _write_template(content, content.get("language") or language)
+    if content.get(TEMPLATE_FIELD):
+        return TEMPLATE_FIELD, _write_template(content, content.get("language") or language)
     if content.get("buttons"):
         return "interactive", _write_buttons(content, body, media)
     if media:
@@ -149,7 +148,7 @@ def _write_template(content: Mapping[str, str], language: str) -> Part:
             part: Part = {"type": "button", "sub_type": "url", "index": str(index)}
             components.append({**part, "parameters": [_write_value("", value)]})
     return {
-        "name": content[TEMPLATE],
+        "name": content[TEMPLATE_FIELD],
         "language": {"code": language},
         "components": components,
     }

@@ -17,6 +17,7 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 
 from adapters.channels.exchange import explain_failure, open_session, read_target
+from engine.events import SUCCESS_END, SUCCESS_MIN
 
 ANSWER_BYTES_MAX = 64 * 1024
 _TIMEOUT_S = 30.0
@@ -41,6 +42,11 @@ class Reply(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Say whether the status says that the request went well."""
+        return SUCCESS_MIN <= self.status < SUCCESS_END
 
 
 class Wire:

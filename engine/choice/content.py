@@ -19,12 +19,12 @@ from engine.choice.tracking import find_tracking
 from engine.consents import has_ended
 from engine.effects import TRACKING
 from engine.events import ConsentStatus
-from engine.gates.reach import DEFAULT_CONTENT
 from engine.instants import format_instant
 from engine.links import PREFERENCES, UNSUBSCRIBE, confirm_link
 from engine.profile import Profile
 from engine.program.locales import locale_chain, pick_locale, writing_locale
 from engine.program.medium import Medium
+from engine.program.model import DEFAULT_CONTENT
 from engine.program.program import UNTRACKED, Message, Program, Template
 from engine.program.sizes import NO_LIMITS, Limits, find_excess
 from engine.program.smstext import plain_spaces

@@ -16,8 +16,6 @@ from engine.program.contentmodel import TEMPLATE_FIELD
 from engine.program.model import DEFAULT_CONTENT
 from engine.reasons import Reason
 
-TEMPLATE = TEMPLATE_FIELD  # as the gates and the channels know it
-
 
 def check_presence(case: Case, at: int, found: list[Block]) -> None:
     """Find out whether the customer's session and the channel's reply window are open."""
@@ -41,7 +39,7 @@ def _closed(reply_ms: int) -> str:
 
 def _has_template(case: Case) -> bool:
     content = case.message.content
-    return TEMPLATE in (content.get(case.channel.name) or content.get(DEFAULT_CONTENT) or ())
+    return TEMPLATE_FIELD in (content.get(case.channel.name) or content.get(DEFAULT_CONTENT) or ())
 
 
 def _wrote_at(case: Case) -> int | None:

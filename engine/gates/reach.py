@@ -8,11 +8,10 @@ from engine.gates.verdict import Block
 from engine.instants import format_instant
 from engine.measures.reach import Reach
 from engine.profile import Profile
+from engine.program.model import DEFAULT_CONTENT
 from engine.program.program import Channel, Message
 from engine.reasons import Reason
 from engine.traits.reach import find_address, given_up
-
-DEFAULT_CONTENT = "default"
 
 
 def address(profile: Profile, channel: Channel) -> str:

@@ -21,7 +21,7 @@ from actors.ports import Channel, Permanent, Temporary
 from adapters.channels.registry import build_channels
 from adapters.channels.vendors import load
 from engine.events import Failure
-from engine.program.program import Channel as ChannelProgram
+from tests.channels import a_program
 from tests.pushes import a_push
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -55,18 +55,7 @@ class Providers:
 
     def channel(self, adapter: str, environment: dict[str, str], **settings: object) -> Channel:
         """Make a channel as a workspace asks for it."""
-        asked = ChannelProgram(
-            name=adapter,
-            adapter=adapter,
-            identity="",
-            window=None,
-            session_only=False,
-            caps=(),
-            substitute="",
-            supports=(),
-            cost=0.0,
-            settings=settings,
-        )
+        asked = a_program(adapter, adapter, "", settings)
         return build_channels({adapter: asked}, None, environment)[adapter]
 
 

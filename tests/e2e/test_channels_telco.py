@@ -16,7 +16,7 @@ from actors.ports import Channel, Permanent, Temporary
 from adapters.channels.registry import build_channels
 from engine.errors import ProgramError
 from engine.events import Failure
-from engine.program.program import Channel as ChannelProgram
+from tests.channels import a_program
 from tests.telco import a_send
 
 ACCOUNT = "AC00000000000000000000000000000000"
@@ -71,18 +71,7 @@ async def stand_in() -> AsyncIterator[StandIn]:
 
 
 def a_channel(adapter: str, stand_in: StandIn, name: str = "sms", **settings: object) -> Channel:
-    program = ChannelProgram(
-        name=name,
-        adapter=adapter,
-        identity="phone",
-        window=None,
-        session_only=False,
-        caps=(),
-        substitute="",
-        supports=(),
-        cost=0.0,
-        settings=settings,
-    )
+    program = a_program(adapter, name, "phone", settings)
     environment = {**ENVIRONMENT, f"NEXTBEAT_{adapter.upper()}_URL": stand_in.url}
     return build_channels({name: program}, None, environment)[name]
 

@@ -23,6 +23,7 @@ from engine.effects import Send
 from engine.errors import ProgramError
 from engine.program.model import ADAPTERS
 from engine.program.program import Backup, Channel
+from tests.channels import a_program
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
 ENVIRONMENT = {
@@ -36,19 +37,7 @@ ENVIRONMENT = {
 
 
 def a_channel(adapter: str, name: str = "email", **settings: object) -> dict[str, Channel]:
-    made = Channel(
-        name=name,
-        adapter=adapter,
-        identity=name,
-        window=None,
-        session_only=False,
-        caps=(),
-        substitute="",
-        supports=(),
-        cost=0.0,
-        settings=settings,
-    )
-    return {name: made}
+    return {name: a_program(adapter, name, name, settings)}
 
 
 def faults(channels: dict[str, Channel], environment: dict[str, str]) -> list[str]:
