@@ -116,7 +116,7 @@ def write_part(content: Mapping[str, str], language: str) -> tuple[str, Part]:
     """Write what a message says: its type, and the part of that name."""
     body, media = content.get("body", ""), content.get("media_url", "")
     if content.get(TEMPLATE_FIELD):
-        return TEMPLATE_FIELD, _write_template(content, content.get("language") or language)
+        return "template", _write_template(content, content.get("language") or language)
     if content.get("buttons"):
         return "interactive", _write_buttons(content, body, media)
     if media:
